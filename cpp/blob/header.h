@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/result.h"
+
+namespace torchtrt_ws {
+
+namespace wire {  // the table of README "Wire format", in code; little-endian
+
+inline constexpr char kMagic[4] = {'T', 'R', '0', '1'};
+inline constexpr char kMagicAliased[4] = {'T', 'R', '0', '2'};  // written when aliased_io is not empty
+
+inline constexpr std::size_t kMetadataOffsetField = sizeof(kMagic);                         // u32
+inline constexpr std::size_t kMetadataSizeField = kMetadataOffsetField + sizeof(uint32_t);  // u32
+inline constexpr std::size_t kEngineOffsetField = kMetadataSizeField + sizeof(uint32_t);    // u32
+inline constexpr std::size_t kEngineSizeField = kEngineOffsetField + sizeof(uint32_t);      // u64
+inline constexpr std::size_t kReservedField = kEngineSizeField + sizeof(uint64_t);          // 8 bytes, not read
+inline constexpr std::size_t kHeaderSize = kReservedField + 8;
+static_assert(kHeaderSize == 32);
+
+inline constexpr std::size_t kEngineAlignment = 16;
+inline constexpr std::size_t kMaxMetadataSize = std::size_t{1} << 20;  // bytes of JSON
+inline constexpr std::size_t kMaxBindings = 4096;                      // of a list of tensors in the metadata
+inline constexpr std::size_t kMaxJsonDepth = 32;                       // the format itself needs 5
+inline constexpr std::size_t kMaxRank = 8;  // TensorRT's Dims::MAX_DIMS (NvInferRuntimeBase.h)
+inline constexpr int kSchemaVersion = 1;    // of the `torchtrt_ws` key; higher is refused
+
+/// True if [offset, offset + size) lies within `total` bytes. Subtracts: `size` is hostile, and a sum wraps.
+constexpr bool fits(uint64_t offset, uint64_t size, uint64_t total) noexcept {
+  return offset <= total && size <= total - offset;
+}
+static_assert(fits(0, 0, 0) && fits(512, 512, 1024) && fits(1024, 0, 1024));
+static_assert(!fits(512, 513, 1024) && !fits(1025, 0, 1024));
+static_assert(!fits(512, UINT64_MAX - 511, 1024));  // engine_size = 2^64 - 512: the sum is 0
+static_assert(!fits(UINT64_MAX, 1, 1024) && !fits(UINT64_MAX, UINT64_MAX, UINT64_MAX));
+
+}  // namespace wire
+
+/// The first 32 bytes of an engine blob, checked against the size of the whole blob. Offsets count from its start.
+struct Header {
+  bool aliased;  ///< Magic TR02: the metadata may hold aliased_io.
+  uint32_t metadata_offset;
+  uint32_t metadata_size;
+  uint32_t engine_offset;  ///< A multiple of 16.
+  uint64_t engine_size;
+};
+
+/// Reads and checks the header of a blob of `size` bytes; `data` may be unaligned.
+///
+/// On success the metadata lies behind the header and in front of the engine, both within the blob; the metadata has at
+/// most 1 MiB and the engine at least 1 byte. Bytes behind the engine are ignored.
+/// Errors: BadBlob.
+[[nodiscard]] Result<Header> parse_header(const void* data, std::size_t size);
+
+}  // namespace torchtrt_ws

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace torchtrt_ws {
+
+/// One entry of `io_bindings`, in delegate-argument order. `shape` holds -1 for a dynamic dimension.
+struct Binding {
+  std::string name;
+  std::string dtype;  ///< As written; Torch-TensorRT leaves it empty at times.
+  std::vector<int64_t> shape;
+  bool is_input;
+};
+
+/// One entry of `aliased_io`: the output is written into the input's buffer.
+struct Alias {
+  std::string output;
+  std::string input;
+  std::string kind;  ///< "kv_cache_update" (also when the blob gives none) or "user".
+};
+
+/// One input or output as torchtrt-ws records it.
+struct TensorFacts {
+  std::string name;
+  std::string dtype;           ///< torch's name without "torch.", such as "float16".
+  std::vector<int64_t> shape;  ///< -1 for a dynamic dimension.
+  std::vector<int64_t> min;    ///< Same rank; equal to `shape` where that is static.
+  std::vector<int64_t> max;    ///< Same rank; not below `min`.
+};
+
+/// The `torchtrt_ws` key. Sizes are bytes; nullopt: not known at save.
+struct OwnFacts {
+  int schema;
+  std::string name;     ///< Unique in the program; is_engine_name() holds.
+  std::string kind;     ///< "host", "tensorrt", ... The reader does not know which kinds exist.
+  std::string sha256;   ///< 64 lower-case hex digits, of the engine's bytes. Not compared here.
+  std::string builder;  ///< For people: "executorch 1.5.1".
+  std::optional<int64_t> streamable_bytes;
+  bool streamable_estimated;
+  int program_engines;  ///< 1 or more.
+  std::optional<int64_t> program_streamable_bytes;
+  std::vector<TensorFacts> inputs;   ///< Same names and order as the inputs of io_bindings.
+  std::vector<TensorFacts> outputs;  ///< Same names and order as the outputs of io_bindings.
+};
+
+struct Metadata {
+  std::vector<Binding> io_bindings;
+  std::vector<Alias> aliased_io;
+  bool hardware_compatible;
+  int device_id;                ///< [0, 2^31).
+  std::string target_platform;  ///< May be empty.
+  std::optional<OwnFacts> own;  ///< nullopt: a Torch-TensorRT file.
+};
+
+/// Reads the metadata of an engine blob: hostile JSON. Unknown keys are ignored; `serialized_metadata` (a base64 pickle
+/// in Torch-TensorRT's files) is never decoded.
+///
+/// Only `io_bindings` is required of a Torch-TensorRT file; the other keys have the defaults of its own reader. All of
+/// schema 1 but `builder`, `streamable_bytes` and `streamable_estimated` is required of ours.
+/// Errors: BadBlob for text that is no JSON object (strict: UTF-8, no comments, no NaN), that is over 1 MiB or 32
+/// levels, that repeats a key in one object, or has a missing, wrongly typed or out-of-range value; NewerSchema. Never
+/// throws, but for std::bad_alloc. Cases: tests/blob/golden, tests/blob/hostile.
+[[nodiscard]] Result<Metadata> parse_metadata(std::string_view json);
+
+}  // namespace torchtrt_ws

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+
+namespace torchtrt_ws {
+
+// Keys of load-time options; the first is also the key of the baked compile spec.
+inline constexpr std::string_view kBudgetKey = "weight_streaming_budget";
+inline constexpr std::string_view kTotalKey = "weight_streaming_total_budget";
+inline constexpr std::string_view kPercentKey = "weight_streaming_percent";
+inline constexpr std::string_view kReserveKey = "weight_streaming_reserve";
+// Known options that are not budgets: read_request() leaves them to others, without a note.
+inline constexpr std::string_view kCudaGraphKey = "cuda_graph";
+inline constexpr std::string_view kDeviceIdKey = "device_id";
+
+/// The longest engine name. ExecuTorch's option keys hold 63 characters (runtime/backend/options.h, kMaxOptionKeyLength
+/// 64 with the NUL), and "weight_streaming_budget." takes 24 of them.
+inline constexpr std::size_t kMaxEngineName = 39;
+
+/// True if `name` matches [A-Za-z0-9_.-]{1,39}.
+[[nodiscard]] bool is_engine_name(std::string_view name) noexcept;
+
+/// "weight_streaming_budget.<engine>": the load-time key for one engine.
+[[nodiscard]] std::string engine_budget_key(std::string_view engine_name);
+
+using OptionValue = std::variant<bool, int, std::string>;
+
+/// A load-time option, as given.
+struct Option {
+  std::string key;
+  OptionValue value;
+};
+
+/// A baked compile spec; `value` holds its bytes as they are, which may include NUL.
+struct BakedSpec {
+  std::string key;
+  std::string value;
+};
+
+struct Bytes {
+  int64_t value;  ///< Bytes of one engine's weights on the device, [0, 2^63).
+};
+struct Total {
+  int64_t value;  ///< Bytes for the whole program, split by the shares in the blobs.
+};
+struct Percent {
+  int value;  ///< Of one engine's streamable weights, kept on the device; [0, 100].
+};
+struct Reserve {
+  int64_t value;  ///< Automatic, but leave this many bytes of the device free. 0 is how "auto" travels.
+};
+
+/// The general load-time option. Two forms at once cannot be written.
+using General = std::variant<std::monostate, Bytes, Total, Percent, Reserve>;
+
+/// What was asked for one engine, strongest first.
+struct Request {
+  std::optional<Bytes> engine;     ///< Load-time, for this engine.
+  General general;                 ///< Load-time, for every engine.
+  std::optional<Bytes> baked;      ///< From the compile spec.
+  std::vector<std::string> notes;  ///< To log, in order; a warning starts with "warning: ".
+};
+
+/// Reads what was asked for the engine called `engine_name`. Pure.
+///
+/// Errors (BadOption): a malformed or wrongly typed value of any budget key, also of other engines' keys and of a baked
+/// value that something stronger would beat; a key given twice; two general forms at once; two baked budgets.
+/// Notes: an empty option is a warning and counts as absent; an unknown key is a warning that lists the known ones.
+/// Cases: tests/budget/resolve_cases.json.
+[[nodiscard]] Result<Request> read_request(const std::vector<Option>& options, const std::vector<BakedSpec>& baked,
+                                           std::string_view engine_name);
+
+}  // namespace torchtrt_ws

@@ -1,0 +1,145 @@
+#include "blob/blob.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "blob/bytes.h"
+#include "core/files.h"
+
+namespace torchtrt_ws {
+namespace {
+
+using testing::make_blob;
+using Json = nlohmann::json;
+
+constexpr const char* kAliased = R"({"io_bindings":[{"name":"x"},{"name":"y","is_input":false}],)"
+                                 R"("aliased_io":[{"output":"y","input":"x","kind":"user"}]})";
+
+/// The metadata as the manifest spells it: Python's dataclasses as JSON.
+Json to_json(const TensorFacts& tensor) {
+  return {{"name", tensor.name},
+          {"dtype", tensor.dtype},
+          {"shape", tensor.shape},
+          {"min", tensor.min},
+          {"max", tensor.max}};
+}
+
+Json to_json(const std::vector<TensorFacts>& tensors) {
+  Json list = Json::array();
+  for (const auto& tensor : tensors) list.push_back(to_json(tensor));
+  return list;
+}
+
+Json to_json(const std::optional<int64_t>& bytes) { return bytes.has_value() ? Json(*bytes) : Json(nullptr); }
+
+Json to_json(const OwnFacts& own) {
+  return {{"schema", own.schema},
+          {"name", own.name},
+          {"kind", own.kind},
+          {"sha256", own.sha256},
+          {"builder", own.builder},
+          {"streamable_bytes", to_json(own.streamable_bytes)},
+          {"streamable_estimated", own.streamable_estimated},
+          {"program_engines", own.program_engines},
+          {"program_streamable_bytes", to_json(own.program_streamable_bytes)},
+          {"inputs", to_json(own.inputs)},
+          {"outputs", to_json(own.outputs)}};
+}
+
+Json to_json(const Metadata& metadata) {
+  Json json = {{"io_bindings", Json::array()},
+               {"aliased_io", Json::array()},
+               {"hardware_compatible", metadata.hardware_compatible},
+               {"device_id", metadata.device_id},
+               {"target_platform", metadata.target_platform},
+               {"own", metadata.own.has_value() ? to_json(*metadata.own) : Json(nullptr)}};
+  for (const auto& b : metadata.io_bindings) {
+    json["io_bindings"].push_back({{"name", b.name}, {"dtype", b.dtype}, {"shape", b.shape}, {"is_input", b.is_input}});
+  }
+  for (const auto& a : metadata.aliased_io) {
+    json["aliased_io"].push_back({{"output", a.output}, {"input", a.input}, {"kind", a.kind}});
+  }
+  return json;
+}
+
+TEST(ReadBlob, GoldenFiles) {
+  std::size_t files = 0;
+  for (const auto& row : testing::read_table("blob/golden/manifest.json")) {
+    SCOPED_TRACE(row.at("file").get<std::string>() + ": " + row.at("why").get<std::string>());
+    const std::string bytes = testing::read_file("blob/golden/" + row.at("file").get<std::string>());
+    const auto result = read_blob(bytes.data(), bytes.size());
+    ASSERT_TRUE(result.ok()) << result.failure().message();
+    const Blob& blob = result.value();
+    const Json& want = row.at("want");
+    EXPECT_EQ(blob.header.aliased, want.at("aliased").get<bool>());
+    EXPECT_EQ(blob.header.metadata_offset, want.at("metadata_offset").get<uint32_t>());
+    EXPECT_EQ(blob.header.metadata_size, want.at("metadata_size").get<uint32_t>());
+    EXPECT_EQ(blob.header.engine_offset, want.at("engine_offset").get<uint32_t>());
+    EXPECT_EQ(blob.header.engine_size, want.at("engine_size").get<uint64_t>());
+    EXPECT_EQ(blob.engine_size, blob.header.engine_size);
+    EXPECT_EQ(reinterpret_cast<const char*>(blob.engine), bytes.data() + blob.header.engine_offset);
+    Json metadata = want.at("metadata");
+    metadata.erase("serialized_metadata");  // kept by Python, which writes it again; of no use here
+    EXPECT_EQ(to_json(blob.metadata), metadata);
+    ++files;
+  }
+  EXPECT_GE(files, 5U);
+}
+
+TEST(ReadBlob, HostileFiles) {
+  std::size_t files = 0;
+  std::set<std::string> messages;
+  for (const auto& row : testing::read_table("blob/hostile/manifest.json")) {
+    const auto file = row.at("file").get<std::string>();
+    SCOPED_TRACE(file + ": " + row.at("why").get<std::string>());
+    const std::string text = testing::read_file("blob/hostile/" + file);
+    const std::vector<char> bytes(text.begin(), text.end());  // no NUL behind its end, so that ASan sees a read past it
+    const auto result = read_blob(bytes.data(), bytes.size());
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(error_code_name(result.failure().code), row.at("code").get<std::string>());
+    const std::string message = result.failure().message();
+    EXPECT_EQ(message.rfind("engine blob: ", 0), 0U) << message;
+    EXPECT_LT(message.size(), 400U) << message;
+    for (const char c : message) EXPECT_TRUE(c >= 0x20 && c < 0x7f) << message;
+    EXPECT_FALSE(result.failure().next_step.empty());
+    messages.insert(message);
+    ++files;
+  }
+  EXPECT_GE(files, 50U);
+  EXPECT_GE(messages.size(), files * 3 / 4) << "most files are refused for a reason of their own";
+}
+
+TEST(ReadBlob, EveryTruncationOfAGoldenFileIsRefused) {
+  const std::string text = testing::read_file("blob/golden/minimal.bin");
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    const std::vector<char> bytes(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(size));
+    EXPECT_FALSE(read_blob(bytes.data(), bytes.size()).ok()) << size;
+  }
+}
+
+TEST(ReadBlob, AliasesNeedTR02) {
+  const std::string right = make_blob(kAliased, "engine", true);
+  EXPECT_EQ(read_blob(right.data(), right.size()).value().metadata.aliased_io.size(), 1U);
+  const std::string wrong = make_blob(kAliased, "engine", false);
+  const auto result = read_blob(wrong.data(), wrong.size());
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.failure().expected, "\"TR02\", since the metadata has aliased_io");
+}
+
+TEST(ReadBlob, TR02WithoutAliasesIsAccepted) {
+  const std::string bytes = make_blob(R"({"io_bindings":[]})", "engine", true);
+  EXPECT_TRUE(read_blob(bytes.data(), bytes.size()).ok());
+}
+
+TEST(ReadBlob, EngineIsInTheCallersBuffer) {
+  const std::string bytes = make_blob(R"({"io_bindings":[]})", "the engine");
+  const auto blob = read_blob(bytes.data(), bytes.size()).value();
+  EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(blob.engine), blob.engine_size), "the engine");
+  EXPECT_EQ((blob.engine - reinterpret_cast<const uint8_t*>(bytes.data())) % 16, 0);
+}
+
+}  // namespace
+}  // namespace torchtrt_ws

@@ -1,0 +1,369 @@
+"""Writes tests/blob/golden and tests/blob/hostile: blobs with names, read by pytest and by GTest.
+
+Run it after a change of the format, and read the diff: a golden file that changes is a format that changes.
+
+    python tests/blob/make_golden.py
+
+golden/manifest.json:  [{"file", "why", "want": {"aliased", "metadata_offset", "metadata_size", "engine_offset",
+                         "engine_size", "engine_sha256", "metadata": {...}}}]
+hostile/manifest.json: [{"file", "why", "error": "BlobError", "code": "BadBlob" | "NewerSchema"}], the second for C++
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from torchtrt_ws import blob
+
+HERE = Path(__file__).parent
+ENGINE = b"vtrt" + bytes(range(60))  # looks like a TensorRT-RTX plan
+HOST_ENGINE = b"\x10\0\0\0ET12" + bytes(range(40))  # looks like a nested program
+
+
+def raw(
+    text: bytes,
+    engine: bytes = ENGINE,
+    *,
+    magic: bytes = blob.MAGIC,
+    metadata_offset: int = 32,
+    metadata_size: int | None = None,
+    engine_offset: int | None = None,
+    engine_size: int | None = None,
+    tail: bytes = b"",
+) -> bytes:
+    """A blob by hand: any field may lie."""
+    aligned = -(-(metadata_offset + len(text)) // 16) * 16
+    header = struct.pack(
+        "<4sIIIQ8s",
+        magic,
+        metadata_offset,
+        len(text) if metadata_size is None else metadata_size,
+        aligned if engine_offset is None else engine_offset,
+        len(engine) if engine_size is None else engine_size,
+        b"\x01" + bytes(7),
+    )
+    gap = bytes(max(metadata_offset - len(header), 0))
+    body = header + gap + text
+    return body + bytes(max(aligned - len(body), 0)) + engine + tail
+
+
+def facts(name: str, shape: tuple[int, ...], low: tuple[int, ...] = (), high: tuple[int, ...] = ()) -> blob.TensorFacts:
+    return blob.TensorFacts(name, "float16", shape, low or shape, high or shape)
+
+
+def own(**changes: Any) -> dict[str, Any]:
+    """The `torchtrt_ws` key of a small valid blob, with changes; a change to `...` removes the key."""
+    tensor = {"dtype": "float32", "shape": [-1, 4], "min": [1, 4], "max": [8, 4]}
+    value: dict[str, Any] = {
+        "schema": 1,
+        "name": "forward",
+        "kind": "tensorrt",
+        "sha256": hashlib.sha256(ENGINE).hexdigest(),
+        "builder": "tensorrt_rtx 1.6.1.120",
+        "streamable_bytes": 32,
+        "streamable_estimated": False,
+        "program": {"engines": 1, "streamable_bytes": 32},
+        "inputs": [{"name": "x", **tensor}],
+        "outputs": [{"name": "y", **tensor}],
+    }
+    return {key: item for key, item in {**value, **changes}.items() if item is not ...}
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """The JSON of a small valid blob, with changes; a change to `...` removes the key."""
+    value: dict[str, Any] = {
+        "io_bindings": [
+            {"name": "x", "dtype": "float32", "shape": [-1, 4], "is_input": True},
+            {"name": "y", "dtype": "float32", "shape": [-1, 4], "is_input": False},
+        ],
+        "aliased_io": [],
+        "hardware_compatible": False,
+        "device_id": 0,
+        "serialized_metadata": "",
+        "target_platform": "",
+        "torchtrt_ws": own(),
+    }
+    return {key: item for key, item in {**value, **changes}.items() if item is not ...}
+
+
+def dump(**changes: Any) -> bytes:
+    return json.dumps(document(**changes), separators=(",", ":")).encode()
+
+
+def golden() -> dict[str, tuple[bytes, str]]:
+    """Name to blob and reason. The `torch_tensorrt_*` files are byte for byte what its serialize_engine writes."""
+    minimal = blob.Metadata(
+        io_bindings=(blob.Binding("x", "float16", (2, 3), True), blob.Binding("y", "float16", (2, 3), False)),
+        own=blob.OwnFacts(
+            name="forward",
+            kind="host",
+            sha256=hashlib.sha256(HOST_ENGINE).hexdigest(),
+            inputs=(facts("x", (2, 3)),),
+            outputs=(facts("y", (2, 3)),),
+        ),
+    )
+    cache = blob.Binding("cache", "float16", (1, 8), True)
+    full = blob.Metadata(
+        io_bindings=(
+            blob.Binding("tokens", "float16", (-1, 32), True),
+            cache,
+            blob.Binding("out \u00e9\U0001f600", "float16", (-1, 4), False),
+            dataclasses.replace(cache, name="cache_out", is_input=False),
+        ),
+        aliased_io=(blob.Alias("cache_out", "cache", "kv_cache_update"),),
+        hardware_compatible=True,
+        device_id=3,
+        serialized_metadata="gASVBQAAAAAAAACMAXiULg==",
+        target_platform="linux_x86_64",
+        own=blob.OwnFacts(
+            name="tower-a.encoder_1",
+            kind="tensorrt",
+            sha256=hashlib.sha256(ENGINE).hexdigest(),
+            builder="tensorrt_rtx 1.6.1.120",
+            streamable_bytes=2**63 - 1,
+            streamable_estimated=True,
+            program_engines=2,
+            program_streamable_bytes=2**63 - 1,
+            inputs=(facts("tokens", (-1, 32), (1, 32), (8, 32)), facts("cache", (1, 8))),
+            outputs=(facts("out \u00e9\U0001f600", (-1, 4), (1, 4), (8, 4)), facts("cache_out", (1, 8))),
+        ),
+    )
+    names = [("input_0", True), ("output_0", False)]
+    theirs = {
+        "io_bindings": [{"name": n, "dtype": "", "shape": [], "is_input": i} for n, i in names],
+        "aliased_io": [],
+        "hardware_compatible": False,
+        "device_id": 0,
+        "serialized_metadata": "",
+        "target_platform": "linux_x86_64",
+    }
+    aliased = {**theirs, "aliased_io": [{"output": "output_0", "input": "input_0", "kind": "user"}]}
+    compact = {"separators": (",", ":")}
+    return {
+        "minimal.bin": (
+            blob.write(HOST_ENGINE, minimal),
+            "the least that torchtrt-ws writes, streamable bytes unknown",
+        ),
+        "full.bin": (blob.write(ENGINE, full), "every key, TR02, dynamic shapes, non-ASCII names, the largest sizes"),
+        "torch_tensorrt.bin": (
+            raw(json.dumps(theirs, **compact).encode()),
+            "as Torch-TensorRT 2.14 writes it: names only, and no key of ours",
+        ),
+        "torch_tensorrt_aliased.bin": (
+            raw(json.dumps(aliased, **compact).encode(), magic=blob.MAGIC_ALIASED),
+            "as Torch-TensorRT 2.14 writes it, with an alias",
+        ),
+        "bindings_only.bin": (
+            raw(b'{"io_bindings":[{"name":"x"},{"name":"y","is_input":false}]}'),
+            "all other keys at their defaults",
+        ),
+        "unknown_keys.bin": (
+            raw(dump(later={"a": [1, None, 1.5]}, torchtrt_ws=own(later=[1e3, 10**30]))),
+            "keys of a later writer of schema 1 are ignored",
+        ),
+        "no_builder.bin": (
+            raw(dump(torchtrt_ws=own(builder=..., streamable_bytes=..., streamable_estimated=...))),
+            "the optional keys of schema 1 are absent",
+        ),
+        "loose_layout.bin": (
+            raw(json.dumps(document(), indent=1).encode(), metadata_offset=36, tail=b"\xff" * 5),
+            "metadata not at 32, JSON with spaces, bytes behind the engine",
+        ),
+        "aliased_magic_without_alias.bin": (
+            raw(dump(), magic=blob.MAGIC_ALIASED),
+            "TR02 says that aliases are possible, not that there are some",
+        ),
+    }
+
+
+def hostile_headers() -> dict[str, tuple[bytes, str]]:
+    text, whole, short = dump(), raw(dump()), dump(torchtrt_ws=...)
+    end = len(whole)
+    return {
+        "empty": (b"", "no bytes"),
+        "one_byte": (b"T", "shorter than the magic"),
+        "header_only_31": (whole[:31], "one byte short of a header"),
+        "header_only": (whole[:32], "a header and nothing behind it"),
+        "truncated_metadata": (whole[:100], "ends within the metadata"),
+        "truncated_engine": (whole[:-1], "one byte of the engine is missing"),
+        "zeros": (bytes(64), "all zero"),
+        "garbage": (hashlib.sha512(b"garbage").digest() * 2, "random bytes"),
+        "magic_tr03": (raw(text, magic=b"TR03"), "a magic of the future"),
+        "magic_lower_case": (raw(text, magic=b"tr01"), "the magic in lower case"),
+        "bare_plan": (ENGINE, "a plan without a blob around it"),
+        "metadata_in_header": (raw(text, metadata_offset=16, engine_offset=end - 64), "metadata overlaps the header"),
+        "metadata_offset_max": (
+            raw(text)[:4] + b"\xff" * 4 + raw(text)[8:],
+            "metadata offset 2^32-1: a 32-bit sum wraps",
+        ),
+        "metadata_size_max": (raw(text, metadata_size=2**32 - 1), "metadata size 2^32-1: a 32-bit sum wraps"),
+        "metadata_over_cap": (raw(text, metadata_size=2**20 + 1), "metadata of 1 MiB and a byte"),
+        "metadata_past_engine": (raw(text, metadata_size=len(text) + 40), "metadata reaches into the engine"),
+        "engine_offset_misaligned": (raw(text, engine_offset=end - 63), "engine offset is no multiple of 16"),
+        "engine_offset_zero": (raw(text, engine_offset=0), "the engine starts in the header"),
+        "engine_offset_past_end": (raw(text, engine_offset=(end // 16 + 4) * 16), "the engine starts behind the end"),
+        "engine_size_past_end": (raw(text, engine_size=65), "the engine is one byte longer than the blob"),
+        "engine_size_wraps": (
+            raw(short, engine_offset=512, engine_size=2**64 - 512, tail=bytes(512)),
+            "engine size 2^64-512 at 512: the sum is 0 (Torch-TensorRT's parser accepts it)",
+        ),
+        "engine_size_max": (raw(text, engine_size=2**64 - 1), "engine size 2^64-1"),
+        "engine_empty": (raw(text, b""), "an engine of 0 bytes"),
+        "big_endian": (
+            struct.pack(">4sIIIQ8s", b"TR01", 32, len(text), end - 64, 64, b"") + whole[32:],
+            "a big-endian header",
+        ),
+    }
+
+
+def hostile_json() -> dict[str, tuple[bytes, str]]:
+    deep = b'{"io_bindings":[],"x":' + b"[" * 20000 + b"]" * 20000 + b"}"
+    levels33 = b'{"io_bindings":[],"x":' + b"[" * 32 + b"]" * 32 + b"}"
+    x, y = document()["io_bindings"]
+    alias = {"output": "y", "input": "x", "kind": "user"}
+    texts: dict[str, tuple[bytes, str]] = {
+        "json_empty": (b"", "no metadata at all"),
+        "json_truncated": (dump()[:-1], "JSON without its last brace"),
+        "json_trailing": (dump() + b"x", "a byte behind the JSON"),
+        "json_trailing_nul": (dump() + b"\0", "a NUL behind the JSON"),
+        "json_byte_order_mark": (b"\xef\xbb\xbf" + dump(), "a byte order mark"),
+        "json_utf16": (dump().decode().encode("utf-16-le"), "UTF-16"),
+        "json_not_utf8": (dump(target_platform="@").replace(b"@", b"\xff\xfe"), "bytes that are not UTF-8"),
+        "json_lone_surrogate": (dump(target_platform="@").replace(b"@", b"\\ud800"), "a lone surrogate"),
+        "json_nan": (dump(later=float("nan")), "NaN is not JSON"),
+        "json_infinity": (dump(later=float("inf")), "Infinity is not JSON"),
+        "json_huge_float": (dump(later=0).replace(b'"later":0', b'"later":1e999'), "a number past a double"),
+        "json_comment": (b"/* */" + dump(), "a comment"),
+        "json_list": (b"[" + dump() + b"]", "a list, not an object"),
+        "json_null": (b"null", "null, not an object"),
+        "json_33_levels": (levels33, "nested one level too deep"),
+        "json_deep": (deep, "nested 20000 deep: recursion ends here"),
+        "json_key_twice": (b'{"device_id":0,' + dump()[1:], "a key twice: readers differ in which one counts"),
+        "bindings_missing": (dump(io_bindings=...), "no io_bindings"),
+        "bindings_null": (dump(io_bindings=None), "io_bindings is null"),
+        "bindings_object": (dump(io_bindings={"x": x}), "io_bindings is an object"),
+        "binding_number": (dump(io_bindings=[x, 7]), "a binding that is a number"),
+        "binding_no_name": (dump(io_bindings=[x, {"is_input": False}]), "a binding without name"),
+        "binding_empty_name": (dump(io_bindings=[{**x, "name": ""}, y]), "a binding with an empty name"),
+        "binding_nul_name": (dump(io_bindings=[{**x, "name": "x\0y"}, y]), "a NUL in a name"),
+        "binding_name_number": (dump(io_bindings=[{**x, "name": 1}, y]), "a name that is a number"),
+        "binding_twice": (dump(io_bindings=[x, x, y], torchtrt_ws=...), "two inputs of one name"),
+        "binding_is_input_number": (dump(io_bindings=[{**x, "is_input": 1}, y]), "is_input is 1"),
+        "binding_shape_float": (dump(io_bindings=[{**x, "shape": [1.0]}, y]), "a dimension that is a float"),
+        "binding_shape_negative": (dump(io_bindings=[{**x, "shape": [-2]}, y]), "dimension -2"),
+        "binding_shape_huge": (dump(io_bindings=[{**x, "shape": [2**63]}, y]), "dimension 2^63"),
+        "binding_shape_null": (dump(io_bindings=[{**x, "shape": None}, y]), "shape is null"),
+        "binding_rank_9": (dump(io_bindings=[{**x, "shape": [1] * 9}, y]), "rank 9: TensorRT has at most 8"),
+        "device_id_overflow": (
+            dump(device_id=2**31),
+            "device_id 2^31 (Torch-TensorRT's parser overflows here)",
+        ),
+        "device_id_huge": (dump(device_id=10**40), "device_id 10^40 (Torch-TensorRT's parser overflows here)"),
+        "device_id_wraps": (dump(device_id=2**64), "device_id 2^64: wraps to 0"),
+        "device_id_negative": (dump(device_id=-1), "device_id -1"),
+        "device_id_float": (dump(device_id=0.5), "device_id 0.5"),
+        "device_id_string": (dump(device_id="0"), "device_id is a string"),
+        "device_id_bool": (dump(device_id=True), "device_id is true"),
+        "device_id_null": (dump(device_id=None), "device_id is null"),
+        "hardware_compatible_number": (dump(hardware_compatible=0), "hardware_compatible is 0"),
+        "target_platform_number": (dump(target_platform=0), "target_platform is a number"),
+        "alias_unknown_output": (
+            dump(aliased_io=[{**alias, "output": "z"}]),
+            "an alias of an output that is not there",
+        ),
+        "alias_unknown_input": (dump(aliased_io=[{**alias, "input": "y"}]), "an alias to an output"),
+        "alias_twice": (dump(aliased_io=[alias, alias]), "two aliases of one output"),
+        "alias_unknown_kind": (dump(aliased_io=[{**alias, "kind": "later"}]), "an alias of an unknown kind"),
+        "alias_object": (dump(aliased_io={"y": ["x", "user"]}), "aliased_io is an object"),
+    }
+    blobs = {name: (raw(text, magic=magic_for(name)), why) for name, (text, why) in texts.items()}
+    blobs["alias_under_tr01"] = (raw(dump(aliased_io=[alias])), "an alias under TR01: a reader may miss it")
+    return blobs
+
+
+def hostile_own() -> dict[str, tuple[bytes, str]]:
+    tensor = document()["torchtrt_ws"]["inputs"][0]
+    changes: dict[str, tuple[dict[str, Any], str]] = {
+        "own_schema_2": ({"schema": 2, "name": 7}, "a newer schema, whose other keys may mean anything"),
+        "own_schema_2e62": ({"schema": 2**62}, "a schema far ahead"),
+        "own_schema_0": ({"schema": 0}, "schema 0"),
+        "own_schema_missing": ({"schema": ...}, "no schema"),
+        "own_schema_string": ({"schema": "1"}, "a schema that is a string"),
+        "own_name_missing": ({"name": ...}, "no engine name"),
+        "own_name_empty": ({"name": ""}, "an empty engine name"),
+        "own_name_40": ({"name": "a" * 40}, "an engine name of 40 characters: its option key would not fit"),
+        "own_name_slash": ({"name": "../a"}, "an engine name that is a path"),
+        "own_name_newline": ({"name": "a\n"}, "an engine name with a newline"),
+        "own_kind_missing": ({"kind": ...}, "no engine kind"),
+        "own_kind_empty": ({"kind": ""}, "an empty engine kind"),
+        "own_sha256_missing": ({"sha256": ...}, "no digest"),
+        "own_sha256_short": ({"sha256": "ab"}, "a digest of 2 digits"),
+        "own_sha256_path": ({"sha256": "../" + "a" * 61}, "a digest that is a path"),
+        "own_sha256_upper": ({"sha256": "A" * 64}, "a digest in upper case"),
+        "own_streamable_negative": ({"streamable_bytes": -1}, "negative streamable bytes"),
+        "own_streamable_huge": ({"streamable_bytes": 2**63}, "2^63 streamable bytes"),
+        "own_streamable_float": ({"streamable_bytes": 1.5}, "1.5 streamable bytes"),
+        "own_estimated_null": ({"streamable_estimated": None}, "streamable_estimated is null"),
+        "own_program_missing": ({"program": ...}, "no program facts"),
+        "own_program_no_engines": ({"program": {"engines": 0}}, "a program of 0 engines"),
+        "own_program_list": ({"program": []}, "program is a list"),
+        "own_inputs_missing": ({"inputs": ...}, "no inputs"),
+        "own_inputs_other_name": ({"inputs": [{**tensor, "name": "z"}]}, "an input that io_bindings does not have"),
+        "own_inputs_fewer": ({"inputs": []}, "fewer inputs than io_bindings has"),
+        "own_input_no_dtype": ({"inputs": [{**tensor, "dtype": ""}]}, "an input without dtype"),
+        "own_input_min_above_max": ({"inputs": [{**tensor, "min": [9, 4]}]}, "min above max"),
+        "own_input_static_bounds": ({"inputs": [{**tensor, "max": [8, 5]}]}, "bounds that differ where it is static"),
+        "own_input_rank": ({"inputs": [{**tensor, "min": [1]}]}, "min of another rank"),
+    }
+    blobs = {name: (raw(dump(torchtrt_ws=own(**change))), why) for name, (change, why) in changes.items()}
+    blobs["own_null"] = (raw(dump(torchtrt_ws=None)), "our key is null")
+    blobs["own_list"] = (raw(dump(torchtrt_ws=[])), "our key is a list")
+    return blobs
+
+
+def magic_for(name: str) -> bytes:
+    return blob.MAGIC_ALIASED if name.startswith("alias_") else blob.MAGIC
+
+
+def hostile() -> dict[str, tuple[bytes, str]]:
+    return {f"{n}.bin": entry for n, entry in (hostile_headers() | hostile_json() | hostile_own()).items()}
+
+
+def describe(contents: bytes) -> dict[str, Any]:
+    """What a reader must find in a golden blob."""
+    read = blob.read(contents)
+    return {
+        **dataclasses.asdict(read.header),
+        "engine_sha256": hashlib.sha256(read.engine).hexdigest(),
+        "metadata": json.loads(json.dumps(dataclasses.asdict(read.metadata))),
+    }
+
+
+def manifest(rows: list[dict[str, Any]]) -> str:
+    return "[\n" + ",\n".join("  " + json.dumps(row) for row in rows) + "\n]\n"
+
+
+def main() -> None:
+    for folder, blobs in (("golden", golden()), ("hostile", hostile())):
+        target = HERE / folder
+        target.mkdir(exist_ok=True)
+        for stale in target.glob("*.bin"):
+            stale.unlink()
+        rows = []
+        for name, (contents, why) in blobs.items():
+            (target / name).write_bytes(contents)
+            if folder == "golden":
+                rows.append({"file": name, "why": why, "want": describe(contents)})
+            else:
+                code = "NewerSchema" if name.startswith("own_schema_2") else "BadBlob"
+                rows.append({"file": name, "why": why, "error": "BlobError", "code": code})
+        (target / "manifest.json").write_text(manifest(rows))
+
+
+if __name__ == "__main__":
+    main()

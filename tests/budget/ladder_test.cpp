@@ -1,0 +1,89 @@
+#include "budget/ladder.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <vector>
+
+namespace torchtrt_ws {
+namespace {
+
+constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+constexpr int64_t kStreamable = 536870912;  // the measured plan: "537 MB", scratch twice its largest weight
+constexpr int64_t kScratch = 67108864;
+constexpr int64_t kContext = 25165824;
+
+TEST(NextSmallerBudget, HalvesThenGoesToZeroThenEnds) {
+  std::vector<int64_t> rungs;
+  for (std::optional<int64_t> rung = 8 * kSmallestRung; rung.has_value(); rung = next_smaller_budget(*rung)) {
+    rungs.push_back(*rung / kSmallestRung);
+  }
+  EXPECT_EQ(rungs, (std::vector<int64_t>{8, 4, 2, 1, 0}));
+}
+
+TEST(NextSmallerBudget, Edges) {
+  EXPECT_EQ(next_smaller_budget(0), std::nullopt);
+  EXPECT_EQ(next_smaller_budget(-5), std::nullopt);
+  EXPECT_EQ(next_smaller_budget(1), 0);
+  EXPECT_EQ(next_smaller_budget(kSmallestRung), 0);
+  EXPECT_EQ(next_smaller_budget(kSmallestRung + 1), kSmallestRung / 2);
+  EXPECT_EQ(next_smaller_budget(kMax), kMax / 2);
+}
+
+TEST(NextSmallerBudget, TheLongestLadderIsShort) {
+  int tries = 0;
+  for (std::optional<int64_t> rung = kMax; rung.has_value(); rung = next_smaller_budget(*rung)) ++tries;
+  EXPECT_LE(tries, 45);
+}
+
+struct FitRow {
+  const char* why;
+  MemoryFacts facts;
+  int64_t want;
+};
+
+TEST(LargestBudgetThatFits, Table) {
+  const FitRow rows[] = {
+      {"plenty: all of it", {int64_t{80} << 30, kContext, kScratch, kStreamable}, kStreamable},
+      {"exactly all of it: no scratch is needed there",
+       {kStreamable + kContext, kContext, kScratch, kStreamable},
+       kStreamable},
+      {"one byte short of all: scratch is needed, so the answer falls by all of scratch and one",
+       {kStreamable + kContext - 1, kContext, kScratch, kStreamable},
+       kStreamable - kScratch - 1},
+      {"half", {kContext + kScratch + kStreamable / 2, kContext, kScratch, kStreamable}, kStreamable / 2},
+      {"exactly nothing but context and scratch", {kContext + kScratch, kContext, kScratch, kStreamable}, 0},
+      {"one byte less: not even 0 fits", {kContext + kScratch - 1, kContext, kScratch, kStreamable}, -1},
+      {"no room for the context", {kContext - 1, kContext, kScratch, kStreamable}, -1},
+      {"nothing free", {0, kContext, kScratch, kStreamable}, -1},
+      {"nothing free, nothing needed", {0, 0, 0, 0}, 0},
+      {"scratch over streamable: all or nothing, all fits", {100, 0, 1000, 100}, 100},
+      {"scratch over streamable: all or nothing, one byte short", {99, 0, 1000, 100}, -1},
+      {"no scratch: what is left", {60, 10, 0, 100}, 50},
+      {"not streamable, fits", {kContext, kContext, 0, 0}, 0},
+      {"extremes do not overflow", {0, kMax, kMax, kMax}, -1},
+      {"extremes do not overflow: all", {kMax, 0, kMax, kMax}, kMax},
+  };
+  for (const FitRow& row : rows) EXPECT_EQ(largest_budget_that_fits(row.facts), row.want) << row.why;
+}
+
+TEST(LargestBudgetThatFits, IsNeverInTheHole) {
+  for (int64_t free = 0; free <= 140; ++free) {
+    const MemoryFacts facts{free, 10, 30, 100};
+    const int64_t budget = largest_budget_that_fits(facts);
+    if (budget >= 0 && budget < facts.streamable) {
+      EXPECT_LT(budget + facts.scratch, facts.streamable) << free;
+    }
+    const bool least_fits = free >= least_memory_that_would_do(facts);
+    EXPECT_EQ(budget >= 0, least_fits) << free;
+  }
+}
+
+TEST(LeastMemoryThatWouldDo, IsContextAndTheSmallerOfScratchAndWeights) {
+  EXPECT_EQ(least_memory_that_would_do({0, kContext, kScratch, kStreamable}), kContext + kScratch);
+  EXPECT_EQ(least_memory_that_would_do({0, kContext, kStreamable, kScratch}), kContext + kScratch);
+  EXPECT_EQ(least_memory_that_would_do({0, kMax, kMax, kMax}), kMax);
+}
+
+}  // namespace
+}  // namespace torchtrt_ws
