@@ -1,0 +1,24 @@
+"""Fixtures for more than one folder of tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def pte_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real .pte files, written by tests/program/make_pte.py in a process of its own."""
+    folder = tmp_path_factory.mktemp("pte")
+    script = ROOT / "tests" / "program" / "make_pte.py"
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    subprocess.run(
+        [sys.executable, str(script), str(folder)], check=True, env={**os.environ, "PYTHONPATH": path}, timeout=300
+    )
+    return folder

@@ -1,0 +1,53 @@
+"""Weight streaming budgets for TensorRT engines in ExecuTorch programs.
+
+`save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another. Importing this package
+imports neither torch nor executorch: the three functions are looked up when they are first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from torchtrt_ws.errors import (
+    BlobError,
+    BudgetError,
+    CapacityError,
+    EngineError,
+    ProgramError,
+    WeightStreamingError,
+)
+
+if TYPE_CHECKING:
+    from torchtrt_ws.export import save, save_plan
+    from torchtrt_ws.runtime import load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BlobError",
+    "BudgetError",
+    "CapacityError",
+    "EngineError",
+    "ProgramError",
+    "WeightStreamingError",
+    "__version__",
+    "load",
+    "save",
+    "save_plan",
+]
+
+_LAZY = {"load": "torchtrt_ws.runtime", "save": "torchtrt_ws.export", "save_plan": "torchtrt_ws.export"}
+
+
+def __getattr__(name: str) -> object:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(module), name)
+    globals()[name] = value  # found once: the next look-up does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_LAZY))

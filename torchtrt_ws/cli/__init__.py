@@ -1,0 +1,1 @@
+"""The command line `torchtrt-ws`: one module for each subcommand."""

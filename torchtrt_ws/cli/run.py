@@ -1,0 +1,121 @@
+"""`torchtrt-ws run`: load a .pte under a budget, run it, and say where its weights are."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from torchtrt_ws.runtime import Program
+
+__all__ = ["run"]
+
+
+def run(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="The .pte.")],
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--weight-streaming-budget",
+            metavar="B",
+            help='The program\'s total: bytes, "1GiB", "50%", "free-1GiB", "auto".',
+        ),
+    ] = None,
+    per_engine: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weight-streaming-budget-per-engine", metavar="B", help="For each engine; or NAME=B, repeated, for some."
+        ),
+    ] = None,
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option("--input", metavar="FILE.npy", help="Repeat in the order of the inputs. None at all: zeros."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write output0.npy, output1.npy, ... there.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="The method to run.")] = "forward",
+    repeat: Annotated[int, typer.Option(min=1, help="Runs; the median is reported.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object; sizes are integer bytes.")] = False,
+) -> None:
+    """Run a .pte under a budget and show where its weights are."""
+    from torchtrt_ws.runtime import load
+
+    started = time.perf_counter()
+    program = load(path, weight_streaming_budget=budget, weight_streaming_budget_per_engine=_per_engine(per_engine))
+    load_seconds = time.perf_counter() - started
+    arrays = [_read(file) for file in inputs] if inputs else program.zeros(method)
+    seconds, outputs = _repeat(program, method, arrays, repeat)
+    if output is not None:
+        _write(output, outputs)
+    report = {
+        "file": program.file,
+        "method": method,
+        "load_seconds": load_seconds,
+        "run_seconds": sorted(seconds)[len(seconds) // 2],
+        "runs": repeat,
+        "outputs": [_describe(value) for value in outputs],
+        "engines": [engine.as_dict() for engine in program.engines],
+    }
+    if as_json:
+        print(json.dumps(report))
+        return
+    from torchtrt_ws.cli import _render  # rich: not for --json
+
+    _render.run(report)
+
+
+def _per_engine(values: list[str] | None) -> str | dict[str, int | str | None] | None:
+    if not values:
+        return None
+    named = [value.partition("=") for value in values]
+    if len(values) == 1 and not named[0][1]:
+        return values[0]
+    if any(not equals for _, equals, _ in named):
+        raise typer.BadParameter(
+            "give one value, or NAME=B for each", param_hint="--weight-streaming-budget-per-engine"
+        )
+    return {name: value for name, _, value in named}
+
+
+def _read(path: Path) -> Any:
+    import numpy as np
+
+    from torchtrt_ws.errors import ProgramError
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ProgramError(str(path), str(error), "a .npy file", "Write it with numpy.save(path, array).") from None
+
+
+def _repeat(program: Program, method: str, arrays: list[Any], times: int) -> tuple[list[float], list[Any]]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    seconds: list[float] = []
+    outputs: list[Any] = []
+    # On stderr, and only where a person looks: stdout is the answer.
+    with Progress(console=Console(stderr=True), transient=True, disable=times == 1 or None) as progress:
+        for _ in progress.track(range(times), description="running"):
+            started = time.perf_counter()
+            outputs = program.run(method, *arrays)
+            seconds.append(time.perf_counter() - started)
+    return seconds, outputs
+
+
+def _describe(value: Any) -> dict[str, Any]:
+    # A number, or a dtype that numpy lacks, has no dtype or shape to show.
+    return {"dtype": str(getattr(value, "dtype", type(value).__name__)), "shape": list(getattr(value, "shape", ()))}
+
+
+def _write(folder: Path, outputs: list[Any]) -> None:
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for position, value in enumerate(outputs):
+        np.save(folder / f"output{position}.npy", np.asarray(value))
