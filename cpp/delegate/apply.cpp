@@ -1,0 +1,71 @@
+#include "delegate/apply.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "budget/ladder.h"
+
+namespace torchtrt_ws {
+namespace {
+
+Result<Resolution> decide(Engine& engine, const Request& request, const std::optional<Shares>& shares) {
+  EngineFacts facts;
+  facts.streamable = engine.streamable_bytes();
+  facts.scratch = engine.scratch_bytes();
+  facts.shares = shares;
+  facts.automatic = [&engine](int64_t reserve) { return engine.automatic_budget(reserve); };
+  return resolve(request, facts);
+}
+
+Status set_and_make(Engine& engine, int64_t budget) {
+  Status set = engine.set_budget(budget);
+  if (!set.ok()) return set;
+  return engine.make_context();
+}
+
+std::string bytes(int64_t count) { return std::to_string(count) + " bytes"; }
+
+/// The engine's own words, with the numbers that let the reader choose a budget that works.
+Failure does_not_fit(Engine& engine, const std::string& name, int64_t asked, const Failure& last) {
+  const MemoryFacts facts = engine.memory();
+  const int64_t largest = largest_budget_that_fits(facts);
+  std::string found = "a budget of " + bytes(asked) + " with " + bytes(facts.free) + " free";
+  if (!last.found.empty()) found += " (" + last.found + ")";
+  std::string expected = "budget + scratch " + bytes(facts.scratch) + " + context " + bytes(facts.context) +
+                         " within what is free; at the full " + bytes(facts.streamable) + " no scratch is needed";
+  std::string next_step = largest >= 0 ? "The largest budget that fits is " + bytes(largest)
+                                       : "Not even a budget of 0 fits: free at least " +
+                                             bytes(least_memory_that_would_do(facts)) + " on the device";
+  return {ErrorCode::DoesNotFit, "engine '" + name + "'", std::move(found), std::move(expected), std::move(next_step)};
+}
+
+/// Goes down the ladder until a budget and its context fit.
+Result<Applied> step_down(Engine& engine, const std::string& name, Applied applied, Failure last) {
+  std::optional<int64_t> budget = applied.resolved;
+  while ((budget = next_smaller_budget(*budget))) {
+    applied.notes.push_back("warning: the automatic budget did not fit (" + last.found + "); trying " + bytes(*budget));
+    Status made = set_and_make(engine, *budget);
+    if (made.ok()) return applied;
+    if (made.failure().code != ErrorCode::DoesNotFit) return std::move(made).failure();
+    last = std::move(made).failure();
+  }
+  return does_not_fit(engine, name, applied.resolved, last);
+}
+
+}  // namespace
+
+Result<Applied> apply_budget(Engine& engine, const Request& request, const std::optional<Shares>& shares,
+                             const std::string& name) {
+  auto decided = decide(engine, request, shares);
+  if (!decided.ok()) return std::move(decided).failure();
+  Resolution resolution = std::move(decided).value();
+  Applied applied{resolution.source, std::move(resolution.requested), resolution.bytes.value_or(0),
+                  std::move(resolution.notes)};
+  Status made = resolution.bytes ? set_and_make(engine, *resolution.bytes) : engine.make_context();
+  if (made.ok()) return applied;
+  if (made.failure().code != ErrorCode::DoesNotFit) return std::move(made).failure();
+  if (resolution.automatic) return step_down(engine, name, std::move(applied), std::move(made).failure());
+  return does_not_fit(engine, name, applied.resolved, made.failure());
+}
+
+}  // namespace torchtrt_ws

@@ -1,0 +1,118 @@
+#include "delegate/arguments.h"
+
+#include <executorch/runtime/core/exec_aten/util/scalar_type_util.h>
+#include <executorch/runtime/core/exec_aten/util/tensor_util.h>
+
+#include <string>
+
+namespace torchtrt_ws {
+namespace {
+
+using executorch::aten::SizesType;
+using executorch::aten::Tensor;
+using executorch::runtime::EValue;
+using executorch::runtime::Span;
+
+std::string shape_text(const SizesType* sizes, size_t rank) {
+  std::string text = "[";
+  for (size_t i = 0; i < rank; ++i) text += (i == 0 ? "" : ", ") + std::to_string(sizes[i]);
+  return text + "]";
+}
+
+std::string bounds_text(const TensorSpec& spec) {
+  std::string text = "[";
+  for (size_t i = 0; i < spec.min.size(); ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(spec.min[i]);
+    if (spec.max[i] != spec.min[i]) text += ".." + std::to_string(spec.max[i]);
+  }
+  return text + "]";
+}
+
+Failure refused(const char* role, const TensorSpec& spec, std::string found, std::string expected) {
+  return {ErrorCode::BadArgument, std::string(role) + " '" + spec.name + "'", std::move(found), std::move(expected),
+          "Pass a tensor that fits the engine"};
+}
+
+bool within_bounds(const TensorSpec& spec, const Tensor& tensor) {
+  const auto rank = static_cast<size_t>(tensor.dim());
+  if (rank != spec.min.size()) return false;
+  const auto sizes = tensor.sizes();
+  for (size_t i = 0; i < rank; ++i) {
+    if (sizes[i] < spec.min[i] || sizes[i] > spec.max[i]) return false;
+  }
+  return true;
+}
+
+bool is_contiguous(const Tensor& tensor) {
+  const auto order = tensor.dim_order();
+  for (size_t i = 0; i < order.size(); ++i) {
+    if (order[i] != i) return false;
+  }
+  return true;
+}
+
+TensorView view_of(const Tensor& tensor) {
+  return {tensor.scalar_type(), const_cast<void*>(tensor.const_data_ptr()), tensor.sizes().data(),
+          static_cast<size_t>(tensor.dim()), tensor.nbytes()};
+}
+
+Status check_input(const TensorSpec& spec, const Tensor& tensor) {
+  if (tensor.scalar_type() != spec.dtype) {
+    return refused("input", spec, std::string("dtype ") + executorch::runtime::toString(tensor.scalar_type()),
+                   std::string("dtype ") + executorch::runtime::toString(spec.dtype));
+  }
+  if (!within_bounds(spec, tensor)) {
+    return refused("input", spec, "shape " + shape_text(tensor.sizes().data(), static_cast<size_t>(tensor.dim())),
+                   "shape within " + bounds_text(spec));
+  }
+  if (!is_contiguous(tensor)) {
+    return refused("input", spec, "a permuted dim order", "the contiguous one");
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Status check_inputs(const Engine& engine, Span<EValue*> args, std::vector<TensorView>& views) {
+  const auto& specs = engine.inputs();
+  const size_t expected = specs.size() + engine.outputs().size();
+  if (args.size() != expected) {
+    return Failure{ErrorCode::BadArgument, "delegate call", std::to_string(args.size()) + " arguments",
+                   std::to_string(specs.size()) + " inputs and " + std::to_string(engine.outputs().size()) + " outputs",
+                   "The program and its engine do not belong together; save it again"};
+  }
+  views.resize(specs.size());
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (args[i] == nullptr || !args[i]->isTensor()) {
+      return refused("input", specs[i], "no tensor", "a tensor");
+    }
+    const Tensor tensor = args[i]->toTensor();
+    Status checked = check_input(specs[i], tensor);
+    if (!checked.ok()) return checked;
+    views[i] = view_of(tensor);
+  }
+  return ok_status();
+}
+
+Result<TensorView> OutputArguments::resize(size_t index, const SizesType* sizes, size_t rank) {
+  const TensorSpec& spec = engine_.outputs()[index];
+  EValue* arg = args_[engine_.inputs().size() + index];
+  if (arg == nullptr || !arg->isTensor()) return refused("output", spec, "no tensor", "a tensor");
+  Tensor tensor = arg->toTensor();
+  if (tensor.scalar_type() != spec.dtype) {
+    return refused("output", spec, std::string("dtype ") + executorch::runtime::toString(tensor.scalar_type()),
+                   std::string("dtype ") + executorch::runtime::toString(spec.dtype));
+  }
+  // TensorRT gives a 0-d tensor back as one element of rank 1, and ExecuTorch's rank never changes.
+  const bool scalar = tensor.dim() == 0 && rank == 1 && sizes[0] == 1;
+  const auto error =
+      scalar ? executorch::runtime::Error::Ok
+             : executorch::runtime::resize_tensor(tensor, executorch::aten::ArrayRef<SizesType>(sizes, rank));
+  if (error != executorch::runtime::Error::Ok) {
+    return refused("output", spec, "shape " + shape_text(sizes, rank) + " from the engine",
+                   "no more than the program planned memory for");
+  }
+  return view_of(tensor);
+}
+
+}  // namespace torchtrt_ws

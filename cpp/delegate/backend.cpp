@@ -1,0 +1,198 @@
+// The ExecuTorch backend "TensorRTBackend": what happens at load, in order. Each step has a file or a function of its
+// own.
+
+#include <executorch/runtime/backend/interface.h>
+#include <executorch/runtime/platform/log.h>
+#include <executorch/runtime/platform/runtime.h>
+
+#include <exception>
+#include <memory>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "blob/blob.h"
+#include "budget/request.h"
+#include "delegate/apply.h"
+#include "delegate/error.h"
+#include "delegate/handle.h"
+#include "delegate/live_options.h"
+#include "delegate/options.h"
+#include "delegate/registry.h"
+#include "engine/registry.h"
+#include "torchtrt_ws/engines.h"
+
+namespace torchtrt_ws {
+namespace {
+
+using executorch::runtime::ArrayRef;
+using executorch::runtime::BackendExecutionContext;
+using executorch::runtime::BackendInitContext;
+using executorch::runtime::BackendOption;
+using executorch::runtime::BackendOptionContext;
+using executorch::runtime::CompileSpec;
+using executorch::runtime::DelegateHandle;
+using executorch::runtime::Error;
+using executorch::runtime::EValue;
+using executorch::runtime::FreeableBuffer;
+using executorch::runtime::Span;
+
+/// Runs `body`, and lets no exception out: ExecuTorch is built without them.
+template <typename Body>
+Error guarded(const char* where, Body&& body) noexcept {
+  try {
+    Status done = body();
+    return done.ok() ? Error::Ok : report(done.failure());
+  } catch (const std::bad_alloc&) {
+    return report({ErrorCode::DoesNotFit, where, "no host memory left", "", "Free host memory, or load less"});
+  } catch (const std::exception& error) {
+    return report({ErrorCode::EngineFault, where, error.what(), "no exception", "Report this as a bug of torchtrt-ws"});
+  } catch (...) {
+    return report(
+        {ErrorCode::EngineFault, where, "an exception of unknown type", "", "Report this as a bug of torchtrt-ws"});
+  }
+}
+
+Identity identify(BackendInitContext& context, const Metadata& metadata) {
+  Registry& registry = Registry::instance();
+  const void* scope = context.get_runtime_allocator();
+  const char* method = context.get_method_name();
+  return {registry.next_id(),
+          metadata.own ? metadata.own->name : registry.next_name(scope),
+          method == nullptr ? "" : method,
+          {},
+          scope};
+}
+
+std::optional<Shares> recorded_shares(const Metadata& metadata) {
+  if (!metadata.own) return std::nullopt;
+  return Shares{metadata.own->program_engines, metadata.own->streamable_bytes, metadata.own->program_streamable_bytes};
+}
+
+/// One line that says what was asked, who asked, what was decided and what the engine then did.
+void log_load(const EngineReport& report, const Applied& applied) {
+  ET_LOG(Info,
+         "torchtrt_ws: engine '%s' (%s): requested=%s source=%s resolved=%lld actual=%lld streamable=%lld scratch=%lld "
+         "bytes",
+         report.name.c_str(), report.kind.c_str(), applied.requested.c_str(), report.source.c_str(),
+         static_cast<long long>(applied.resolved), static_cast<long long>(report.budget_bytes),
+         static_cast<long long>(report.streamable_bytes), static_cast<long long>(report.scratch_bytes));
+}
+
+Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, FreeableBuffer* processed,
+                                            ArrayRef<CompileSpec> specs) {
+  if (processed == nullptr || processed->data() == nullptr) {
+    return Failure{ErrorCode::BadBlob, "engine blob", "no data", "a TR01 or TR02 blob", "Save the program again"};
+  }
+  auto blob = read_blob(processed->data(), processed->size());
+  if (!blob.ok()) return std::move(blob).failure();
+  const Metadata metadata = std::move(blob.value().metadata);
+  Payload payload(blob.value().engine, blob.value().engine_size, [processed] { processed->Free(); });
+
+  Identity identity = identify(context, metadata);
+  const std::vector<Option> options = copy_options(context.runtime_specs());
+  auto request = read_request(options, copy_specs(specs), identity.name);
+  if (!request.ok()) return std::move(request).failure();
+  auto device = read_device_options(options);
+  if (!device.ok()) return std::move(device).failure();
+
+  identity.kind = metadata.own ? metadata.own->kind : guess_engine_kind(payload.data(), payload.size());
+  auto kind = find_engine_kind(identity.kind);
+  if (!kind.ok()) return std::move(kind).failure();
+  auto engine = kind.value()->open(std::move(payload),
+                                   {metadata, identity.name, device.value().device_id, device.value().cuda_graph});
+  if (!engine.ok()) return std::move(engine).failure();
+
+  const std::optional<Shares> shares = recorded_shares(metadata);
+  auto applied = apply_budget(*engine.value(), request.value(), shares, identity.name);
+  if (!applied.ok()) return std::move(applied).failure();
+  log_notes(identity.name, applied.value().notes);
+
+  auto handle = std::make_shared<Handle>(std::move(identity), shares, std::move(engine).value(), applied.value());
+  log_load(handle->report(), applied.value());
+  return handle;
+}
+
+class Backend final : public executorch::runtime::BackendInterface {
+ public:
+  bool is_available() const override { return registration_status() == Error::Ok; }
+
+  executorch::runtime::Result<DelegateHandle*> init(BackendInitContext& context, FreeableBuffer* processed,
+                                                    ArrayRef<CompileSpec> specs) const override {
+    DelegateHandle* loaded = nullptr;
+    const Error error = guarded("loading an engine", [&]() -> Status {
+      auto handle = load_engine(context, processed, specs);
+      if (!handle.ok()) return std::move(handle).failure();
+      loaded = handle.value().get();
+      LoadScope::note(handle.value()->identity().id);
+      Registry::instance().add(std::move(handle).value());
+      return ok_status();
+    });
+    if (error != Error::Ok) return error;
+    return loaded;
+  }
+
+  Error execute(BackendExecutionContext&, DelegateHandle* handle, Span<EValue*> args) const override {
+    if (handle == nullptr) return Error::DelegateInvalidHandle;
+    return guarded("running an engine", [&] { return static_cast<Handle*>(handle)->execute(args); });
+  }
+
+  Error set_option(BackendOptionContext&, const Span<BackendOption>& options) override {
+    return guarded("set_option", [&] {
+      return change_budgets(copy_options({options.data(), options.size()}), Registry::instance().all());
+    });
+  }
+
+  Error get_option(BackendOptionContext&, Span<BackendOption>& options) override {
+    return guarded("get_option", [&] { return read_live_options(options, Registry::instance().all()); });
+  }
+
+  void destroy(DelegateHandle* handle) const override {
+    // The last reference may be held by a set_option() in another thread; the engine goes now all the same.
+    if (auto removed = Registry::instance().remove(handle)) removed->close();
+  }
+};
+
+Error register_delegate() {
+  static Backend backend;
+  executorch::runtime::runtime_init();  // ExecuTorch logs only after it, and this may be the first call of the process
+  const Error error = executorch::runtime::register_backend({kBackendId, &backend});
+  if (error != Error::Ok) {
+    ET_LOG(Error,
+           "torchtrt_ws: found another backend registered as '%s' in this process; programs run on that one, without "
+           "this library's budgets. Load torchtrt_ws before the other library (Torch-TensorRT's ExecuTorch runtime, "
+           "say), or do not load the other.",
+           kBackendId);
+  }
+  return error;
+}
+
+const Error registration = register_delegate();
+
+}  // namespace
+
+Error registration_status() { return registration; }
+
+std::vector<EngineReport> engines() {
+  std::vector<EngineReport> reports;
+  for (const auto& handle : Registry::instance().all()) reports.push_back(handle->report());
+  return reports;
+}
+
+EngineReport engine(uint64_t id) {
+  const auto handle = Registry::instance().find(id);
+  return handle == nullptr ? EngineReport{} : handle->report();
+}
+
+Error set_budget(uint64_t id, Span<const BackendOption> options) {
+  return guarded("set_budget", [&]() -> Status {
+    auto handle = Registry::instance().find(id);
+    if (handle == nullptr) {
+      return Failure{ErrorCode::BadArgument, "engine id " + std::to_string(id), "no live engine",
+                     "the id of a loaded engine", "Take it from torchtrt_ws::engines()"};
+    }
+    return change_budgets(copy_options(options), {handle});
+  });
+}
+
+}  // namespace torchtrt_ws

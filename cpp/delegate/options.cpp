@@ -1,0 +1,80 @@
+#include "delegate/options.h"
+
+#include <cstring>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "budget/decimal.h"
+
+namespace torchtrt_ws {
+namespace {
+
+Result<int> read_device_id(const OptionValue& value) {
+  const Failure refused{ErrorCode::BadOption, std::string(kDeviceIdKey), "a value that is no device index",
+                        "an integer from 0", "Give the index that CUDA uses for the device."};
+  if (const int* number = std::get_if<int>(&value)) {
+    if (*number < 0) return refused;
+    return *number;
+  }
+  const auto* text = std::get_if<std::string>(&value);
+  if (text == nullptr) return refused;
+  auto parsed = parse_decimal(kDeviceIdKey, text->data(), text->size());
+  if (!parsed.ok()) return parsed.failure();
+  if (parsed.value() > std::numeric_limits<int>::max()) return refused;
+  return static_cast<int>(parsed.value());
+}
+
+}  // namespace
+
+std::vector<Option> copy_options(executorch::runtime::Span<const executorch::runtime::BackendOption> options) {
+  std::vector<Option> copies;
+  copies.reserve(options.size());
+  for (const auto& option : options) {
+    Option copy{std::string(option.key, strnlen(option.key, sizeof(option.key))), OptionValue{}};
+    std::visit(
+        [&copy](const auto& value) {
+          if constexpr (std::is_same_v<std::decay_t<decltype(value)>, bool> ||
+                        std::is_same_v<std::decay_t<decltype(value)>, int>) {
+            copy.value = value;
+          } else {
+            copy.value = std::string(value.data(), strnlen(value.data(), value.size()));
+          }
+        },
+        option.value);
+    copies.push_back(std::move(copy));
+  }
+  return copies;
+}
+
+std::vector<BakedSpec> copy_specs(executorch::runtime::ArrayRef<executorch::runtime::CompileSpec> specs) {
+  std::vector<BakedSpec> copies;
+  copies.reserve(specs.size());
+  for (const auto& spec : specs) {
+    if (spec.key == nullptr) continue;
+    const auto* bytes = static_cast<const char*>(spec.value.buffer);
+    copies.push_back({spec.key, bytes == nullptr ? std::string() : std::string(bytes, spec.value.nbytes)});
+  }
+  return copies;
+}
+
+Result<DeviceOptions> read_device_options(const std::vector<Option>& options) {
+  DeviceOptions read;
+  for (const Option& option : options) {
+    if (option.key == kDeviceIdKey) {
+      auto id = read_device_id(option.value);
+      if (!id.ok()) return id.failure();
+      read.device_id = id.value();
+    } else if (option.key == kCudaGraphKey) {
+      const bool* wish = std::get_if<bool>(&option.value);
+      if (wish == nullptr) {
+        return Failure{ErrorCode::BadOption, std::string(kCudaGraphKey), "a value that is not a bool", "true or false",
+                       "Set the option with a bool."};
+      }
+      read.cuda_graph = *wish;
+    }
+  }
+  return read;
+}
+
+}  // namespace torchtrt_ws

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <executorch/runtime/backend/interface.h>
+#include <executorch/runtime/backend/options.h>
+#include <executorch/runtime/core/span.h>
+
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "budget/request.h"
+
+namespace torchtrt_ws {
+
+/// ExecuTorch's option span as plain values. Arrays in it need not be NUL-terminated; the scan is bounded.
+std::vector<Option> copy_options(executorch::runtime::Span<const executorch::runtime::BackendOption> options);
+
+/// Compile specs as plain values; the value keeps every byte.
+std::vector<BakedSpec> copy_specs(executorch::runtime::ArrayRef<executorch::runtime::CompileSpec> specs);
+
+/// The load-time options that are not about the budget.
+struct DeviceOptions {
+  std::optional<int> device_id;
+  bool cuda_graph = false;
+};
+Result<DeviceOptions> read_device_options(const std::vector<Option>& options);
+
+}  // namespace torchtrt_ws

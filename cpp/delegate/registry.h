@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "delegate/handle.h"
+
+namespace torchtrt_ws {
+
+/// The live handles of the process. ExecuTorch gives set_option() and get_option() no handle, so they go through here.
+/// Locks: see delegate/handle.h.
+class Registry {
+ public:
+  static Registry& instance();
+
+  uint64_t next_id();
+  void add(std::shared_ptr<Handle> handle);
+
+  /// Unlists; the caller closes what it gets. Null when it is not listed.
+  std::shared_ptr<Handle> remove(const void* handle);
+
+  /// All, in loading order.
+  std::vector<std::shared_ptr<Handle>> all() const;
+  std::shared_ptr<Handle> find(uint64_t id) const;
+
+  /// `engine0`, `engine1`, ...: the name of the next engine of a program, if it has none; counts the program's engines.
+  std::string next_name(const void* scope) const;
+
+ private:
+  mutable std::mutex mutex_;
+  uint64_t last_id_ = 0;
+  std::vector<std::shared_ptr<Handle>> handles_;
+};
+
+}  // namespace torchtrt_ws

@@ -1,0 +1,113 @@
+#pragma once
+
+#include <executorch/runtime/core/exec_aten/exec_aten.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "blob/metadata.h"
+#include "budget/ladder.h"
+#include "engine/payload.h"
+
+namespace torchtrt_ws {
+
+/// One input or output of an engine, in the order of the delegate's arguments.
+struct TensorSpec {
+  std::string name;
+  executorch::aten::ScalarType dtype;
+  std::vector<int64_t> min;  // the smallest shape accepted (inputs) or returned (outputs); rank = min.size()
+  std::vector<int64_t> max;  // the largest; equal to `min` in static dimensions
+};
+
+/// A contiguous tensor the caller holds. `data` may point to host or device memory; it is not owned.
+struct TensorView {
+  executorch::aten::ScalarType dtype;
+  void* data;
+  const executorch::aten::SizesType* sizes;  // `rank` of them; valid until the tensor is resized
+  size_t rank;
+  size_t nbytes;
+};
+
+/// Where an engine finds room for its outputs once it knows their shapes.
+class OutputSink {
+ public:
+  virtual ~OutputSink() = default;
+
+  /// Gives output `index` the shape `sizes[0..rank)` and returns where to write it.
+  /// Fails with BadArgument when the program planned less memory for it.
+  virtual Result<TensorView> resize(size_t index, const executorch::aten::SizesType* sizes, size_t rank) = 0;
+};
+
+/// One deserialized engine: weights that can be streamed, and an execution context that comes and goes.
+///
+/// The delegate knows engines only through this class. The order of calls is: `set_budget()` while there is no context,
+/// `make_context()`, any number of `run()`, `drop_context()`, and again. The caller serializes all calls of one engine
+/// (delegate/handle.h says how); two engines may be used from two threads. Sizes are bytes. "Device" is the GPU for
+/// TensorRT and this process's resident memory for the host engine.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  virtual const std::vector<TensorSpec>& inputs() const = 0;
+  virtual const std::vector<TensorSpec>& outputs() const = 0;
+
+  /// Bytes of weights that can stay in host memory; 0 for an engine that was built without weight streaming.
+  virtual int64_t streamable_bytes() const = 0;
+
+  /// Bytes of streamable weights kept on the device now, read back from the engine.
+  virtual int64_t budget() const = 0;
+
+  /// The budget the engine's runtime would choose, less `reserve` bytes left free on the device; within
+  /// [0, streamable_bytes()].
+  virtual Result<int64_t> automatic_budget(int64_t reserve) const = 0;
+
+  /// Bytes of device memory that streaming needs beside the budget; what it would be when the budget is below
+  /// streamable_bytes(), also if it is not now.
+  virtual int64_t scratch_bytes() const = 0;
+
+  /// Bytes on the device for weights, scratch and context, now.
+  virtual int64_t device_bytes() const = 0;
+
+  /// What the device has free and what a context would take: the numbers of an error that says a budget does not fit.
+  virtual MemoryFacts memory() const = 0;
+
+  /// Keeps `bytes` of the streamable weights on the device. Fails with DoesNotFit when memory runs out, WrongState when
+  /// a context lives. A call that fails leaves the engine able to take another budget.
+  virtual Status set_budget(int64_t bytes) = 0;
+
+  /// Makes the engine ready to run. Fails with DoesNotFit when memory runs out; then `set_budget()` may be tried again.
+  virtual Status make_context() = 0;
+
+  /// Waits for work in flight and gives the context's memory back. Does nothing when there is no context.
+  virtual void drop_context() noexcept = 0;
+
+  /// Runs once. `inputs` has one view for each of inputs(), already checked against dtype, rank and bounds.
+  virtual Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) = 0;
+};
+
+/// What the delegate knows of an engine before it is deserialized.
+struct OpenRequest {
+  const Metadata& metadata;
+  const std::string& name;
+  std::optional<int> device_id;  // load-time choice of the device; beats the one in the metadata
+  bool cuda_graph = false;       // load-time wish; engines without CUDA ignore it
+};
+
+/// A kind of engine: one for each adapter ("host", "tensorrt"). Registered while its library is loaded.
+class EngineKind {
+ public:
+  virtual ~EngineKind() = default;
+
+  virtual const char* name() const = 0;
+
+  /// Deserializes. The payload is released by the engine, as soon as it has no more use for it.
+  /// Fails with BadEngine, Incompatible, NotSupported, DoesNotFit or EngineFault.
+  virtual Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request) = 0;
+};
+
+}  // namespace torchtrt_ws

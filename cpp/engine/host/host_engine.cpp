@@ -1,0 +1,151 @@
+#include "engine/host/host_engine.h"
+
+#include <executorch/runtime/platform/log.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "engine/dtype.h"
+#include "engine/host/mapping.h"
+
+namespace torchtrt_ws::host {
+namespace {
+
+/// The tensor as the metadata describes it, if the program agrees.
+Result<TensorSpec> agreed(const TensorFacts& facts, const TensorSpec& declared) {
+  const auto dtype = scalar_type_from_name(facts.dtype);
+  const bool fits = dtype && *dtype == declared.dtype && facts.min.size() == declared.max.size() &&
+                    std::equal(facts.max.begin(), facts.max.end(), declared.max.begin(),
+                               [](int64_t recorded, int64_t planned) { return recorded <= planned; });
+  if (!fits) {
+    return Failure{ErrorCode::BadEngine, "tensor '" + facts.name + "'", "metadata that its engine contradicts",
+                   "the dtype and rank of the engine, within its bounds", "Save the program again"};
+  }
+  return TensorSpec{facts.name, *dtype, facts.min, facts.max};
+}
+
+Status describe(std::vector<TensorSpec>& declared, const std::vector<TensorFacts>& recorded) {
+  if (declared.size() != recorded.size()) {
+    return Failure{ErrorCode::BadEngine, "host engine", std::to_string(declared.size()) + " tensors",
+                   std::to_string(recorded.size()) + ", as the metadata says", "Save the program again"};
+  }
+  for (size_t i = 0; i < declared.size(); ++i) {
+    auto spec = agreed(recorded[i], declared[i]);
+    if (!spec.ok()) return std::move(spec).failure();
+    declared[i] = std::move(spec).value();
+  }
+  return ok_status();
+}
+
+/// Loading compares the mappings before and after, so one engine loads or goes at a time.
+std::mutex& loading() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> HostEngine::open(Payload payload, const OpenRequest& request) {
+  std::unique_ptr<HostEngine> engine(new HostEngine(std::move(payload)));
+  Status loaded = engine->load(request);
+  if (!loaded.ok()) return std::move(loaded).failure();
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+HostEngine::~HostEngine() {
+  std::lock_guard<std::mutex> lock(loading());
+  program_.reset();
+}
+
+Status HostEngine::load(const OpenRequest& request) {
+  const auto& own = request.metadata.own;
+  if (own) {
+    Status streamable = load_streamable(own->sha256);
+    if (!streamable.ok() && streamable.failure().code != ErrorCode::NotSupported) return streamable;
+    if (!streamable.ok()) {
+      ET_LOG(Info, "torchtrt_ws: warning: engine '%s' cannot stream its weights: %s", request.name.c_str(),
+             streamable.failure().message().c_str());
+    }
+  }
+  if (!program_) {
+    packed_.reset();
+    auto program = NestedProgram::load(payload_.data(), payload_.size(), "");
+    if (!program.ok()) return std::move(program).failure();
+    program_.emplace(std::move(program).value());
+  }
+  return read_io(request.metadata);
+}
+
+Status HostEngine::load_streamable(const std::string& sha256) {
+  std::lock_guard<std::mutex> lock(loading());
+  std::vector<Range> before;  // mappings that other engines have of the same file
+  const auto load = [&](const std::string& path) -> Status {
+    struct stat info{};
+    if (stat(path.c_str(), &info) == 0) before = mappings_of(info.st_dev, info.st_ino);
+    auto program = NestedProgram::load(payload_.data(), payload_.size(), path);
+    if (!program.ok()) return std::move(program).failure();
+    program_.emplace(std::move(program).value());
+    return ok_status();
+  };
+  auto packed = PackedFile::open(sha256, load, [this] { program_.reset(); });
+  if (!packed.ok()) return std::move(packed).failure();
+  if (packed.value().weight_bytes() == 0) return ok_status();  // nothing that XNNPACK packs
+  packed_.emplace(std::move(packed).value());
+  // XNNPACK tells nobody where it mapped the file.
+  for (const Range& range : mappings_of(packed_->device(), packed_->inode())) {
+    if (std::find(before.begin(), before.end(), range) != before.end()) continue;
+    residency_.emplace_back(range);
+  }
+  return ok_status();
+}
+
+Status HostEngine::read_io(const Metadata& metadata) {
+  auto inputs = program_->inputs();
+  if (!inputs.ok()) return std::move(inputs).failure();
+  auto outputs = program_->outputs();
+  if (!outputs.ok()) return std::move(outputs).failure();
+  inputs_ = std::move(inputs).value();
+  outputs_ = std::move(outputs).value();
+  if (!metadata.own) return ok_status();
+  Status described = describe(inputs_, metadata.own->inputs);
+  return described.ok() ? describe(outputs_, metadata.own->outputs) : described;
+}
+
+Result<int64_t> HostEngine::automatic_budget(int64_t reserve) const {
+  return std::clamp<int64_t>(available_memory() - reserve, 0, streamable_bytes());
+}
+
+int64_t HostEngine::device_bytes() const {
+  int64_t resident = 0;
+  for (const Residency& part : residency_) resident += part.resident();
+  return resident;
+}
+
+MemoryFacts HostEngine::memory() const { return {available_memory(), 0, 0, streamable_bytes()}; }
+
+Status HostEngine::set_budget(int64_t bytes) {
+  if (has_context_) {
+    return Failure{ErrorCode::WrongState, "budget", "an execution context", "none while the budget changes",
+                   "Drop the context first"};
+  }
+  budget_ = std::clamp<int64_t>(bytes, 0, streamable_bytes());
+  for (Residency& mapping : residency_) mapping.keep(budget_, streamable_bytes());
+  return ok_status();
+}
+
+Status HostEngine::make_context() {
+  has_context_ = true;
+  return ok_status();
+}
+
+Status HostEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {
+  Status ran = program_->run(inputs, outputs);
+  if (budget_ < streamable_bytes()) {
+    for (Residency& part : residency_) part.drop_rest();
+  }
+  return ran;
+}
+
+}  // namespace torchtrt_ws::host

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/host/nested_program.h"
+#include "engine/host/packed_file.h"
+#include "engine/host/residency.h"
+
+namespace torchtrt_ws::host {
+
+/// An engine that runs on any CPU: an ExecuTorch program lowered to XNNPACK.
+///
+/// Its streamable weights are those that XNNPACK packs, in a file mapping (packed_file.h): up to the budget they are
+/// locked in memory, the rest is dropped after each run and paged in by the next. "Device" memory is this process's
+/// resident memory. Without a digest in the metadata, or a cache folder, it is an engine without streamable weights.
+class HostEngine final : public Engine {
+ public:
+  ~HostEngine() override;
+
+  static Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request);
+
+  const std::vector<TensorSpec>& inputs() const override { return inputs_; }
+  const std::vector<TensorSpec>& outputs() const override { return outputs_; }
+  int64_t streamable_bytes() const override { return packed_ ? packed_->weight_bytes() : 0; }
+  int64_t budget() const override { return budget_; }
+  Result<int64_t> automatic_budget(int64_t reserve) const override;
+  int64_t scratch_bytes() const override { return 0; }  // weights are paged in where they lie
+  int64_t device_bytes() const override;
+  MemoryFacts memory() const override;
+  Status set_budget(int64_t bytes) override;
+  Status make_context() override;
+  void drop_context() noexcept override { has_context_ = false; }
+  Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override;
+
+ private:
+  explicit HostEngine(Payload payload) : payload_(std::move(payload)) {}
+
+  Status load(const OpenRequest& request);
+  Status load_streamable(const std::string& sha256);
+  Status read_io(const Metadata& metadata);
+
+  // Destroyed in reverse: the program first, since it reads the payload and maps the packed file.
+  Payload payload_;  // kept: constants that XNNPACK does not pack are read in place
+  std::optional<PackedFile> packed_;
+  std::optional<NestedProgram> program_;
+  std::vector<Residency> residency_;  // one for each mapping of the packed file: XNNPACK makes one of the whole file
+  std::vector<TensorSpec> inputs_;
+  std::vector<TensorSpec> outputs_;
+  int64_t budget_ = 0;
+  bool has_context_ = false;
+};
+
+}  // namespace torchtrt_ws::host

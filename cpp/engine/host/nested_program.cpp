@@ -1,0 +1,102 @@
+#include "engine/host/nested_program.h"
+
+#include <executorch/extension/data_loader/buffer_data_loader.h>
+#include <executorch/extension/tensor/tensor_ptr.h>
+#include <executorch/runtime/backend/backend_options_map.h>
+
+#include <cstring>
+#include <utility>
+
+namespace torchtrt_ws::host {
+namespace {
+
+using executorch::aten::SizesType;
+using executorch::runtime::Error;
+using executorch::runtime::EValue;
+
+constexpr char kMethod[] = "forward";
+
+Failure refused(const std::string& step, Error error) {
+  return {ErrorCode::BadEngine, "host engine",
+          std::string(executorch::runtime::to_string(error)) + " from ExecuTorch while " + step,
+          "an ExecuTorch program with one method 'forward'", "ExecuTorch's own log lines above say more"};
+}
+
+template <typename Meta>
+Result<TensorSpec> spec_of(const Meta& meta, const std::string& name) {
+  if (!meta.ok()) return refused("reading '" + name + "'", meta.error());
+  const auto sizes = meta->sizes();
+  std::vector<int64_t> shape(sizes.begin(), sizes.end());
+  return TensorSpec{name, meta->scalar_type(), shape, shape};
+}
+
+}  // namespace
+
+Result<NestedProgram> NestedProgram::load(const uint8_t* data, size_t size, const std::string& packed_cache_path) {
+  auto module = std::make_unique<executorch::extension::Module>(
+      std::make_unique<executorch::extension::BufferDataLoader>(data, size));
+  executorch::runtime::BackendOptions<2> xnnpack;
+  executorch::runtime::LoadBackendOptionsMap options;
+  if (!packed_cache_path.empty()) {
+    // Keys: backends/xnnpack/runtime/XNNPACKBackend.h, executorch 1.5.1.
+    Error set = xnnpack.set_option("weight_cache_enabled", true);
+    if (set == Error::Ok) set = xnnpack.set_option("packed_cache_path", packed_cache_path.c_str());
+    if (set == Error::Ok) set = options.set_options("XnnpackBackend", xnnpack.view());
+    if (set != Error::Ok) return refused("setting XNNPACK's options", set);
+  }
+  Error error = module->load(options);
+  if (error == Error::Ok) error = module->load_method(kMethod);
+  if (error != Error::Ok) return refused("loading it", error);
+  return NestedProgram(std::move(module));
+}
+
+Result<std::vector<TensorSpec>> NestedProgram::inputs() const {
+  const auto meta = module_->method_meta(kMethod);
+  if (!meta.ok()) return refused("reading its method", meta.error());
+  std::vector<TensorSpec> specs;
+  for (size_t i = 0; i < meta->num_inputs(); ++i) {
+    auto spec = spec_of(meta->input_tensor_meta(i), "input " + std::to_string(i));
+    if (!spec.ok()) return std::move(spec).failure();
+    specs.push_back(std::move(spec).value());
+  }
+  return specs;
+}
+
+Result<std::vector<TensorSpec>> NestedProgram::outputs() const {
+  const auto meta = module_->method_meta(kMethod);
+  if (!meta.ok()) return refused("reading its method", meta.error());
+  std::vector<TensorSpec> specs;
+  for (size_t i = 0; i < meta->num_outputs(); ++i) {
+    auto spec = spec_of(meta->output_tensor_meta(i), "output " + std::to_string(i));
+    if (!spec.ok()) return std::move(spec).failure();
+    specs.push_back(std::move(spec).value());
+  }
+  return specs;
+}
+
+Status NestedProgram::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {
+  std::vector<executorch::extension::TensorPtr> tensors;  // own the metadata of the values; the data stays the caller's
+  std::vector<EValue> values;
+  tensors.reserve(inputs.size());
+  values.reserve(inputs.size());
+  for (const TensorView& input : inputs) {
+    tensors.push_back(executorch::extension::make_tensor_ptr(
+        std::vector<SizesType>(input.sizes, input.sizes + input.rank), input.data, input.dtype));
+    values.emplace_back(tensors.back());
+  }
+  auto results = module_->execute(kMethod, values);
+  if (!results.ok()) {
+    return Failure{ErrorCode::EngineFault, "host engine",
+                   std::string(executorch::runtime::to_string(results.error())) + " from ExecuTorch while running it",
+                   "a run", "ExecuTorch's own log lines above say more"};
+  }
+  for (size_t i = 0; i < results->size(); ++i) {
+    const auto tensor = results->at(i).toTensor();
+    auto target = outputs.resize(i, tensor.sizes().data(), static_cast<size_t>(tensor.dim()));
+    if (!target.ok()) return std::move(target).failure();
+    if (tensor.nbytes() > 0) std::memcpy(target.value().data, tensor.const_data_ptr(), tensor.nbytes());
+  }
+  return ok_status();
+}
+
+}  // namespace torchtrt_ws::host

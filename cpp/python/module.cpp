@@ -1,0 +1,121 @@
+// torchtrt_ws._native: ExecuTorch's Module with load-time options, and the engines behind it. No torch.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
+#include <nanobind/stl/vector.h>
+
+#include <string_view>
+
+#include "blob/blob.h"
+#include "budget/decimal.h"
+#include "python/arrays.h"
+#include "python/program.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace torchtrt_ws::python {
+namespace {
+
+nb::dict to_dict(const EngineReport& report) {
+  nb::dict fields;
+  fields["id"] = report.id;
+  fields["name"] = report.name;
+  fields["method"] = report.method;
+  fields["kind"] = report.kind;
+  fields["streamable_bytes"] = report.streamable_bytes;
+  fields["budget_bytes"] = report.budget_bytes;
+  fields["source"] = report.source;
+  fields["scratch_bytes"] = report.scratch_bytes;
+  fields["device_bytes"] = report.device_bytes;
+  fields["runs"] = report.runs;
+  fields["seconds"] = report.seconds;
+  return fields;
+}
+
+nb::list execute(Program& program, const std::string& method, const std::vector<InputArray>& inputs) {
+  std::vector<executorch::extension::TensorPtr> tensors;  // keep the sizes alive; the data is the caller's
+  std::vector<executorch::runtime::EValue> values;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    tensors.push_back(view_array(inputs[i], i));
+    values.emplace_back(tensors.back());
+  }
+  nb::list outputs;
+  nb::gil_scoped_release unlocked;  // before waiting for the program's lock
+  program.execute(method, values, [&outputs](const std::vector<executorch::runtime::EValue>& results) {
+    nb::gil_scoped_acquire locked;
+    for (const auto& result : results) outputs.append(copy_output(result));
+  });
+  return outputs;
+}
+
+/// For tests: the C++ reader's view of a blob, or the failure, to be compared with Python's.
+nb::tuple read_blob_facts(nb::bytes data) {
+  auto blob = read_blob(data.data(), data.size());
+  if (!blob.ok()) return nb::make_tuple(error_code_name(blob.failure().code), blob.failure().message());
+  return nb::make_tuple("Ok", blob.value().header.engine_offset, blob.value().engine_size,
+                        blob.value().metadata.io_bindings.size(), blob.value().metadata.own.has_value());
+}
+
+int64_t parse_decimal_bytes(nb::bytes text) {
+  auto parsed = parse_decimal("value", text.data(), text.size());
+  if (!parsed.ok())
+    throw NativeError(error_code_name(parsed.failure().code), parsed.failure().subject, parsed.failure().found,
+                      parsed.failure().expected, parsed.failure().next_step);
+  return parsed.value();
+}
+
+void set_engine_budget(uint64_t id, const Options& options) {
+  auto converted = to_backend_options(options);
+  nb::gil_scoped_release unlocked;  // it waits for a run in flight
+  clear_last_error();
+  const auto error = set_budget(id, {converted.data(), converted.size()});
+  if (error != executorch::runtime::Error::Ok) throw_error(error, "options", "options of the backend");
+}
+
+EngineReport report_engine(uint64_t id) {
+  nb::gil_scoped_release unlocked;  // it waits for a run in flight
+  return engine(id);
+}
+
+}  // namespace
+}  // namespace torchtrt_ws::python
+
+NB_MODULE(_native, m) {
+  using namespace torchtrt_ws::python;
+  m.doc() = "The C++ side of torchtrt_ws; use torchtrt_ws.load().";
+
+  static PyObject* error = PyErr_NewExceptionWithDoc(
+      "torchtrt_ws._native.Error", "(code, subject, found, expected, next_step); the code is ExecuTorch's, by name.",
+      nullptr, nullptr);
+  m.attr("Error") = nb::borrow(error);
+  nb::register_exception_translator([](const std::exception_ptr& pointer, void*) {
+    try {
+      std::rethrow_exception(pointer);
+    } catch (const NativeError& failure) {
+      PyErr_SetObject(
+          error,
+          nb::make_tuple(failure.code, failure.subject, failure.found, failure.expected, failure.next_step).ptr());
+    }
+  });
+
+  nb::class_<Declared>(m, "Declared").def_ro("dtype", &Declared::dtype).def_ro("shape", &Declared::shape);
+
+  nb::class_<Program>(m, "Program")
+      .def(nb::init<const std::string&, const Options&, bool>(), "path"_a, "options"_a, "mmap"_a = true,
+           nb::call_guard<nb::gil_scoped_release>())
+      .def("method_names", &Program::method_names, nb::call_guard<nb::gil_scoped_release>())
+      .def("load_method", &Program::load_method, "method"_a, nb::call_guard<nb::gil_scoped_release>())
+      .def("inputs", &Program::inputs, "method"_a, nb::call_guard<nb::gil_scoped_release>())
+      .def("outputs", &Program::outputs, "method"_a, nb::call_guard<nb::gil_scoped_release>())
+      .def("engine_ids", &Program::engine_ids, nb::call_guard<nb::gil_scoped_release>())
+      .def("execute", &execute, "method"_a, "inputs"_a);
+
+  m.def("engine_report", [](uint64_t id) { return to_dict(report_engine(id)); }, "id"_a);
+  m.def("set_engine_budget", &set_engine_budget, "id"_a, "options"_a);
+  m.def("parse_decimal", &parse_decimal_bytes, "text"_a);
+  m.def("read_blob_facts", &read_blob_facts, "blob"_a);
+}

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <executorch/extension/module/module.h>
+#include <executorch/runtime/core/evalue.h>
+
+#include <exception>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "torchtrt_ws/engines.h"
+
+namespace torchtrt_ws::python {
+
+/// A failure on its way to Python. Becomes `_native.Error(code, subject, found, expected, next_step)`; the code is
+/// ExecuTorch's, by name.
+struct NativeError : std::exception {
+  NativeError(std::string code_, std::string subject_, std::string found_, std::string expected_, std::string next_)
+      : code(std::move(code_)),
+        subject(std::move(subject_)),
+        found(std::move(found_)),
+        expected(std::move(expected_)),
+        next_step(std::move(next_)) {}
+  const char* what() const noexcept override { return found.c_str(); }
+
+  std::string code, subject, found, expected, next_step;
+};
+
+/// Throws what the delegate reported on this thread; if ExecuTorch failed outside the delegate, its code and
+/// `expected`.
+[[noreturn]] void throw_error(executorch::runtime::Error error, const std::string& subject,
+                              const std::string& expected);
+
+/// Load-time options: key and value, as Python gives them.
+using Options = std::vector<std::pair<std::string, std::variant<bool, int, std::string>>>;
+
+/// ExecuTorch's array form of options. Throws NativeError for a key or string that ExecuTorch would cut.
+std::vector<executorch::runtime::BackendOption> to_backend_options(const Options& options);
+
+/// What the program declares for one input or output.
+struct Declared {
+  std::string dtype;
+  std::vector<int64_t> shape;  // the largest, where it is dynamic
+};
+
+/// A loaded program. Safe to use from several threads: calls take turns. No member needs the GIL.
+class Program {
+ public:
+  /// Opens `path` (memory mapped, or read whole) and keeps the options for the methods that load later.
+  Program(const std::string& path, const Options& options, bool mmap);
+
+  std::vector<std::string> method_names();
+  void load_method(const std::string& method);
+  std::vector<Declared> inputs(const std::string& method);
+  std::vector<Declared> outputs(const std::string& method);
+
+  /// Runs, and hands the outputs to `take` before anyone else may run: they lie in the program's own memory.
+  template <typename Take>
+  void execute(const std::string& method, const std::vector<executorch::runtime::EValue>& values, Take&& take) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    take(run_locked(method, values));
+  }
+
+  /// Ids of the engines of the methods loaded so far, in loading order.
+  std::vector<uint64_t> engine_ids();
+
+ private:
+  std::vector<executorch::runtime::EValue> run_locked(const std::string& method,
+                                                      const std::vector<executorch::runtime::EValue>& values);
+  void load_method_locked(const std::string& method);
+
+  std::mutex mutex_;  // guards all below; a Module is not safe to use from two threads
+  executorch::extension::Module module_;
+  std::vector<uint64_t> engine_ids_;
+};
+
+}  // namespace torchtrt_ws::python

@@ -1,0 +1,199 @@
+#include "fake_engine.h"
+
+#include <executorch/extension/tensor/tensor_ptr.h>
+#include <executorch/runtime/core/evalue.h>
+#include <executorch/runtime/platform/runtime.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "blob/header.h"
+#include "engine/registry.h"
+#include "torchtrt_ws/engines.h"
+
+namespace torchtrt_ws::testing {
+namespace {
+
+using executorch::aten::ScalarType;
+using executorch::runtime::Error;
+
+Failure out_of_memory(const std::string& what) { return {ErrorCode::DoesNotFit, what, "out of memory", "", ""}; }
+
+/// Doubles its input. Takes memory of the device by the rules of weight streaming (design, "Where device memory goes").
+class FakeEngine final : public Engine {
+ public:
+  explicit FakeEngine(Payload payload) : payload_(std::move(payload)) { device().payload_held = true; }
+  ~FakeEngine() override {
+    device().free += weights_;
+    device().calls.push_back("close");
+    device().payload_held = false;
+  }
+
+  const std::vector<TensorSpec>& inputs() const override { return inputs_; }
+  const std::vector<TensorSpec>& outputs() const override { return outputs_; }
+  int64_t streamable_bytes() const override { return device().streamable; }
+  int64_t budget() const override { return budget_; }
+  Result<int64_t> automatic_budget(int64_t reserve) const override {
+    return std::clamp<int64_t>(device().automatic - reserve, 0, streamable_bytes());
+  }
+  int64_t scratch_bytes() const override { return device().scratch; }
+  int64_t device_bytes() const override { return weights_ + with_context_; }
+  MemoryFacts memory() const override {
+    return {device().free + weights_, device().context, device().scratch, device().streamable};
+  }
+
+  Status set_budget(int64_t bytes) override {
+    if (has_context_) return Failure{ErrorCode::WrongState, "budget", "a context", "none", ""};
+    device().calls.push_back("set " + std::to_string(bytes));
+    device().free += std::exchange(weights_, 0);
+    budget_ = bytes;
+    if (bytes < device().streamable) return ok_status();  // the weights come with the context
+    if (device().free < bytes) return out_of_memory("set");
+    device().free -= bytes;
+    weights_ = bytes;
+    return ok_status();
+  }
+
+  Status make_context() override {
+    device().calls.push_back("make");
+    const bool streaming = budget_ < device().streamable;
+    const int64_t wanted = device().context + (streaming ? budget_ + device().scratch : 0);
+    if (device().free < wanted) return out_of_memory("context");
+    device().free -= wanted;
+    with_context_ = wanted;
+    has_context_ = true;
+    return ok_status();
+  }
+
+  void drop_context() noexcept override {
+    if (!has_context_) return;
+    device().calls.push_back("drop");
+    device().free += std::exchange(with_context_, 0);
+    has_context_ = false;
+  }
+
+  Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override {
+    device().calls.push_back("run");
+    if (std::exchange(device().fault, false)) return Failure{ErrorCode::EngineFault, "run", "a fault", "", ""};
+    auto target = outputs.resize(0, inputs[0].sizes, inputs[0].rank);
+    if (!target.ok()) return std::move(target).failure();
+    const auto* from = static_cast<const float*>(inputs[0].data);
+    auto* to = static_cast<float*>(target.value().data);
+    for (size_t i = 0; i < target.value().nbytes / sizeof(float); ++i) to[i] = 2 * from[i];
+    return ok_status();
+  }
+
+ private:
+  Payload payload_;
+  std::vector<TensorSpec> inputs_ = {{"x", ScalarType::Float, {1, 2}, {4, 2}}};
+  std::vector<TensorSpec> outputs_ = {{"y", ScalarType::Float, {1, 2}, {4, 2}}};
+  int64_t budget_ = 0;
+  int64_t weights_ = 0;       // held without a context
+  int64_t with_context_ = 0;  // held by the context
+  bool has_context_ = false;
+};
+
+class FakeKind final : public EngineKind {
+ public:
+  const char* name() const override { return "fake"; }
+  Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest&) override {
+    return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::move(payload)));
+  }
+};
+
+std::string tensor_json(const char* name) {
+  return std::string("{\"name\":\"") + name + R"(","dtype":"float32","shape":[-1,2],"min":[1,2],"max":[4,2]})";
+}
+
+}  // namespace
+
+Device& device() {
+  static Device device;
+  return device;
+}
+
+void reset_device() {
+  static FakeKind kind;
+  static const bool registered = register_engine_kind(kind);
+  (void)registered;
+  executorch::runtime::runtime_init();
+  device() = Device{};
+}
+
+std::vector<char> make_blob(const std::string& name, int engines, const std::string& program_streamable,
+                            const std::string& streamable) {
+  const std::string json = R"({"io_bindings":[{"name":"x","dtype":"float32","shape":[-1,2],"is_input":true},)"
+                           R"({"name":"y","dtype":"float32","shape":[-1,2],"is_input":false}],"aliased_io":[],)"
+                           R"("hardware_compatible":false,"device_id":0,"serialized_metadata":"","target_platform":"",)"
+                           R"("torchtrt_ws":{"schema":1,"name":")" +
+                           name + R"(","kind":"fake","sha256":")" + std::string(64, 'a') +
+                           R"(","builder":"test","streamable_bytes":)" + streamable +
+                           R"(,"streamable_estimated":false,"program":{"engines":)" + std::to_string(engines) +
+                           R"(,"streamable_bytes":)" + program_streamable + R"(},"inputs":[)" + tensor_json("x") +
+                           R"(],"outputs":[)" + tensor_json("y") + "]}}";
+  const std::string engine = "fake engine";
+  const auto metadata_size = static_cast<uint32_t>(json.size());
+  const auto engine_offset = static_cast<uint32_t>((wire::kHeaderSize + json.size() + 15) / 16 * 16);
+  const uint32_t metadata_offset = wire::kHeaderSize;
+  const uint64_t engine_size = engine.size();
+  std::vector<char> blob(engine_offset + engine.size());
+  std::memcpy(blob.data(), wire::kMagic, sizeof(wire::kMagic));
+  std::memcpy(blob.data() + wire::kMetadataOffsetField, &metadata_offset, sizeof(metadata_offset));
+  std::memcpy(blob.data() + wire::kMetadataSizeField, &metadata_size, sizeof(metadata_size));
+  std::memcpy(blob.data() + wire::kEngineOffsetField, &engine_offset, sizeof(engine_offset));
+  std::memcpy(blob.data() + wire::kEngineSizeField, &engine_size, sizeof(engine_size));
+  blob[wire::kReservedField] = 1;
+  std::memcpy(blob.data() + metadata_offset, json.data(), json.size());
+  std::memcpy(blob.data() + engine_offset, engine.data(), engine.size());
+  return blob;
+}
+
+executorch::runtime::OptionValue text(const std::string& value) {
+  std::array<char, executorch::runtime::kMaxOptionValueLength> array{};
+  std::copy(value.begin(), value.end(), array.begin());
+  return array;
+}
+
+executorch::runtime::BackendInterface& backend() { return *executorch::runtime::get_backend_class(kBackendId); }
+
+Loaded::Loaded(std::vector<char> blob, const Options& options, const Specs& specs)
+    : blob_(std::move(blob)),
+      arena_(new char[4096]),
+      allocator_(4096, reinterpret_cast<uint8_t*>(arena_.get())),
+      processed_(blob_.data(), blob_.size(), nullptr) {
+  std::vector<executorch::runtime::BackendOption> runtime_specs;
+  for (const auto& [key, value] : options) {
+    executorch::runtime::BackendOption option{};
+    std::copy(key.begin(), key.end(), option.key);
+    option.value = value;
+    runtime_specs.push_back(option);
+  }
+  std::vector<executorch::runtime::CompileSpec> compile_specs;
+  for (const auto& [key, value] : specs) {
+    compile_specs.push_back({key.c_str(), {const_cast<char*>(value.data()), value.size()}});
+  }
+  executorch::runtime::BackendInitContext context(
+      &allocator_, nullptr, "forward", nullptr,
+      executorch::runtime::Span<const executorch::runtime::BackendOption>(runtime_specs.data(), runtime_specs.size()));
+  auto loaded = backend().init(context, &processed_, {compile_specs.data(), compile_specs.size()});
+  error = loaded.error();
+  if (loaded.ok()) handle = *loaded;
+}
+
+Loaded::~Loaded() { backend().destroy(handle); }
+
+Error Loaded::run(int rows, float value) {
+  std::vector<float> input(static_cast<size_t>(rows) * 2, value);
+  output.assign(8, -1);
+  auto x = executorch::extension::make_tensor_ptr({rows, 2}, input.data(), ScalarType::Float);
+  auto y = executorch::extension::make_tensor_ptr({4, 2}, output.data(), ScalarType::Float);
+  executorch::runtime::EValue x_value(*x), y_value(*y);
+  executorch::runtime::EValue* args[] = {&x_value, &y_value};
+  executorch::runtime::BackendExecutionContext context;
+  const Error ran = backend().execute(context, handle, {args, 2});
+  output_shape.assign(y->sizes().begin(), y->sizes().end());
+  return ran;
+}
+
+}  // namespace torchtrt_ws::testing

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <executorch/runtime/backend/interface.h>
+#include <executorch/runtime/core/memory_allocator.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace torchtrt_ws::testing {
+
+/// A device whose memory a test sets, and what engines on it did. One engine kind, "fake", lives on it.
+struct Device {
+  int64_t free = 1000;             // bytes, before any engine
+  int64_t streamable = 800;        // of each engine
+  int64_t scratch = 100;           // beside a budget below `streamable`
+  int64_t context = 50;            // of each context
+  int64_t automatic = 800;         // what the engine would choose, before a reserve
+  bool fault = false;              // the next run fails
+  std::vector<std::string> calls;  // "set 400", "make", "drop", "run", "close", in order
+  bool payload_held = false;
+};
+Device& device();
+
+/// Makes the device as new, and the kind "fake" known.
+void reset_device();
+
+/// A blob of the wire format for an engine `name` of kind "fake" with float32 x[1..4, 2] -> y of the same shape.
+std::vector<char> make_blob(const std::string& name, int engines = 1, const std::string& program_streamable = "null",
+                            const std::string& streamable = "null");
+
+/// One engine, loaded the way ExecuTorch loads a delegate.
+class Loaded {
+ public:
+  using Options = std::vector<std::pair<std::string, executorch::runtime::OptionValue>>;
+  using Specs = std::vector<std::pair<std::string, std::string>>;
+
+  explicit Loaded(std::vector<char> blob, const Options& options = {}, const Specs& specs = {});
+  ~Loaded();
+
+  executorch::runtime::Error error = executorch::runtime::Error::Ok;  // of init()
+  executorch::runtime::DelegateHandle* handle = nullptr;
+
+  /// Runs with x of `rows` rows, all `value`; returns the error and fills `output`.
+  executorch::runtime::Error run(int rows, float value);
+  std::vector<float> output;
+  std::vector<int> output_shape;
+
+ private:
+  std::vector<char> blob_;
+  std::unique_ptr<char[]> arena_;
+  executorch::runtime::MemoryAllocator allocator_;
+  executorch::runtime::FreeableBuffer processed_;
+};
+
+/// An option value that is a string.
+executorch::runtime::OptionValue text(const std::string& value);
+
+executorch::runtime::BackendInterface& backend();
+
+}  // namespace torchtrt_ws::testing

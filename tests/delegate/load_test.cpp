@@ -1,0 +1,247 @@
+// Loading: who decides the budget, what happens when it does not fit, what is refused.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "fake_engine.h"
+#include "torchtrt_ws/engines.h"
+
+namespace torchtrt_ws::testing {
+namespace {
+
+using executorch::runtime::Error;
+using Calls = std::vector<std::string>;
+
+class Load : public ::testing::Test {
+ protected:
+  void SetUp() override { reset_device(); }
+  void TearDown() override { EXPECT_EQ(device().free, device_free_) << "memory was leaked on the device"; }
+  void give_device(int64_t free) { device().free = device_free_ = free; }
+
+  /// The same device with every size in MiB: the ladder's smallest rung is one (budget/ladder.h).
+  void give_device_in_mib(int64_t free) {
+    Device& all = device();
+    for (int64_t* size : {&all.streamable, &all.scratch, &all.context, &all.automatic}) *size *= kMiB;
+    give_device(free * kMiB);
+  }
+
+  static constexpr int64_t kMiB = 1 << 20;
+
+  static EngineReport only_engine() {
+    const auto all = engines();
+    EXPECT_EQ(all.size(), 1u);
+    return all.empty() ? EngineReport{} : all[0];
+  }
+
+ private:
+  int64_t device_free_ = Device{}.free;
+};
+
+TEST_F(Load, TheOptionForThisEngineBeatsTheGeneralOne) {
+  Loaded loaded(make_blob("e"), {{"weight_streaming_budget", text("100")}, {"weight_streaming_budget.e", text("200")}},
+                {{"weight_streaming_budget", "300"}});
+  EXPECT_EQ(only_engine().budget_bytes, 200);
+  EXPECT_EQ(only_engine().source, "load-time (engine)");
+}
+
+TEST_F(Load, TheGeneralOptionBeatsTheBakedValue) {
+  Loaded loaded(make_blob("e"), {{"weight_streaming_budget", text("100")}}, {{"weight_streaming_budget", "300"}});
+  EXPECT_EQ(only_engine().budget_bytes, 100);
+  EXPECT_EQ(only_engine().source, "load-time");
+}
+
+TEST_F(Load, AnIntegerOptionIsANumberOfBytes) {
+  Loaded loaded(make_blob("e"), {{"weight_streaming_budget", 100}});
+  EXPECT_EQ(only_engine().budget_bytes, 100);
+}
+
+TEST_F(Load, TheBakedValueBeatsAutomatic) {
+  Loaded loaded(make_blob("e"), {}, {{"weight_streaming_budget", "300"}});
+  EXPECT_EQ(only_engine().budget_bytes, 300);
+  EXPECT_EQ(only_engine().source, "baked");
+}
+
+TEST_F(Load, AutomaticWhenNothingIsGiven) {
+  device().automatic = 400;
+  Loaded loaded(make_blob("e"));
+  EXPECT_EQ(only_engine().budget_bytes, 400);
+  EXPECT_EQ(only_engine().source, "automatic");
+}
+
+TEST_F(Load, AnEmptyOptionFallsThroughToTheBakedValue) {
+  Loaded loaded(make_blob("e"), {{"weight_streaming_budget", text("")}}, {{"weight_streaming_budget", "300"}});
+  EXPECT_EQ(only_engine().budget_bytes, 300);
+  EXPECT_EQ(only_engine().source, "baked");
+}
+
+TEST_F(Load, ReserveZeroAsksForAutomaticOverABakedValue) {
+  device().automatic = 400;
+  Loaded loaded(make_blob("e"), {{"weight_streaming_reserve", text("0")}}, {{"weight_streaming_budget", "300"}});
+  EXPECT_EQ(only_engine().budget_bytes, 400);
+}
+
+TEST_F(Load, TheBudgetIsSetBeforeTheContextExists) {
+  Loaded loaded(make_blob("e"), {}, {{"weight_streaming_budget", "300"}});
+  EXPECT_EQ(device().calls, (Calls{"set 300", "make"}));
+}
+
+TEST_F(Load, NoBudgetCallWithoutStreamableWeights) {
+  device().streamable = 0;
+  Loaded loaded(make_blob("e"), {{"weight_streaming_budget", text("100")}});
+  EXPECT_EQ(loaded.error, Error::Ok);
+  EXPECT_EQ(device().calls, (Calls{"make"}));
+  EXPECT_EQ(only_engine().source, "none");
+}
+
+TEST_F(Load, MoreThanTheWeightsIsClipped) {
+  Loaded loaded(make_blob("e"), {{"weight_streaming_budget", text("9223372036854775807")}});
+  EXPECT_EQ(only_engine().budget_bytes, 800);
+}
+
+// 800 bytes do not fit in 600; 400 + scratch 100 + context 50 do.
+TEST_F(Load, AnAutomaticBudgetThatDoesNotFitGoesDownTheLadder) {
+  give_device_in_mib(600);
+  Loaded loaded(make_blob("e"));
+  ASSERT_EQ(loaded.error, Error::Ok);
+  EXPECT_EQ(device().calls, (Calls{"set 838860800", "set 419430400", "make"}));
+  EXPECT_EQ(only_engine().source, "automatic");
+}
+
+TEST_F(Load, AnAutomaticBudgetWhoseContextDoesNotFitGoesDownTheLadder) {
+  device().automatic = 40;
+  give_device_in_mib(170);
+  Loaded loaded(make_blob("e"));
+  ASSERT_EQ(loaded.error, Error::Ok);
+  EXPECT_EQ(device().calls, (Calls{"set 41943040", "make", "set 20971520", "make"}));
+  EXPECT_EQ(only_engine().budget_bytes, 20 * kMiB);
+}
+
+TEST_F(Load, TheLadderEndsWithTheLeastMemoryThatWouldDo) {
+  give_device(149);
+  device().automatic = 40;
+  clear_last_error();
+  Loaded loaded(make_blob("e"));
+  EXPECT_EQ(loaded.error, Error::MemoryAllocationFailed);
+  EXPECT_NE(last_error().next_step.find("150 bytes"), std::string::npos) << last_error().message;
+  EXPECT_TRUE(engines().empty());
+}
+
+TEST_F(Load, AnExplicitBudgetThatDoesNotFitSaysWhatDoes) {
+  give_device(600);
+  clear_last_error();
+  Loaded loaded(make_blob("e"), {{"weight_streaming_budget", text("500")}});
+  EXPECT_EQ(loaded.error, Error::MemoryAllocationFailed);
+  const LastError last = last_error();
+  EXPECT_NE(last.found.find("500 bytes"), std::string::npos) << last.message;
+  EXPECT_NE(last.found.find("600 bytes free"), std::string::npos) << last.message;
+  EXPECT_NE(last.next_step.find("450 bytes"), std::string::npos) << last.message;
+  EXPECT_EQ(device().calls, (Calls{"set 500", "make", "close"}));
+}
+
+TEST_F(Load, ATotalIsSplitByTheSharesInTheBlobs) {
+  Loaded loaded(make_blob("e", 2, "1600", "400"), {{"weight_streaming_total_budget", text("1000")}});
+  EXPECT_EQ(only_engine().budget_bytes, 250);
+}
+
+TEST_F(Load, ATotalWithoutSharesIsRefused) {
+  Loaded loaded(make_blob("e", 2), {{"weight_streaming_total_budget", text("1000")}});
+  EXPECT_EQ(loaded.error, Error::InvalidProgram);
+}
+
+TEST_F(Load, PercentOfTheStreamableWeights) {
+  Loaded loaded(make_blob("e"), {{"weight_streaming_percent", text("50")}});
+  EXPECT_EQ(only_engine().budget_bytes, 400);
+}
+
+// 90 % is 720: with scratch 100 that is more than the 800 of full residency.
+TEST_F(Load, ADerivedBudgetInTheHoleBecomesFullResidency) {
+  Loaded loaded(make_blob("e"), {{"weight_streaming_percent", text("90")}});
+  EXPECT_EQ(only_engine().budget_bytes, 800);
+}
+
+struct Malformed {
+  const char* why;
+  Loaded::Options options;
+  Loaded::Specs specs;
+};
+
+class Refused : public Load, public ::testing::WithParamInterface<Malformed> {};
+
+TEST_P(Refused, WithTheKeyInTheMessage) {
+  clear_last_error();
+  Loaded loaded(make_blob("e"), GetParam().options, GetParam().specs);
+  EXPECT_EQ(loaded.error, Error::InvalidProgram);
+  EXPECT_NE(last_error().message.find("weight_streaming"), std::string::npos) << last_error().message;
+  EXPECT_TRUE(device().calls.empty()) << "an engine was made for options that are refused";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Options, Refused,
+    ::testing::Values(Malformed{"suffix", {{"weight_streaming_budget", text("1GiB")}}, {}},
+                      Malformed{"negative", {{"weight_streaming_budget", -1}}, {}},
+                      Malformed{"minus", {{"weight_streaming_budget", text("-0")}}, {}},
+                      Malformed{"bool", {{"weight_streaming_budget", true}}, {}},
+                      Malformed{"overflow", {{"weight_streaming_budget", text("9223372036854775808")}}, {}},
+                      Malformed{"over_100", {{"weight_streaming_percent", text("101")}}, {}},
+                      Malformed{"two_forms", {{"weight_streaming_budget", 1}, {"weight_streaming_percent", 1}}, {}},
+                      Malformed{"of_this_engine", {{"weight_streaming_budget.e", text(" 1")}}, {}},
+                      Malformed{"baked_empty", {}, {{"weight_streaming_budget", ""}}},
+                      Malformed{"baked_nul", {}, {{"weight_streaming_budget", std::string("1\0", 2)}}},
+                      Malformed{
+                          "baked_twice", {}, {{"weight_streaming_budget", "1"}, {"weight_streaming_budget", "1"}}},
+                      Malformed{"baked_beaten", {{"weight_streaming_budget", 1}}, {{"weight_streaming_budget", "x"}}}),
+    [](const auto& row) { return row.param.why; });
+
+TEST_F(Load, EnginesWithoutANameAreCounted) {
+  // A Torch-TensorRT file has no key of ours; its kind is guessed from the engine and there is none for it here.
+  auto blob = make_blob("e");
+  const std::string key = "\"torchtrt_ws\"";
+  auto at = std::search(blob.begin(), blob.end(), key.begin(), key.end());
+  ASSERT_NE(at, blob.end());
+  *(at + 1) = 'X';
+  clear_last_error();
+  Loaded loaded(std::move(blob));
+  EXPECT_EQ(loaded.error, Error::NotSupported);
+  EXPECT_NE(last_error().message.find("TORCHTRT_WS_TENSORRT_LIBRARY"), std::string::npos) << last_error().message;
+}
+
+TEST_F(Load, AKindFromTheFileChoosesNoPath) {
+  auto blob = make_blob("e");
+  const std::string kind = "\"fake\"", evil = "\"../x\"";
+  auto at = std::search(blob.begin(), blob.end(), kind.begin(), kind.end());
+  std::copy(evil.begin(), evil.end(), at);
+  EXPECT_EQ(Loaded(std::move(blob)).error, Error::NotSupported);
+}
+
+TEST_F(Load, ATruncatedBlobIsRefused) {
+  auto blob = make_blob("e");
+  for (const size_t size : {size_t{0}, size_t{1}, size_t{31}, size_t{32}, blob.size() - 1}) {
+    EXPECT_EQ(Loaded(std::vector<char>(blob.begin(), blob.begin() + static_cast<ptrdiff_t>(size))).error,
+              Error::InvalidProgram)
+        << size << " bytes";
+  }
+}
+
+TEST_F(Load, DestroyingGivesTheEngineAndItsPayloadBack) {
+  {
+    Loaded loaded(make_blob("e"));
+  }
+  EXPECT_TRUE(engines().empty());
+  EXPECT_EQ(device().calls.back(), "close");
+  EXPECT_FALSE(device().payload_held);
+}
+
+TEST_F(Load, AScopeSeesTheEnginesOfItsThread) {
+  LoadScope outer;
+  {
+    LoadScope inner;
+    Loaded loaded(make_blob("e"));
+    ASSERT_EQ(inner.ids().size(), 1u);
+    EXPECT_EQ(engine(inner.ids()[0]).name, "e");
+  }
+  EXPECT_TRUE(outer.ids().empty());
+}
+
+}  // namespace
+}  // namespace torchtrt_ws::testing

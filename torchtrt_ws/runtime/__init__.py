@@ -1,0 +1,7 @@
+"""Load programs and run them, with a budget chosen at load time. Imports neither torch nor executorch's Python."""
+
+from torchtrt_ws.runtime.engine import Engine
+from torchtrt_ws.runtime.load import load
+from torchtrt_ws.runtime.program import Program
+
+__all__ = ["Engine", "Program", "load"]

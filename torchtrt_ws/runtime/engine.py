@@ -1,0 +1,107 @@
+"""One loaded engine, as a program reports it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from torchtrt_ws import budget
+from torchtrt_ws.runtime.native import _native, translated
+
+__all__ = ["Engine"]
+
+_FIELDS = (
+    "name",
+    "method",
+    "kind",
+    "streamable_bytes",
+    "budget_bytes",
+    "source",
+    "scratch_bytes",
+    "device_bytes",
+    "runs",
+    "seconds",
+)
+
+
+class Engine:
+    """A live view of one engine of a loaded `Program`: each read asks the engine. Sizes are bytes."""
+
+    def __init__(self, identifier: int) -> None:
+        self._id = identifier
+
+    def _field(self, name: str) -> Any:
+        return _native.engine_report(self._id)[name]
+
+    @property
+    def name(self) -> str:
+        """The engine's name in the program."""
+        return cast(str, self._field("name"))
+
+    @property
+    def method(self) -> str:
+        """The ExecuTorch method it belongs to."""
+        return cast(str, self._field("method"))
+
+    @property
+    def kind(self) -> str:
+        """Its adapter: "host" or "tensorrt"."""
+        return cast(str, self._field("kind"))
+
+    @property
+    def streamable_bytes(self) -> int:
+        """Weights that can stay in host memory; 0 if it was not built with weight streaming."""
+        return cast(int, self._field("streamable_bytes"))
+
+    @property
+    def budget_bytes(self) -> int:
+        """Of these, kept on the device; read back from the engine."""
+        return cast(int, self._field("budget_bytes"))
+
+    @property
+    def source(self) -> str:
+        """Who decided the budget: "load-time (engine)", "load-time", "baked", "automatic" or "none"."""
+        return cast(str, self._field("source"))
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Device memory that streaming needs beside the budget."""
+        return cast(int, self._field("scratch_bytes"))
+
+    @property
+    def device_bytes(self) -> int:
+        """On the device now: weights, scratch and context. For the host engine: weights resident in this process."""
+        return cast(int, self._field("device_bytes"))
+
+    @property
+    def runs(self) -> int:
+        """Calls that succeeded."""
+        return cast(int, self._field("runs"))
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in these calls."""
+        return cast(float, self._field("seconds"))
+
+    def set_budget(self, value: int | str) -> None:
+        """Changes this engine's budget now: waits for a run in flight, and goes back to the old one if it fails.
+
+        Args:
+            value: Bytes, a size such as "1GiB", "auto", "N%", or "free-N".
+
+        Raises:
+            BudgetError: A value that cannot be read.
+            CapacityError: It does not fit; the error says what does.
+            EngineError: The engine is gone, or its runtime refused.
+        """
+        options = budget.load_options(weight_streaming_budget_per_engine=value)
+        with translated():
+            _native.set_engine_budget(self._id, list(options.items()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields at one moment, with the keys of `torchtrt-ws run --json`."""
+        report = _native.engine_report(self._id)
+        return {name: report[name] for name in _FIELDS}
+
+    def __repr__(self) -> str:
+        fields = self.as_dict()
+        return f"Engine({', '.join(f'{name}={value!r}' for name, value in fields.items())})"

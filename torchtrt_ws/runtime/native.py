@@ -1,0 +1,41 @@
+"""The boundary to the C++ module: finds it, and turns its errors into those of torchtrt_ws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torchtrt_ws.errors import CapacityError, EngineError, ProgramError, WeightStreamingError
+
+try:
+    from torchtrt_ws import _native
+except ImportError as error:
+    raise EngineError(
+        "torchtrt_ws._native",
+        f"a compiled module that does not load ({error})",
+        "the module of this Python version, and executorch 1.5.1 beside it",
+        "Install torchtrt-ws with pip (a source tree alone has no compiled module).",
+    ) from error
+
+__all__ = ["_native", "translated"]
+
+# ExecuTorch's codes (runtime/core/error.h) that mean more than "the engine refused". The delegate's own mapping of its
+# failures to these codes is in cpp/delegate/error.cpp.
+_BY_CODE: dict[str, type[WeightStreamingError]] = {
+    "Error::InvalidProgram": ProgramError,
+    "Error::DelegateInvalidCompatibility": ProgramError,
+    "Error::InvalidArgument": ProgramError,
+    "Error::AccessFailed": ProgramError,
+    "Error::MemoryAllocationFailed": CapacityError,
+}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises what the C++ module raises as the error of torchtrt_ws that it is."""
+    try:
+        yield
+    except _native.Error as error:
+        code, subject, found, expected, next_step = error.args
+        kind = _BY_CODE.get(code, EngineError)
+        raise kind(subject, found, expected or "none", next_step and f"{next_step.rstrip('.')}.") from None
