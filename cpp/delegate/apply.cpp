@@ -11,9 +11,15 @@ namespace {
 Result<Resolution> decide(Engine& engine, const Request& request, const std::optional<Shares>& shares) {
   EngineFacts facts;
   facts.streamable = engine.streamable_bytes();
-  facts.scratch = engine.scratch_bytes();
+  facts.scratch = 0;
   facts.shares = shares;
   facts.automatic = [&engine](int64_t reserve) { return engine.automatic_budget(reserve); };
+  auto decided = resolve(request, facts);
+  if (!decided.ok()) return decided;
+  // Scratch matters between nothing and everything only. Asking a fresh TensorRT engine for it moves its weights.
+  const std::optional<int64_t> bytes = decided.value().bytes;
+  if (!bytes || *bytes == 0 || *bytes >= facts.streamable) return decided;
+  facts.scratch = engine.scratch_bytes();
   return resolve(request, facts);
 }
 

@@ -2,7 +2,6 @@
 // own.
 
 #include <executorch/runtime/backend/interface.h>
-#include <executorch/runtime/platform/log.h>
 #include <executorch/runtime/platform/runtime.h>
 
 #include <exception>
@@ -19,6 +18,7 @@
 #include "delegate/live_options.h"
 #include "delegate/options.h"
 #include "delegate/registry.h"
+#include "engine/log.h"
 #include "engine/registry.h"
 #include "torchtrt_ws/engines.h"
 
@@ -71,12 +71,10 @@ std::optional<Shares> recorded_shares(const Metadata& metadata) {
 
 /// One line that says what was asked, who asked, what was decided and what the engine then did.
 void log_load(const EngineReport& report, const Applied& applied) {
-  ET_LOG(Info,
-         "torchtrt_ws: engine '%s' (%s): requested=%s source=%s resolved=%lld actual=%lld streamable=%lld scratch=%lld "
-         "bytes",
-         report.name.c_str(), report.kind.c_str(), applied.requested.c_str(), report.source.c_str(),
-         static_cast<long long>(applied.resolved), static_cast<long long>(report.budget_bytes),
-         static_cast<long long>(report.streamable_bytes), static_cast<long long>(report.scratch_bytes));
+  log_info("engine '" + report.name + "' (" + report.kind + "): requested=" + applied.requested +
+           " source=" + report.source + " resolved=" + std::to_string(applied.resolved) +
+           " actual=" + std::to_string(report.budget_bytes) + " streamable=" + std::to_string(report.streamable_bytes) +
+           " scratch=" + std::to_string(report.scratch_bytes) + " bytes");
 }
 
 Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, FreeableBuffer* processed,
@@ -158,11 +156,10 @@ Error register_delegate() {
   executorch::runtime::runtime_init();  // ExecuTorch logs only after it, and this may be the first call of the process
   const Error error = executorch::runtime::register_backend({kBackendId, &backend});
   if (error != Error::Ok) {
-    ET_LOG(Error,
-           "torchtrt_ws: found another backend registered as '%s' in this process; programs run on that one, without "
-           "this library's budgets. Load torchtrt_ws before the other library (Torch-TensorRT's ExecuTorch runtime, "
-           "say), or do not load the other.",
-           kBackendId);
+    log_error(
+        std::string("found another backend registered as '") + kBackendId +
+        "' in this process; programs run on that one, without this library's budgets. Load torchtrt_ws before the "
+        "other library (Torch-TensorRT's ExecuTorch runtime, say), or do not load the other.");
   }
   return error;
 }
@@ -172,6 +169,14 @@ const Error registration = register_delegate();
 }  // namespace
 
 Error registration_status() { return registration; }
+
+Error load_adapter(const std::string& kind) {
+  return guarded("load_adapter", [&]() -> Status {
+    auto found = find_engine_kind(kind);
+    if (!found.ok()) return std::move(found).failure();
+    return ok_status();
+  });
+}
 
 std::vector<EngineReport> engines() {
   std::vector<EngineReport> reports;

@@ -1,7 +1,6 @@
 #include "delegate/error.h"
 
-#include <executorch/runtime/platform/log.h>
-
+#include "engine/log.h"
 #include "torchtrt_ws/engines.h"
 
 namespace torchtrt_ws {
@@ -40,15 +39,15 @@ Error report(const Failure& failure) noexcept {
   const Error error = to_executorch(failure.code);
   try {
     last_failure = {error, failure.subject, failure.found, failure.expected, failure.next_step, failure.message()};
-    ET_LOG(Error, "torchtrt_ws: %s", last_failure.message.c_str());
+    log_error(last_failure.message);
   } catch (...) {
-    ET_LOG(Error, "torchtrt_ws: out of memory while reporting an error");
+    last_failure = {error, {}, {}, {}, {}, {}};  // no memory for words
   }
   return error;
 }
 
 void log_notes(const std::string& engine, const std::vector<std::string>& notes) noexcept {
-  for (const std::string& note : notes) ET_LOG(Info, "torchtrt_ws: engine '%s': %s", engine.c_str(), note.c_str());
+  for (const std::string& note : notes) log_info("engine '" + engine + "': " + note);
 }
 
 LastError last_error() { return last_failure; }

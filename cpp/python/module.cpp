@@ -76,6 +76,12 @@ void set_engine_budget(uint64_t id, const Options& options) {
   if (error != executorch::runtime::Error::Ok) throw_error(error, "options", "options of the backend");
 }
 
+void load_adapter_or_throw(const std::string& kind) {
+  clear_last_error();
+  const auto error = load_adapter(kind);
+  if (error != executorch::runtime::Error::Ok) throw_error(error, "engine kind '" + kind + "'", "an adapter");
+}
+
 EngineReport report_engine(uint64_t id) {
   nb::gil_scoped_release unlocked;  // it waits for a run in flight
   return engine(id);
@@ -115,6 +121,7 @@ NB_MODULE(_native, m) {
       .def("execute", &execute, "method"_a, "inputs"_a);
 
   m.def("engine_report", [](uint64_t id) { return to_dict(report_engine(id)); }, "id"_a);
+  m.def("load_adapter", &load_adapter_or_throw, "kind"_a);
   m.def("set_engine_budget", &set_engine_budget, "id"_a, "options"_a);
   m.def("parse_decimal", &parse_decimal_bytes, "text"_a);
   m.def("read_blob_facts", &read_blob_facts, "blob"_a);

@@ -31,6 +31,8 @@ Status take(Arguments& arguments, const std::string& flag, const std::string& va
     const size_t equals = value.find('=');
     if (equals == std::string::npos || equals == 0) return wrong("--option " + value, "--option KEY=VALUE");
     arguments.options.emplace_back(value.substr(0, equals), value.substr(equals + 1));
+  } else if (flag == "--adapter") {
+    arguments.adapter = value;
   } else if (flag == "--repeat") {
     auto repeat = parse_repeat(value);
     if (!repeat.ok()) return std::move(repeat).failure();
@@ -58,6 +60,7 @@ where its weights are.
   --input FILE.npy                   an input; repeat in the order of the method's inputs. None at all: zeros
   --output FOLDER                    write the outputs there as output0.npy, output1.npy, ...
   --repeat N                         run N times; the median is reported (1)
+  --adapter host|tensorrt            load it first: for programs whose tensors are planned in device memory
   --load-mode mmap|file              map the program, or read it into memory (mmap)
   --json                             one JSON object on stdout instead of text
   --help                             this text

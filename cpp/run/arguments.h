@@ -15,6 +15,7 @@ struct Arguments {
   std::vector<std::pair<std::string, std::string>> options;  // load-time options: key and value
   std::vector<std::string> inputs;                           // .npy files, in the order of the method's inputs
   std::string output_folder;                                 // empty: outputs are not written
+  std::string adapter;                                       // loaded before the program; empty: when an engine asks
   int repeat = 1;
   bool mmap = true;
   bool json = false;

@@ -72,6 +72,20 @@ Result<std::vector<Array>> read_inputs(Module& module, const Arguments& argument
   return arrays;
 }
 
+/// "float32[2, 1024], int64[8]": dtype and largest shape of each input.
+std::string declared_inputs(Module& module, const std::string& method) {
+  const auto meta = module.method_meta(method);
+  std::string text;
+  for (size_t i = 0; meta.ok() && i < meta->num_inputs(); ++i) {
+    const auto tensor = meta->input_tensor_meta(i);
+    if (!tensor.ok()) continue;
+    std::string sizes;
+    for (const auto size : tensor->sizes()) sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
+    text += (text.empty() ? "" : ", ") + std::string(dtype_name(tensor->scalar_type())) + "[" + sizes + "]";
+  }
+  return text;
+}
+
 Status load(Module& module, const Arguments& arguments, Outcome& outcome) {
   LoadOptions options;
   for (const auto& [key, value] : arguments.options) {
@@ -106,7 +120,12 @@ Status execute(Module& module, const Arguments& arguments, std::vector<Array>& a
   for (int i = 0; i < arguments.repeat; ++i) {
     const auto start = std::chrono::steady_clock::now();
     auto results = module.execute(arguments.method, values);
-    if (!results.ok()) return failed("method '" + arguments.method + "'", results.error());
+    if (!results.ok()) {
+      Failure failure = failed("method '" + arguments.method + "'", results.error());
+      if (failure.expected.empty())
+        failure.expected = "inputs as declared: " + declared_inputs(module, arguments.method);
+      return failure;
+    }
     outcome.run_seconds.push_back(seconds_since(start));
     outcome.outputs = std::move(results.get());
   }
@@ -178,6 +197,10 @@ void print_text(const Arguments& arguments, const Outcome& outcome) {
 Status run(const Arguments& arguments) {
   Module module(arguments.program, arguments.mmap ? Module::LoadMode::Mmap : Module::LoadMode::File);
   Outcome outcome;
+  if (!arguments.adapter.empty()) {
+    const Error error = load_adapter(arguments.adapter);
+    if (error != Error::Ok) return failed("--adapter " + arguments.adapter, error);
+  }
   Status done = load(module, arguments, outcome);
   if (!done.ok()) return done;
   auto inputs = read_inputs(module, arguments);

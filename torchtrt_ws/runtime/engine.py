@@ -26,8 +26,9 @@ _FIELDS = (
 class Engine:
     """A live view of one engine of a loaded `Program`: each read asks the engine. Sizes are bytes."""
 
-    def __init__(self, identifier: int) -> None:
+    def __init__(self, identifier: int, owner: _native.Program) -> None:
         self._id = identifier
+        self._owner = owner  # an engine lives as long as its program
 
     def _field(self, name: str) -> Any:
         return _native.engine_report(self._id)[name]

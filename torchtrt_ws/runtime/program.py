@@ -38,7 +38,7 @@ class Program:
     @property
     def engines(self) -> tuple[Engine, ...]:
         """Its engines, in loading order."""
-        return tuple(Engine(identifier) for identifier in self._native.engine_ids())
+        return tuple(Engine(identifier, self._native) for identifier in self._native.engine_ids())
 
     def __call__(self, *inputs: Any) -> list[Any]:
         """Runs the method `forward`, or the only one; see `run`."""

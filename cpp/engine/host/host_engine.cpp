@@ -1,6 +1,5 @@
 #include "engine/host/host_engine.h"
 
-#include <executorch/runtime/platform/log.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 
 #include "engine/dtype.h"
 #include "engine/host/mapping.h"
+#include "engine/log.h"
 
 namespace torchtrt_ws::host {
 namespace {
@@ -65,8 +65,7 @@ Status HostEngine::load(const OpenRequest& request) {
     Status streamable = load_streamable(own->sha256);
     if (!streamable.ok() && streamable.failure().code != ErrorCode::NotSupported) return streamable;
     if (!streamable.ok()) {
-      ET_LOG(Info, "torchtrt_ws: warning: engine '%s' cannot stream its weights: %s", request.name.c_str(),
-             streamable.failure().message().c_str());
+      log_info("warning: engine '" + request.name + "' cannot stream its weights: " + streamable.failure().message());
     }
   }
   if (!program_) {

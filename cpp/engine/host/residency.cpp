@@ -1,12 +1,14 @@
 #include "engine/host/residency.h"
 
-#include <executorch/runtime/platform/log.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <string>
+
+#include "engine/log.h"
 
 namespace torchtrt_ws::host {
 namespace {
@@ -14,10 +16,9 @@ namespace {
 void say_once_that_locking_failed(int error) {
   static std::atomic<bool> said{false};
   if (said.exchange(true)) return;
-  ET_LOG(Info,
-         "torchtrt_ws: warning: weights of a host engine could not be locked in memory (%s); they are kept, but the "
-         "system may page them out. Raise RLIMIT_MEMLOCK (ulimit -l) to the budget to lock them.",
-         std::strerror(error));
+  log_info(std::string("warning: weights of a host engine could not be locked in memory (") + std::strerror(error) +
+           "); they are kept, but the system may page them out. Raise RLIMIT_MEMLOCK (ulimit -l) to the budget to lock "
+           "them.");
 }
 
 }  // namespace

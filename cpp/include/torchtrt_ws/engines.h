@@ -83,6 +83,12 @@ struct LastError {
 LastError last_error();
 void clear_last_error() noexcept;
 
+/// Loads the adapter of an engine kind ("host" or "tensorrt") now, not when the first engine of that kind is loaded.
+/// A program that plans delegate tensors in device memory (compile spec `target_device`) needs this before it is
+/// loaded: the adapter brings ExecuTorch's CUDA DeviceAllocator. Returns NotSupported when there is none; see
+/// last_error().
+executorch::runtime::Error load_adapter(const std::string& kind);
+
 /// Whether this library's delegate is the one ExecuTorch will use: Ok, or RegistrationAlreadyRegistered when another
 /// library (Torch-TensorRT's runtime, say) had registered the backend id before this one was loaded.
 executorch::runtime::Error registration_status();

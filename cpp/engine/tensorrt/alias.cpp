@@ -1,0 +1,96 @@
+#include "engine/tensorrt/alias.h"
+
+#include <cstring>
+
+#include "base/quote.h"
+
+namespace torchtrt_ws::tensorrt {
+namespace {
+
+std::optional<size_t> index_of(const std::vector<IoTensor>& tensors, const std::string& name) {
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (tensors[i].name == name) return i;
+  }
+  return std::nullopt;
+}
+
+Failure contradiction(const std::string& subject, const Alias& alias, std::string found, std::string expected) {
+  return {ErrorCode::BadBlob, subject + ", aliased output " + quoted(alias.output), std::move(found),
+          std::move(expected), "The program and its engine do not belong together; save it again"};
+}
+
+/// The input that the engine itself writes this output into; empty when there is none.
+std::string engine_alias(const nvinfer1::ICudaEngine& engine, const std::string& output) {
+#if NV_TENSORRT_MAJOR >= 11 || NV_TENSORRT_MAJOR < 8
+  const char* input = engine.getAliasedInputTensor(output.c_str());
+  return input != nullptr ? input : "";
+#else
+  (void)engine;
+  (void)output;
+  return {};
+#endif
+}
+
+bool supports_aliases(const Library& library) {
+#if NV_TENSORRT_MAJOR >= 11
+  return library.has(110000);
+#elif NV_TENSORRT_MAJOR < 8
+  return NV_TENSORRT_MINOR >= 5 && library.has(110000);
+#else
+  (void)library;
+  return false;
+#endif
+}
+
+bool same_layout(const TensorSpec& a, const TensorSpec& b, const IoTensor& ta, const IoTensor& tb) {
+  if (a.dtype != b.dtype || ta.shape.nbDims != tb.shape.nbDims) return false;
+  for (int32_t i = 0; i < ta.shape.nbDims; ++i) {
+    if (ta.shape.d[i] != tb.shape.d[i]) return false;
+  }
+  return true;
+}
+
+Status read_alias(const std::string& subject, const nvinfer1::ICudaEngine& engine, const Alias& alias, Io& io) {
+  const auto output = index_of(io.outputs, alias.output);
+  const auto input = index_of(io.inputs, alias.input);
+  if (!output || !input) {
+    return contradiction(subject, alias, "input " + quoted(alias.input), "names of an output and an input");
+  }
+  if (alias.kind == "kv_cache_update") {
+    const std::string said = engine_alias(engine, alias.output);
+    if (said != alias.input) {
+      return contradiction(subject, alias, "input " + quoted(alias.input),
+                           said.empty() ? "no alias, as the engine says" : quoted(said) + ", as the engine says");
+    }
+  } else if (alias.kind != "user") {
+    return Failure{ErrorCode::Incompatible, subject + ", aliased output " + quoted(alias.output),
+                   "kind " + quoted(alias.kind), "\"kv_cache_update\" or \"user\"",
+                   "A newer writer made this program; upgrade torchtrt-ws"};
+  } else if (!same_layout(io.output_specs[*output], io.input_specs[*input], io.outputs[*output], io.inputs[*input])) {
+    return contradiction(subject, alias, "another shape or dtype than input " + quoted(alias.input), "the same");
+  }
+  io.aliased_inputs[*output] = *input;
+  return ok_status();
+}
+
+}  // namespace
+
+Status read_aliases(const std::string& subject, const nvinfer1::ICudaEngine& engine, const Metadata& metadata,
+                    const Library& library, Io& io) {
+  io.aliased_inputs.assign(io.outputs.size(), std::nullopt);
+  if (metadata.aliased_io.empty()) return ok_status();
+  if (!supports_aliases(library)) {
+    return Failure{ErrorCode::Incompatible, subject,
+                   std::to_string(metadata.aliased_io.size()) + " outputs that are written into inputs, with " +
+                       product_name(library.product) + " " + library.version_text() + " and headers of " +
+                       std::to_string(NV_TENSORRT_MAJOR) + "." + std::to_string(NV_TENSORRT_MINOR),
+                   "TensorRT 11", "Build libtorchtrt_ws_tensorrt with TensorRT 11's headers and run with TensorRT 11"};
+  }
+  for (const Alias& alias : metadata.aliased_io) {
+    Status read = read_alias(subject, engine, alias, io);
+    if (!read.ok()) return read;
+  }
+  return ok_status();
+}
+
+}  // namespace torchtrt_ws::tensorrt

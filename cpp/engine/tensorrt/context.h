@@ -1,0 +1,21 @@
+#pragma once
+
+#include <NvInferRuntime.h>
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "budget/ladder.h"
+
+namespace torchtrt_ws::tensorrt {
+
+using Context = std::unique_ptr<nvinfer1::IExecutionContext>;
+
+/// Makes an execution context with its device memory (ExecutionContextAllocationStrategy::kSTATIC, the default).
+/// `memory` is what was free before, for the case that TensorRT gives no reason.
+/// Fails with DoesNotFit or EngineFault; the engine can then take another budget.
+Result<Context> make_context(const std::string& subject, nvinfer1::ICudaEngine& engine, const MemoryFacts& memory,
+                             int64_t budget);
+
+}  // namespace torchtrt_ws::tensorrt

@@ -1,0 +1,89 @@
+#include "engine/tensorrt/cuda_graph.h"
+
+#include <executorch/runtime/platform/log.h>
+
+#include <algorithm>
+
+#include "engine/tensorrt/logger.h"
+
+namespace torchtrt_ws::tensorrt {
+namespace {
+
+constexpr int kFewestRepeats = 2;  // the first call of a shape prepares TensorRT for it and must not be captured
+constexpr int kMostRepeats = 1024;
+constexpr int kReplaysThatPay = 64;  // a capture and its upload cost about that many launches
+
+}  // namespace
+
+void CudaGraph::forget() noexcept {
+  repeats_ = 0;
+  if (executable_ == nullptr) return;
+  ignore(cudaGraphExecDestroy(executable_));
+  executable_ = nullptr;
+  const bool paid = replays_ >= kReplaysThatPay;
+  needed_repeats_ = paid ? kFewestRepeats : std::min(needed_repeats_ * 2, kMostRepeats);
+  replays_ = 0;
+}
+
+void CudaGraph::restart() noexcept {
+  forget();
+  needed_repeats_ = kFewestRepeats;
+}
+
+bool CudaGraph::should_capture() noexcept {
+  if (!wanted_ || executable_ != nullptr) return false;
+  if (repeats_ < needed_repeats_) {
+    ++repeats_;
+    return false;
+  }
+  return true;
+}
+
+bool CudaGraph::launch(nvinfer1::IExecutionContext& context, cudaStream_t stream) {
+  error_ = cudaSuccess;
+  if (should_capture()) (void)capture(context);
+  if (executable_ == nullptr) return context.enqueueV3(stream);
+  ++replays_;
+  error_ = cudaGraphLaunch(executable_, stream);
+  return error_ == cudaSuccess;
+}
+
+cudaGraph_t CudaGraph::record(nvinfer1::IExecutionContext& context, std::string& why) {
+  const ErrorScope errors;
+  cudaGraph_t graph = nullptr;
+  cudaError_t error = cudaSuccess;
+  if (stream_.get() == nullptr) error = cudaStreamCreateWithFlags(stream_.out(), cudaStreamNonBlocking);
+  if (error == cudaSuccess) error = cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal);
+  if (error == cudaSuccess) {
+    const bool enqueued = context.enqueueV3(stream_.get());
+    error = cudaStreamEndCapture(stream_.get(), &graph);  // also after a failure: it ends the capture
+    if (enqueued && error == cudaSuccess && graph != nullptr) return graph;
+  }
+  why = errors.words();
+  if (why.empty()) why = cudaGetErrorString(error);
+  if (graph != nullptr) ignore(cudaGraphDestroy(graph));
+  return nullptr;
+}
+
+bool CudaGraph::capture(nvinfer1::IExecutionContext& context) {
+  std::string why;
+  cudaGraph_t graph = record(context, why);
+  if (graph != nullptr) {
+    const cudaError_t error = cudaGraphInstantiate(&executable_, graph, 0);
+    ignore(cudaGraphDestroy(graph));
+    if (error == cudaSuccess) return true;
+    executable_ = nullptr;
+    why = cudaGetErrorString(error);
+  }
+  give_up(why);
+  return false;
+}
+
+void CudaGraph::give_up(const std::string& why) {
+  (void)cudaGetLastError();
+  wanted_ = false;
+  ET_LOG(Info, "torchtrt_ws: warning: %s runs without a CUDA graph: it could not be captured (%s)", subject_.c_str(),
+         why.c_str());
+}
+
+}  // namespace torchtrt_ws::tensorrt

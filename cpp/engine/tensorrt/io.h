@@ -1,0 +1,55 @@
+#pragma once
+
+#include <NvInferRuntime.h>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "blob/metadata.h"
+#include "engine/engine.h"
+#include "engine/tensorrt/library.h"
+
+namespace torchtrt_ws::tensorrt {
+
+/// What stays the same about one input or output of an engine.
+struct IoTensor {
+  std::string name;
+  size_t element_bytes;
+  nvinfer1::Dims shape;  // of the engine; -1 in dynamic dimensions
+  bool is_scalar;        // 0-d for the program, one element of rank 1 for TensorRT
+
+  bool is_dynamic() const noexcept;
+};
+
+/// An engine's inputs and outputs in the order of the delegate's arguments. Dynamic dimensions of outputs are bounded
+/// once a context exists (bound_outputs()); until then they are 0 to 2^63-1.
+struct Io {
+  std::vector<IoTensor> inputs;
+  std::vector<IoTensor> outputs;
+  std::vector<TensorSpec> input_specs;
+  std::vector<TensorSpec> output_specs;
+  std::vector<std::optional<size_t>> aliased_inputs;  // for each output: the input it is written into
+
+  bool has_aliases() const noexcept;
+};
+
+/// Reads an engine's I/O and checks it against the metadata. Optimization profile 0 gives the bounds of dynamic inputs.
+///
+/// Fails with BadBlob when metadata and engine name different tensors, Incompatible for what an ExecuTorch program
+/// cannot pass: tensors in host memory or that hold shapes, vectorized formats, types of less than a byte; aliased
+/// outputs when this adapter or the library is older than TensorRT 11.
+Result<Io> read_io(const std::string& subject, const nvinfer1::ICudaEngine& engine, const Metadata& metadata,
+                   const Library& library);
+
+/// Fills in the bounds of dynamic outputs: their shapes at the smallest and the largest inputs. The context's input
+/// shapes are other ones afterwards. Fails with Incompatible for an output whose shape depends on data.
+Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& context, Io& io);
+
+/// Elements of a shape without dynamic dimensions; 1 for rank 0. nullopt when a dimension is negative or the product
+/// does not fit.
+std::optional<int64_t> volume(const nvinfer1::Dims& shape) noexcept;
+
+}  // namespace torchtrt_ws::tensorrt

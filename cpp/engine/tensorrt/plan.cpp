@@ -1,0 +1,78 @@
+#include "engine/tensorrt/plan.h"
+
+#include <cstring>
+
+#include "engine/tensorrt/words.h"
+
+namespace torchtrt_ws::tensorrt {
+namespace {
+
+// A TensorRT-RTX plan's header (seen, 1.4 to 1.7): `vtrt`, u64 size of the plan at 16, version at 24 to 27.
+constexpr uint64_t kRtxSizeOffset = 16;
+constexpr uint64_t kRtxVersionOffset = 24;
+constexpr uint64_t kRtxHeaderSize = 28;
+
+bool starts_with(const uint8_t* plan, uint64_t size, uint64_t offset, std::string_view text) {
+  return size >= offset && size - offset >= text.size() && std::memcmp(plan + offset, text.data(), text.size()) == 0;
+}
+
+std::string rtx_version(const uint8_t* plan) {
+  const uint8_t* version = plan + kRtxVersionOffset;
+  return std::to_string(version[0]) + "." + std::to_string(version[1]) + "." + std::to_string(version[2]);
+}
+
+Failure other_version(const std::string& subject, const Library& library, const uint8_t* plan, uint64_t size,
+                      std::string words) {
+  std::string found =
+      "a plan that " + std::string(product_name(library.product)) + " " + library.version_text() + " does not run here";
+  if (library.product == Product::TensorRTRTX && size >= kRtxHeaderSize) {
+    found = "a plan of TensorRT-RTX " + rtx_version(plan) + ", which " + library.version_text() + " does not run here";
+  }
+  return {ErrorCode::Incompatible, subject, found + " (" + words + ")", "a plan for this version and this GPU",
+          "Build the engine again with " + std::string(product_name(library.product)) + " " + library.version_text() +
+              " for this GPU, or install the version that built it"};
+}
+
+}  // namespace
+
+Product product_of(const uint8_t* plan, uint64_t size) noexcept {
+  return starts_with(plan, size, 0, "vtrt") ? Product::TensorRTRTX : Product::TensorRT;
+}
+
+Status check_plan(const std::string& subject, const uint8_t* plan, uint64_t size) {
+  if (size == 0) {
+    return Failure{ErrorCode::BadEngine, subject, "an empty plan", "a TensorRT plan", "Save the program again"};
+  }
+  if (starts_with(plan, size, 4, "ET12")) {
+    return Failure{ErrorCode::Incompatible, subject, "an ExecuTorch program", "a TensorRT or TensorRT-RTX plan",
+                   "It is for the engine kind \"host\"; save the program again"};
+  }
+  if (product_of(plan, size) != Product::TensorRTRTX) return ok_status();
+  uint64_t declared = 0;
+  if (size >= kRtxHeaderSize) std::memcpy(&declared, plan + kRtxSizeOffset, sizeof(declared));
+  if (size >= kRtxHeaderSize && declared <= size) return ok_status();
+  return Failure{
+      ErrorCode::BadEngine, subject, "a TensorRT-RTX plan of " + std::to_string(size) + " bytes",
+      size < kRtxHeaderSize ? "at least its header" : "the " + std::to_string(declared) + " its header names",
+      "The file is truncated; copy or save it again"};
+}
+
+Failure refused_plan(const std::string& subject, const Library& library, const uint8_t* plan, uint64_t size,
+                     std::string words) {
+  if (words.empty()) words = "TensorRT gave no reason";
+  if (says_out_of_memory(words)) {
+    return {ErrorCode::DoesNotFit, subject, std::move(words), "enough free memory to deserialize the plan",
+            "Free memory on the device and in the host"};
+  }
+  if (says_other_version(words)) return other_version(subject, library, plan, size, std::move(words));
+  if (says_cuda_failed(words)) {
+    return {ErrorCode::EngineFault, subject, std::move(words), "CUDA to work while the plan is read",
+            "Check that " + std::string(product_name(library.product)) + " " + library.version_text() +
+                " supports this GPU and driver (nvidia-smi shows them)"};
+  }
+  return {ErrorCode::BadEngine, subject, std::move(words),
+          "a plan that " + std::string(product_name(library.product)) + " " + library.version_text() + " reads",
+          "The engine is damaged, or no plan at all; save the program again"};
+}
+
+}  // namespace torchtrt_ws::tensorrt

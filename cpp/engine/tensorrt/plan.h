@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "engine/tensorrt/library.h"
+
+namespace torchtrt_ws::tensorrt {
+
+/// The runtime that reads this plan: TensorRT-RTX for one that starts with `vtrt`, else TensorRT, whose plans have no
+/// magic that its documentation promises.
+Product product_of(const uint8_t* plan, uint64_t size) noexcept;
+
+/// Refuses what can be told from the first bytes: an ExecuTorch program, and a TensorRT-RTX plan that is shorter than
+/// its header says. TensorRT's own words for these are about its internals.
+/// Fails with Incompatible or BadEngine. `subject` names the engine.
+Status check_plan(const std::string& subject, const uint8_t* plan, uint64_t size);
+
+/// Why TensorRT would not deserialize the plan, from the words it logged: DoesNotFit, Incompatible, EngineFault or
+/// BadEngine. TensorRT gives reasons as text only (NvInferRuntime.h: IRuntime::deserializeCudaEngine returns null).
+Failure refused_plan(const std::string& subject, const Library& library, const uint8_t* plan, uint64_t size,
+                     std::string words);
+
+}  // namespace torchtrt_ws::tensorrt

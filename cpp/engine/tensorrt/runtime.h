@@ -1,0 +1,39 @@
+#pragma once
+
+#include <NvInferRuntime.h>
+
+#include <memory>
+#include <mutex>
+
+#include "base/result.h"
+#include "engine/payload.h"
+#include "engine/tensorrt/library.h"
+#include "engine/tensorrt/logger.h"
+
+namespace torchtrt_ws::tensorrt {
+
+/// TensorRT's IRuntime of one product on one device: shared by the engines there, gone with the last of them.
+class Runtime {
+ public:
+  /// The process's runtime of `product` for `device`, made when there is none. `device` exists (check_device()).
+  /// Fails with NotSupported (no library, or a driver it does not work with) or EngineFault.
+  static Result<std::shared_ptr<Runtime>> shared(const std::string& subject, Product product, int device);
+
+  /// Deserializes `payload` on this runtime's device, giving its pages back as they are read, and then releases it.
+  /// Engine host code stays disallowed (IRuntime::setEngineHostCodeAllowed): a plan is data here.
+  /// Fails with BadEngine, Incompatible, DoesNotFit or EngineFault.
+  Result<std::unique_ptr<nvinfer1::ICudaEngine>> deserialize(const std::string& subject, Payload payload);
+
+  const Library& library() const noexcept { return library_; }
+
+ private:
+  Runtime(const Library& library, int device) : library_(library), device_(device) {}
+
+  const Library& library_;
+  const int device_;
+  Logger logger_;     // outlives runtime_ and its engines, as ILogger asks
+  std::mutex mutex_;  // held while runtime_ deserializes: TensorRT promises threads only for contexts
+  std::unique_ptr<nvinfer1::IRuntime> runtime_;
+};
+
+}  // namespace torchtrt_ws::tensorrt

@@ -1,0 +1,40 @@
+#include "engine/tensorrt/words.h"
+
+#include <algorithm>
+#include <cctype>
+#include <initializer_list>
+#include <string>
+
+namespace torchtrt_ws::tensorrt {
+namespace {
+
+bool contains_any(std::string_view words, std::initializer_list<std::string_view> phrases) {
+  std::string lower(words);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return std::any_of(phrases.begin(), phrases.end(),
+                     [&lower](std::string_view phrase) { return lower.find(phrase) != std::string::npos; });
+}
+
+}  // namespace
+
+bool says_out_of_memory(std::string_view words) {
+  return contains_any(words, {"out of memory", "outofmemory", "out_of_memory", "ran out of", "could not be allocated",
+                              "not be enough free memory", "memory allocation failed", "cannot get device memory",
+                              "failed_allocation", "cudaerrormemoryallocation", "cudaerror 2:"});
+}
+
+bool says_other_version(std::string_view words) {
+  // Garbage makes TensorRT speak of versions too, but then its magic tag is wrong as well.
+  if (contains_any(words, {"magictag", "magic tag"})) return false;
+  return contains_any(words, {"incompatible", "not compatible", "compute capability", "version tag", "library version",
+                              "expecting compute", "different version", "built on a different", "platform"});
+}
+
+bool says_cuda_failed(std::string_view words) {
+  // Without a working GPU TensorRT ends each refusal with a CUDA error; what it said of the plan comes first.
+  return contains_any(words, {"cuda runtime (", "cuda driver ("}) &&
+         !contains_any(words, {"serialization (", "assertion"});
+}
+
+}  // namespace torchtrt_ws::tensorrt
