@@ -1,0 +1,106 @@
+#include "acceptance.h"
+
+#include <NvInferVersion.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "../../standin/plan_writer.h"
+
+namespace torchtrt_ws::testing {
+namespace {
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+float x_at(size_t i, int seed) { return static_cast<float>((i * 7 + static_cast<size_t>(seed) * 11) % 50); }
+
+std::vector<uint8_t> read_or_write_plan() {
+  const std::string path = variable("TORCHTRT_WS_TEST_PLAN");
+  if (path.empty()) {
+    PlanText text;
+    text.rtx = is_rtx();
+    text.weights = 100000;
+    return write_plan(text, standin_version(is_rtx()));
+  }
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file.good()) << path;
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace
+
+bool is_rtx() { return variable("TORCHTRT_WS_TEST_PRODUCT") == "rtx"; }
+
+std::array<uint8_t, 4> standin_version(bool rtx) {
+  if (rtx) return NV_TENSORRT_MAJOR == 10 ? std::array<uint8_t, 4>{1, 4, 0, 76} : std::array<uint8_t, 4>{1, 6, 1, 120};
+  return {NV_TENSORRT_MAJOR, NV_TENSORRT_MINOR, NV_TENSORRT_PATCH, NV_TENSORRT_BUILD};
+}
+
+SizesType width() {
+  const std::string width = variable("TORCHTRT_WS_TEST_WIDTH");
+  return width.empty() ? 4 : static_cast<SizesType>(std::stoi(width));
+}
+
+const std::vector<uint8_t>& acceptance_plan() {
+  static const std::vector<uint8_t> plan = read_or_write_plan();
+  return plan;
+}
+
+Metadata acceptance_metadata() {
+  return metadata_of({{"x", "float32", {-1, width()}, true}, {"y", "float32", {-1, width()}, false}});
+}
+
+Tensor make_x(SizesType rows, int seed, Where where, size_t misalign) {
+  Tensor x(ScalarType::Float, {rows, width()}, where, misalign);
+  fill_x(x, seed);
+  return x;
+}
+
+Tensor make_y(SizesType rows, Where where, size_t misalign) {
+  Tensor y(ScalarType::Float, {rows, width()}, where, misalign);
+  y.put(std::vector<float>(y.nbytes() / sizeof(float), -1));
+  return y;
+}
+
+void fill_x(Tensor& x, int seed) {
+  std::vector<float> values(x.nbytes() / sizeof(float));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = x_at(i, seed);
+  x.put(values);
+}
+
+::testing::AssertionResult is_answer(const Tensor& y, SizesType rows, int seed) {
+  if (y.sizes != std::vector<SizesType>{rows, width()}) return ::testing::AssertionFailure() << "wrong shape";
+  const auto values = y.get<float>();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float want = 2 * x_at(i, seed) + 1;
+    if (values[i] != want) {
+      return ::testing::AssertionFailure() << "element " << i << " is " << values[i] << ", not " << want;
+    }
+  }
+  return ::testing::AssertionSuccess();
+}
+
+::testing::AssertionResult runs(Engine& engine, SizesType rows, int seed, Where in, Where out, size_t misalign) {
+  Tensor x = make_x(rows, seed, in, misalign);
+  Tensor y = make_y(kMostRows, out, misalign);
+  Sink sink({&y});
+  Status ran = engine.run({x.view()}, sink);
+  if (!ran.ok()) return is_ok(ran);
+  return is_answer(y, rows, seed);
+}
+
+std::unique_ptr<Engine> Acceptance::ready(const OpenOptions& options, int64_t budget) {
+  auto opened = open(options);
+  EXPECT_TRUE(is_ok(opened));
+  if (!opened.ok()) return nullptr;
+  auto engine = std::move(opened).value();
+  EXPECT_TRUE(is_ok(engine->set_budget(std::min(budget, engine->streamable_bytes()))));
+  EXPECT_TRUE(is_ok(engine->make_context()));
+  return engine;
+}
+
+}  // namespace torchtrt_ws::testing

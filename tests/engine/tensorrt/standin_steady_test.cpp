@@ -1,0 +1,171 @@
+// A call in steady state: what it must not do, counted.
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "standin_support.h"
+#include "torchtrt_ws/stream.h"
+
+namespace {
+
+std::atomic<int64_t> allocations{0};
+thread_local bool counting = false;
+
+}  // namespace
+
+// Counts what the adapter takes from the heap; the stand-ins' own allocations do not count.
+void* operator new(size_t size) {
+  if (counting && standin_inside() == 0) ++allocations;
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+namespace torchtrt_ws::testing {
+namespace {
+
+class Steady : public Adapter {
+ protected:
+  static constexpr int kWarm = 4, kCalls = 20;
+
+  /// A sink that allocates nothing, for counting.
+  class FixedSink final : public OutputSink {
+   public:
+    explicit FixedSink(TensorView view) : view_(view) {}
+    Result<TensorView> resize(size_t, const SizesType*, size_t) override { return view_; }
+
+   private:
+    TensorView view_;
+  };
+
+  /// Calls of `function` over kCalls runs in steady state.
+  void count(Engine& engine, const Tensor& x, const Tensor& y, void* stream) {
+    const std::vector<TensorView> inputs = {x.view()};
+    FixedSink sink(y.view());
+    std::optional<CallerStreamGuard> guard;
+    if (stream != nullptr) guard.emplace(stream);
+    for (int i = 0; i < kWarm; ++i) ASSERT_TRUE(is_ok(engine.run(inputs, sink)));
+    standin_reset();
+    allocations = 0;
+    counting = true;
+    bool ok = true;
+    for (int i = 0; i < kCalls; ++i) ok = engine.run(inputs, sink).ok() && ok;
+    counting = false;
+    ASSERT_TRUE(ok);
+    EXPECT_EQ(allocations, 0) << "on the heap";
+    for (const char* function :
+         {"cudaMalloc", "cudaMallocAsync", "cudaMallocHost", "cudaHostAlloc", "cudaFree", "cudaFreeHost",
+          "cudaStreamCreateWithFlags", "cudaEventCreateWithFlags", "cudaDeviceSynchronize", "cudaSetDevice",
+          "cudaMemcpy", "setInputShape", "setTensorAddress", "setInputTensorAddress", "setOutputTensorAddress",
+          "inferShapes", "getTensorShape", "getIOTensorName", "cudaMemGetInfo"}) {
+      EXPECT_EQ(standin_calls(function), 0) << function;
+    }
+  }
+};
+
+TEST_F(Steady, OnACallersStreamNothingWaits) {
+  auto engine = ready();
+  ASSERT_NE(engine, nullptr);
+  Stream stream;
+  Tensor x = make_x(4, 3), y = make_y(4);
+  count(*engine, x, y, stream);
+  EXPECT_EQ(standin_calls("enqueueV3"), kCalls);
+  for (const char* function :
+       {"cudaStreamSynchronize", "cudaEventSynchronize", "cudaStreamQuery", "cudaEventQuery", "cudaMemcpyAsync"}) {
+    EXPECT_EQ(standin_calls(function), 0) << function;
+  }
+  synchronize(stream);
+  EXPECT_TRUE(is_answer(y, 4, 3));
+}
+
+TEST_F(Steady, UnalignedTensorsOnACallersStreamNeitherWait) {
+  auto engine = ready();
+  ASSERT_NE(engine, nullptr);
+  Stream stream;
+  Tensor x = make_x(4, 3, Where::Device, 16), y = make_y(4, Where::Device, 16);
+  count(*engine, x, y, stream);
+  EXPECT_EQ(standin_calls("cudaStreamSynchronize") + standin_calls("cudaEventSynchronize"), 0);
+  EXPECT_EQ(standin_calls("cudaMemcpyAsync"), 2 * kCalls);
+  synchronize(stream);
+  EXPECT_TRUE(is_answer(y, 4, 3));
+}
+
+TEST_F(Steady, WithoutACallersStreamEachCallWaitsOnce) {
+  auto engine = ready();
+  ASSERT_NE(engine, nullptr);
+  Tensor x = make_x(4, 3), y = make_y(4);
+  count(*engine, x, y, nullptr);
+  EXPECT_EQ(standin_calls("cudaStreamSynchronize") + standin_calls("cudaEventSynchronize"), kCalls);
+  EXPECT_EQ(standin_calls("cudaMemcpyAsync"), 0);
+}
+
+TEST_F(Steady, HostTensorsCrossInOneCopyEachWay) {
+  auto engine = ready();
+  ASSERT_NE(engine, nullptr);
+  Tensor x = make_x(4, 3, Where::Pageable), y = make_y(4, Where::Pageable);
+  count(*engine, x, y, nullptr);
+  EXPECT_EQ(standin_calls("cudaMemcpyAsync"), 2 * kCalls);
+  EXPECT_EQ(standin_bytes("pageable"), 0) << "through pinned memory";
+  EXPECT_EQ(standin_calls("cudaStreamSynchronize"), kCalls);
+  EXPECT_TRUE(is_answer(y, 4, 3));
+}
+
+TEST_F(Steady, ShapesAndAddressesAreSetOnlyWhenTheyChange) {
+  auto engine = ready();
+  ASSERT_NE(engine, nullptr);
+  Tensor x = make_x(8, 1), y = make_y(8), other = make_y(8);
+  auto run = [&](SizesType rows, Tensor& output) {
+    standin_reset();
+    x.sizes[0] = rows;
+    Sink sink({&output});
+    ASSERT_TRUE(is_ok(engine->run({x.view()}, sink)));
+  };
+  run(8, y);
+  run(8, other);
+  EXPECT_EQ(standin_calls("setInputShape"), 0);
+  EXPECT_EQ(standin_calls("setTensorAddress"), 1);
+  run(4, other);
+  EXPECT_EQ(standin_calls("setInputShape"), 1);
+  EXPECT_EQ(standin_calls("setTensorAddress"), 0);
+  run(4, other);
+  EXPECT_EQ(standin_calls("setInputShape") + standin_calls("setTensorAddress"), 0);
+  EXPECT_TRUE(is_answer(other, 4, 1));
+}
+
+TEST_F(Steady, StaticShapesAreNeverSet) {
+  auto engine = ready("input x float32 4 4 4\noutput y float32 affine 0 1*x\n",
+                      {{"x", "float32", {4}, true}, {"y", "float32", {4}, false}});
+  ASSERT_NE(engine, nullptr);
+  Tensor x(ScalarType::Float, {4}), y(ScalarType::Float, {4});
+  Sink sink({&y});
+  ASSERT_TRUE(is_ok(engine->run({x.view()}, sink)));
+  EXPECT_EQ(standin_calls("setInputShape"), 0);
+}
+
+TEST_F(Steady, MemoryGrowsToTheLargestCallAndStays) {
+  auto engine = ready();
+  ASSERT_NE(engine, nullptr);
+  EXPECT_TRUE(runs(*engine, 8, 0, Where::Pageable, Where::Pageable));
+  const int64_t device = standin_live_bytes("device_total"), pinned = standin_live_bytes("pinned");
+  for (const SizesType rows : {1, 8, 3, 8}) EXPECT_TRUE(runs(*engine, rows, rows, Where::Pageable, Where::Pageable));
+  EXPECT_EQ(standin_live_bytes("device_total"), device);
+  EXPECT_EQ(standin_live_bytes("pinned"), pinned);
+}
+
+TEST_F(Steady, GraphsReplayWithOneLaunch) {
+  OpenOptions options;
+  options.cuda_graph = true;
+  auto engine = ready({}, options);
+  ASSERT_NE(engine, nullptr);
+  Stream stream;
+  Tensor x = make_x(4, 3), y = make_y(4);
+  count(*engine, x, y, stream);
+  EXPECT_EQ(standin_calls("cudaGraphLaunch"), kCalls);
+  EXPECT_EQ(standin_calls("enqueueV3") + standin_calls("cudaStreamBeginCapture"), 0);
+  synchronize(stream);
+  EXPECT_TRUE(is_answer(y, 4, 3));
+}
+
+}  // namespace
+}  // namespace torchtrt_ws::testing

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <NvInferRuntime.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace standin {
+
+/// What a plan of the stand-in says: plan.py writes it and documents the format. Sizes are bytes.
+struct Plan {
+  struct Term {
+    double factor;
+    size_t input;  // index into `tensors`
+  };
+  struct Tensor {
+    std::string name;
+    nvinfer1::DataType dtype;
+    bool is_input;
+    std::vector<int64_t> min, opt, max;  // inputs only
+    bool host = false;                   // inputs: a shape tensor, in host memory
+    bool vectorized = false;             // inputs: not in the linear format
+    // Outputs: bias + the terms, element by element, in the shape of the first term's input; or their sum, of rank
+    // `sum_rank`; or of a shape that depends on data, so that it cannot run here.
+    bool sum = false;
+    int sum_rank = 0;
+    bool unknown_shape = false;
+    double bias = 0;
+    std::vector<Term> terms;
+    int alias = -1;  // index of the input whose memory this output takes; -1: none
+  };
+
+  int version[4] = {};
+  int compute = 0;  // 10 * major + minor; 0: any
+  std::string platform = "linux_x86_64";
+  bool streaming = false;
+  int64_t streamable = 0, resident = 0, scratch = 0, context = 0;
+  bool capturable = true;
+  std::vector<Tensor> tensors;  // inputs and outputs in the plan's order
+};
+
+inline constexpr char kPlanTag[13] = "STANDIN-PLAN";  // after the four bytes of magic
+inline constexpr size_t kPlanHeaderSize = 32;
+
+/// Reads the text that follows the header. Empty on success, else what is wrong with it.
+std::string parse_plan_text(const std::string& text, Plan& plan);
+
+/// CRC-32 as in zlib, continued from `crc` (0 at the start).
+uint32_t crc32(uint32_t crc, const void* data, size_t size);
+
+size_t element_size(nvinfer1::DataType dtype);
+
+}  // namespace standin

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <NvInferRuntime.h>
+
+#include <memory>
+#include <string>
+
+#include "plan.h"
+
+namespace standin {
+
+/// What outlives its TensorRT object, so that use after destruction can be told.
+struct RuntimeState {
+  nvinfer1::ILogger* logger;
+  int device;  // current when the runtime was made
+  int engines = 0;
+  bool alive = true;
+};
+
+struct EngineState {
+  Plan plan;
+  std::shared_ptr<RuntimeState> runtime;
+  int device;
+  int64_t budget;  // bytes of streamable weights on the device
+  int contexts = 0;
+  void* resident = nullptr;  // weights that cannot stream
+  void* weights =
+      nullptr;  // streamable weights: `budget` bytes of them; below full residency only while a context lives
+  bool alive = true;
+
+  bool is_streaming() const { return budget < plan.streamable; }
+  int64_t scratch() const { return is_streaming() ? plan.scratch : 0; }
+  const Plan::Tensor* find(const char* name) const;
+};
+
+/// Logs an error in the form of TensorRT's: "<where>: Error Code <code>: <words>".
+void log_error(const RuntimeState& runtime, const std::string& where, const std::string& words);
+
+/// "Parameter check failed" as TensorRT puts it.
+void log_misuse(const RuntimeState& runtime, const std::string& where, const std::string& condition,
+                const std::string& words);
+
+void log_out_of_memory(const RuntimeState& runtime, const std::string& where, int64_t bytes);
+
+/// A function that the stand-in does not have: the adapter needs it, so the stand-in must learn it. Aborts.
+[[noreturn]] void absent(const char* function);
+
+/// True when the current device is `device`; else a misuse that names `who`.
+bool check_device(int device, const char* who);
+
+nvinfer1::Dims to_dims(const std::vector<int64_t>& shape);
+std::string to_text(const nvinfer1::Dims& dims);
+int64_t volume(const nvinfer1::Dims& dims);  // elements; negative where a dimension is
+
+/// Joins TensorRT's non-virtual interface class to our implementation of its virtual half.
+template <typename Interface, typename Implementation>
+struct Face final : Interface {
+  template <typename... Arguments>
+  explicit Face(Arguments&&... arguments) : implementation(*this, std::forward<Arguments>(arguments)...) {
+    this->mImpl = &implementation;
+  }
+  Implementation implementation;
+};
+
+nvinfer1::IRuntime* make_runtime(nvinfer1::ILogger* logger);
+nvinfer1::ICudaEngine* make_engine(std::shared_ptr<EngineState> state);
+nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nvinfer1::ICudaEngine& engine);
+
+}  // namespace standin
