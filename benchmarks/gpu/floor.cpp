@@ -6,11 +6,14 @@
 //   g++ -std=c++17 -O2 -I<TensorRT include> -I<CUDA include> floor.cpp -o floor -L<CUDA lib> -lcudart -ldl
 //   floor --library libtensorrt_rtx.so.1 --plan FILE [--offset N --size N] [--percent P | --budget N] [--shape
 //   x=16,1024]...
-//         [--runs N] [--bandwidth]
+//         [--runs N] [--bandwidth] [--changes N]
 //
 // `--offset` and `--size` take the plan out of a .pte (`torchtrt-ws inspect --json` prints them). Shapes that are not
 // given are the optimum of optimization profile 0. Inputs are zeros. `--bandwidth` adds the speed of pinned copies to
 // the device.
+
+// `--changes` adds what TensorRT keeps after that many changes of budget, each with a context that is made, run once
+// and destroyed: the growth over the last nine tenths of them.
 
 #include <NvInferRuntime.h>
 #include <cuda_runtime_api.h>
@@ -57,6 +60,7 @@ struct Options {
   int64_t budget = -1;   // beats percent
   int runs = 300;
   bool bandwidth = false;
+  int changes = 0;
   std::map<std::string, std::vector<int64_t>> shapes;
 };
 
@@ -77,6 +81,7 @@ Options read_options(int argc, char** argv) {
       {"--size", [&](const std::string& value) { options.size = std::stoll(value); }},
       {"--percent", [&](const std::string& value) { options.percent = std::stod(value); }},
       {"--budget", [&](const std::string& value) { options.budget = std::stoll(value); }},
+      {"--changes", [&](const std::string& value) { options.changes = std::stoi(value); }},
       {"--runs", [&](const std::string& value) { options.runs = std::stoi(value); }},
       {"--shape", [&](const std::string& value) { read_shape(value, options); }},
   };
@@ -267,7 +272,7 @@ nvinfer1::Dims input_shape(const Options& options, const nvinfer1::ICudaEngine& 
   return shape;
 }
 
-/// Binds every tensor to device memory of its own. The memory stays until the process ends.
+/// Binds every tensor to device memory of its own, which later calls use again. It stays until the process ends.
 void bind(const Options& options, nvinfer1::ICudaEngine& engine, nvinfer1::IExecutionContext& context) {
   const int32_t tensors = engine.getNbIOTensors();
   for (int32_t i = 0; i < tensors; ++i) {
@@ -281,8 +286,9 @@ void bind(const Options& options, nvinfer1::ICudaEngine& engine, nvinfer1::IExec
     const nvinfer1::Dims shape = context.getTensorShape(name);
     size_t bytes = bytes_per_element(engine.getTensorDataType(name));
     for (int32_t d = 0; d < shape.nbDims; ++d) bytes *= static_cast<size_t>(shape.d[d]);
-    void* memory = nullptr;
-    check(cudaMalloc(&memory, std::max<size_t>(bytes, 1)), "cudaMalloc");
+    static std::map<std::string, void*> kept;
+    void*& memory = kept[name];
+    if (memory == nullptr) check(cudaMalloc(&memory, std::max<size_t>(bytes, 1)), "cudaMalloc");
     check(cudaMemset(memory, 0, std::max<size_t>(bytes, 1)), "cudaMemset");
     if (!context.setTensorAddress(name, memory)) die(std::string("address of ") + name);
   }
@@ -342,7 +348,36 @@ double pinned_bandwidth(cudaStream_t stream) {
   return static_cast<double>(kBytes) / (samples[samples.size() / 2] * 1e-6);
 }
 
-void print(const LoadReport& report, const std::string& call, const std::string& graph, double bandwidth) {
+struct Growth {
+  int64_t host = 0;
+  int64_t device = 0;
+};
+
+/// What stays allocated from one context to the next.
+Growth grow(const Options& options, Loaded& loaded, cudaStream_t stream) {
+  Growth start;
+  const int64_t all = loaded.engine->getStreamableWeightsSize();
+  const auto change = [&](int64_t budget) {
+    loaded.context.reset();
+    if (!loaded.engine->setWeightStreamingBudgetV2(budget)) die("a budget was refused");
+    loaded.context.reset(loaded.engine->createExecutionContext());
+    if (loaded.context == nullptr) die("no execution context");
+    bind(options, *loaded.engine, *loaded.context);
+    if (!loaded.context->enqueueV3(stream)) die("enqueueV3 failed");
+    check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
+  };
+  for (int i = 0; i < options.changes; ++i) {
+    change(all * (i * 7 % 11) / 10);
+    if (i != options.changes / 10) continue;
+    change(0);  // the same budget at both readings
+    start = {memory_status("VmRSS"), free_on_device()};
+  }
+  change(0);
+  return {memory_status("VmRSS") - start.host, start.device - free_on_device()};
+}
+
+void print(const LoadReport& report, const std::string& call, const std::string& graph, double bandwidth,
+           const Growth& growth) {
   const int32_t version = report.version;
   const int64_t over = report.host_peak < 0 ? -1 : report.host_peak - report.host_before;
   std::printf("{\"version\": \"%d.%d.%d\", \"plan_bytes\": %" PRId64 ", \"streamable_bytes\": %" PRId64
@@ -359,7 +394,8 @@ void print(const LoadReport& report, const std::string& call, const std::string&
   std::printf(", \"device_bytes\": %" PRId64 ", \"enqueue_us\": %s, \"graph_us\": %s", report.device_bytes,
               call.c_str(), graph.c_str());
   if (bandwidth > 0) std::printf(", \"pinned_bytes_per_second\": %.0f", bandwidth);
-  std::printf("}\n");
+  std::printf(", \"host_growth_bytes\": %" PRId64 ", \"device_growth_bytes\": %" PRId64 "}\n", growth.host,
+              growth.device);
 }
 
 }  // namespace
@@ -378,7 +414,7 @@ int main(int argc, char** argv) {
   });
   const std::string graph = measure_graph(options.runs, stream, *loaded.context);
   const double bandwidth = options.bandwidth ? pinned_bandwidth(stream) : 0;
-  print(report, as_json(calls), graph, bandwidth);
+  print(report, as_json(calls), graph, bandwidth, options.changes > 0 ? grow(options, loaded, stream) : Growth());
   loaded.context.reset();
   loaded.engine.reset();
   return 0;

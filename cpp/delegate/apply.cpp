@@ -33,6 +33,7 @@ std::string bytes(int64_t count) { return std::to_string(count) + " bytes"; }
 
 /// The engine's own words, with the numbers that let the reader choose a budget that works.
 Failure does_not_fit(Engine& engine, const std::string& name, int64_t asked, const Failure& last) {
+  (void)engine.scratch_bytes();  // a fresh TensorRT engine knows its scratch only when asked, and the numbers need it
   const MemoryFacts facts = engine.memory();
   const int64_t largest = largest_budget_that_fits(facts);
   std::string found = "a budget of " + bytes(asked) + " with " + bytes(facts.free) + " free";

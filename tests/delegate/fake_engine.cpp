@@ -37,10 +37,14 @@ class FakeEngine final : public Engine {
   Result<int64_t> automatic_budget(int64_t reserve) const override {
     return std::clamp<int64_t>(device().automatic - reserve, 0, streamable_bytes());
   }
-  int64_t scratch_bytes() const override { return device().scratch; }
+  int64_t scratch_bytes() const override {
+    scratch_asked_ = true;
+    return device().scratch;
+  }
   int64_t device_bytes() const override { return weights_ + with_context_; }
   MemoryFacts memory() const override {
-    return {device().free + weights_, device().context, device().scratch, device().streamable};
+    // As with TensorRT: what was never asked is not known.
+    return {device().free + weights_, device().context, scratch_asked_ ? device().scratch : 0, device().streamable};
   }
 
   Status set_budget(int64_t bytes) override {
@@ -92,6 +96,7 @@ class FakeEngine final : public Engine {
   int64_t weights_ = 0;       // held without a context
   int64_t with_context_ = 0;  // held by the context
   bool has_context_ = false;
+  mutable bool scratch_asked_ = false;
 };
 
 class FakeKind final : public EngineKind {

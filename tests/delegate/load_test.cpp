@@ -139,6 +139,14 @@ TEST_F(Load, AnExplicitBudgetThatDoesNotFitSaysWhatDoes) {
   EXPECT_EQ(device().calls, (Calls{"set 500", "make", "close"}));
 }
 
+TEST_F(Load, WhenAllTheWeightsDoNotFitTheLargestBudgetCountsScratch) {
+  give_device(600);
+  clear_last_error();
+  Loaded loaded(make_blob("e"), {{"weight_streaming_percent", text("100")}});
+  EXPECT_EQ(loaded.error, Error::MemoryAllocationFailed);
+  EXPECT_NE(last_error().next_step.find("450 bytes"), std::string::npos) << last_error().message;
+}
+
 TEST_F(Load, ATotalIsSplitByTheSharesInTheBlobs) {
   Loaded loaded(make_blob("e", 2, "1600", "400"), {{"weight_streaming_total_budget", text("1000")}});
   EXPECT_EQ(only_engine().budget_bytes, 250);

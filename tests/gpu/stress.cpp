@@ -223,11 +223,17 @@ Json changes(const Arguments& arguments) {
         }
       });
     }
-    int64_t rss_early = 0;
+    int64_t rss_early = 0, free_early = 0;
     for (int i = 0; i < arguments.changes; ++i) {
       set_budget(all * (i * 7 % 11) / 10);  // from 0 to all
-      if (i == arguments.changes / 10) rss_early = host_rss();
+      if (i == arguments.changes / 10) {
+        set_budget(0);  // the same budget at both readings
+        rss_early = host_rss();
+        free_early = free_on_device();
+      }
     }
+    set_budget(0);
+    result["device_growth_after_a_tenth"] = free_early - free_on_device();
     result["host_growth_after_a_tenth"] = host_rss() - rss_early;
     stop = true;
     for (auto& thread : threads) thread.join();

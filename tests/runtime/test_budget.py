@@ -206,7 +206,9 @@ def test_a_damaged_packed_file_is_written_again(plain: Path, fresh: dict[str, st
     (file,) = Path(fresh["TORCHTRT_WS_CACHE"]).glob("*.packed")
     data = file.read_bytes()
     file.write_bytes(
-        {"truncated": data[:-1], "garbage": b"x" * len(data), "emptied index": data[:-60] + bytes(40) + data[-20:]}[damage]
+        {"truncated": data[:-1], "garbage": b"x" * len(data), "emptied index": data[:-60] + bytes(40) + data[-20:]}[
+            damage
+        ]
     )
     got, _ = finish(start(plain, "50%", fresh))
     assert got == want

@@ -102,7 +102,7 @@ def test_several_methods(tmp_path: Path) -> None:
         (middle,) = program.run("up", x)
         torch.testing.assert_close(middle, up(x), rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(program.run("down", middle)[0], down(middle), rtol=1e-4, atol=1e-4)
-    with pytest.raises(torchtrt_ws.ProgramError, match="up, down|down, up"):
+    with pytest.raises(torchtrt_ws.ProgramError, match=r"up, down|down, up"):
         program.run("sideways", x)
 
 

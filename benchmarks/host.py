@@ -1,0 +1,170 @@
+"""The host engine measured: memory and latency by budget, and what the delegate itself costs.
+
+    python benchmarks/host.py [--out benchmarks/results/host.json]
+
+Two tables. The first: MiniLM at 100, 50 and 0 %, each in a process of its own. The second: one call through the
+delegate against the same nested program run bare by the stock ExecuTorch runtime, calls interleaved in one process, so
+that the difference is the delegate. Times are medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "examples"))
+
+BUDGETS = ("100%", "50%", "0%")
+CALLS = 200
+
+WORKER = """
+import json, sys, time
+import torchtrt_ws
+
+path, budget, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
+start = time.perf_counter()
+program = torchtrt_ws.load(path, weight_streaming_budget=budget)
+load = time.perf_counter() - start
+tensors = program.zeros()
+tensors[1] += 1
+seconds = []
+for _ in range(calls):
+    start = time.perf_counter()
+    program(*tensors)
+    seconds.append(time.perf_counter() - start)
+seconds.sort()
+with open("/proc/self/status") as status:
+    rss = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+print(json.dumps({**program.engines[0].as_dict(), "load_seconds": load, "p50": seconds[calls // 2],
+                  "p90": seconds[calls * 9 // 10], "process_rss_bytes": rss}))
+"""
+
+
+def by_budget(path: Path) -> list[dict[str, Any]]:
+    """MiniLM (2 x 32 tokens) at each budget."""
+    rows = []
+    for budget in BUDGETS:
+        command = [sys.executable, "-c", WORKER, str(path), budget, str(CALLS)]
+        subprocess.run(command, check=True, capture_output=True)  # warm: the packed file and the page cache
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        rows.append({"asked": budget, **json.loads(done.stdout)})
+    return rows
+
+
+def delegate_cost(path: Path, folder: Path, name: str) -> dict[str, Any]:
+    """One call through the delegate against the nested program run bare, both by the stock runtime."""
+    import torch
+    from executorch.runtime import Runtime
+
+    import torchtrt_ws.runtime  # registers the backend
+    from torchtrt_ws import program
+
+    assert torchtrt_ws.runtime
+    (engine,) = program.read(path).engines
+    nested = folder / f"nested-{path.name}"
+    data = path.read_bytes()
+    nested.write_bytes(data[engine.engine_offset : engine.engine_offset + engine.engine_bytes])
+    runtime = Runtime.get()
+    methods = {"delegate": runtime.load_program(path), "bare": runtime.load_program(nested)}
+    loaded = {key: value.load_method("forward") for key, value in methods.items()}
+    # These stand for real inputs: zeros of the declared dtype and largest shape.
+    inputs = [
+        torch.zeros(value.shape or (), dtype=getattr(torch, str(value.dtype)))
+        for value in program.read(path).methods[0].inputs
+    ]
+    seconds: dict[str, list[float]] = {"delegate": [], "bare": []}
+    for _ in range(CALLS):
+        for key, method in loaded.items():
+            start = time.perf_counter()
+            method.execute(inputs)
+            seconds[key].append(time.perf_counter() - start)
+    medians = {key: statistics.median(values) for key, values in seconds.items()}
+    difference = statistics.median(a - b for a, b in zip(seconds["delegate"], seconds["bare"], strict=True))
+    return {"model": name, **medians, "difference": difference, "ratio": medians["delegate"] / medians["bare"]}
+
+
+def save_models(folder: Path) -> tuple[Path, Path]:
+    """MiniLM for 2 x 32 tokens, and one linear layer of 64 x 64: all overhead."""
+    import minilm
+    import torch
+
+    import torchtrt_ws
+
+    ids = torch.zeros(2, 32, dtype=torch.int64)
+    torchtrt_ws.save(minilm.build(), folder / "minilm.pte", arg_inputs=(ids, torch.ones_like(ids)))
+    torchtrt_ws.save(torch.nn.Linear(64, 64), folder / "linear.pte", arg_inputs=(torch.zeros(1, 64),))
+    return folder / "minilm.pte", folder / "linear.pte"
+
+
+def machine() -> dict[str, Any]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), platform.machine())
+    packages = ("executorch", "torch", "numpy")
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def markdown(results: dict[str, Any]) -> str:
+    about = results["machine"]
+    lines = [
+        f"# Host engine\n\n`{results['command']}`, {about['cores']} cores of {about['cpu']}, executorch "
+        f"{about['executorch']}, Python {about['python']}. Medians of {CALLS} calls.\n",
+        "MiniLM, 2 x 32 tokens, by budget:\n",
+        "| asked | budget MiB | resident weights MiB | process RSS MiB | load ms | p50 ms | p90 ms |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in results["by_budget"]:
+        sizes = " | ".join(f"{row[k] / 2**20:.1f}" for k in ("budget_bytes", "device_bytes", "process_rss_bytes"))
+        times = " | ".join(f"{row[k] * 1e3:.2f}" for k in ("load_seconds", "p50", "p90"))
+        lines.append(f"| {row['asked']} | {sizes} | {times} |")
+    lines += [
+        "\nOne call through the delegate against the nested program run bare (stock runtime, interleaved):\n",
+        "| model | bare us | delegate us | median difference us | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    for row in results["delegate_cost"]:
+        times = " | ".join(f"{row[key] * 1e6:.1f}" for key in ("bare", "delegate", "difference"))
+        lines.append(f"| {row['model']} | {times} | {row['ratio']:.3f} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "host.json")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="torchtrt-ws-bench-") as temporary:
+        folder = Path(temporary)
+        os.environ["TORCHTRT_WS_CACHE"] = str(folder / "cache")
+        transformer, linear = save_models(folder)
+        results = {
+            "command": "python benchmarks/host.py",
+            "machine": machine(),
+            "by_budget": by_budget(transformer),
+            "delegate_cost": [
+                delegate_cost(linear, folder, "linear 64x64"),
+                delegate_cost(transformer, folder, "MiniLM 2x32"),
+            ],
+        }
+    arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+    table = markdown(results)
+    arguments.out.with_suffix(".md").write_text(table)
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

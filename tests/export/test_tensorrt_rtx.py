@@ -1,0 +1,163 @@
+"""`save(..., engine="tensorrt_rtx")`: plans built on a CPU. What they compute is tested where there is a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import torchtrt_ws
+from torchtrt_ws import program
+
+trt = pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
+
+WEIGHTS = 2 * 4 * (256 * 256 + 256)  # bytes of the tower below
+
+
+class Tower(torch.nn.Module):
+    def __init__(self, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = torch.nn.Linear(256, 256, dtype=dtype)
+        self.second = torch.nn.Linear(256, 256, dtype=dtype)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        hidden = torch.relu(self.first(x))
+        return {"hidden": hidden, "logits": self.second(hidden)}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("rtx") / "tower.pte"
+    torchtrt_ws.save(
+        Tower(),
+        path,
+        arg_inputs=(torch.ones(2, 256),),
+        dynamic_shapes={"x": {0: torch.export.Dim("batch", min=1, max=8)}},
+        engine="tensorrt_rtx",
+        weight_streaming_budget="50%",
+    )
+    return path
+
+
+def only(path: Path) -> program.Engine:
+    (engine,) = program.read(path).engines
+    return engine
+
+
+def test_a_plan_with_what_the_method_takes_and_gives(saved: Path) -> None:
+    engine = only(saved)
+    assert saved.read_bytes()[engine.engine_offset : engine.engine_offset + 4] == b"vtrt"
+    assert (engine.name, engine.kind) == ("forward", "tensorrt")
+    own = engine.metadata.own
+    assert own is not None
+    assert own.builder == f"tensorrt-rtx {trt.__version__}"
+    assert [(t.name, t.dtype, t.min, t.max) for t in (*engine.inputs, *engine.outputs)] == [
+        ("x", "float32", (1, 256), (8, 256)),
+        ("hidden", "float32", (1, 256), (8, 256)),
+        ("logits", "float32", (1, 256), (8, 256)),
+    ]
+
+
+def test_the_weights_are_the_estimate(saved: Path) -> None:
+    engine = only(saved)
+    assert engine.streamable_bytes is not None
+    assert engine.streamable_estimated
+    assert WEIGHTS <= engine.streamable_bytes < WEIGHTS + 64  # and a constant or two
+    assert engine.baked_budget == engine.streamable_bytes // 2
+    assert engine.engine_bytes > WEIGHTS
+
+
+def test_no_temporary_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    torchtrt_ws.save(Tower(), tmp_path / "a.pte", arg_inputs=(torch.ones(2, 256),), engine="tensorrt_rtx")
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_several_methods_and_dtypes(tmp_path: Path) -> None:
+    class Lookup(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(100, 64, dtype=torch.float16)
+
+        def forward(self, ids: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+            return self.table(ids) * keep.unsqueeze(-1)
+
+    inputs = (torch.ones(2, 3, dtype=torch.int64), torch.ones(2, 3, dtype=torch.bool))
+    torchtrt_ws.save(
+        {"embed": Lookup(), "rank": torch.export.export(Tower(torch.bfloat16), (torch.ones(2, 256).bfloat16(),))},
+        tmp_path / "a.pte",
+        arg_inputs={"embed": inputs},
+        engine="tensorrt_rtx",
+        compute_capabilities=["8.6", "8.9"],
+        weight_streaming_budget=1000,
+        device="cuda:0",
+    )
+    report = program.read(tmp_path / "a.pte")
+    assert {each.method: [t.dtype for t in each.inputs] for each in report.engines} == {
+        "embed": ["int64", "bool"],
+        "rank": ["bfloat16"],
+    }
+    assert sum(each.baked_budget or 0 for each in report.engines) == 1000
+    assert all(each.compile_specs[-1].value == b"cuda:0" for each in report.engines)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"compute_capabilities": ["1.0"]}, r"\['1.0'\].*8\.9"),
+        ({"compute_capabilities": "8.9"}, "'8.9'.*a list"),
+        ({"compute_capabilities": []}, r"\[\].*a list"),
+        ({"compute_capabilities": ["current", "8.9"]}, "alone"),
+        ({"engine": "tensorrt-rtx"}, '"host" or "tensorrt_rtx"'),
+        ({"engine": "host", "compute_capabilities": ["8.9"]}, "host engine"),
+        ({"engine": "host", "device": "cuda"}, "host engine"),
+    ],
+)
+def test_refused_options(tmp_path: Path, keywords: dict[str, Any], words: str) -> None:
+    with pytest.raises(torchtrt_ws.ProgramError, match=words):
+        torchtrt_ws.save(
+            Tower(), tmp_path / "a.pte", arg_inputs=(torch.ones(2, 256),), **{"engine": "tensorrt_rtx", **keywords}
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+class Twice(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = x + 1
+        return y, y
+
+
+class Unused(torch.nn.Module):
+    def forward(self, x: torch.Tensor, unused: torch.Tensor) -> torch.Tensor:
+        return x + 1
+
+
+class Sorted(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.eigvalsh(x)
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs", "words"),
+    [
+        (Tower(torch.float64), (torch.ones(2, 256).double(),), "dtype float64.*float16"),
+        (Sorted(), (torch.ones(3, 3),), "torch.onnx.export"),
+    ],
+)
+def test_refused_modules(tmp_path: Path, module: torch.nn.Module, inputs: Any, words: str) -> None:
+    with pytest.raises(torchtrt_ws.WeightStreamingError, match=words):
+        torchtrt_ws.save(module, tmp_path / "a.pte", arg_inputs=inputs, engine="tensorrt_rtx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs"), [(Twice(), (torch.ones(2, 4),)), (Unused(), (torch.ones(2, 4), torch.ones(3)))]
+)
+def test_unusual_interfaces_are_kept(tmp_path: Path, module: torch.nn.Module, inputs: Any) -> None:
+    torchtrt_ws.save(module, tmp_path / "a.pte", arg_inputs=inputs, engine="tensorrt_rtx")
+    (method,) = program.read(tmp_path / "a.pte").methods
+    assert len(method.inputs) == len(inputs)

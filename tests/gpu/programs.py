@@ -1,0 +1,96 @@
+"""Writes the programs that tests/gpu/report.py runs: plans (plans.py) in .pte files, inputs, expected outputs, facts.
+
+    python tests/gpu/programs.py FOLDER
+
+Needs the extras export, rtx and examples; no GPU. FOLDER then holds all that the GPU machine needs of Python's side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plans
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "examples"))
+
+
+def facts_of(path: Path, columns: int) -> dict[str, Any]:
+    """Where the engine is in the file."""
+    from torchtrt_ws import program
+
+    (engine,) = program.read(path).engines
+    return {
+        "file": path.name,
+        "engine": engine.name,
+        "columns": columns,
+        "payload_offset": engine.payload_offset,
+        "payload_bytes": engine.payload_bytes,
+        "engine_offset": engine.engine_offset,
+        "engine_bytes": engine.engine_bytes,
+    }
+
+
+def write_measured(folder: Path, name: str) -> dict[str, Any]:
+    """`small` or `big`."""
+    import torchtrt_ws
+
+    layers, features = plans.PLANS[name]
+    plan = plans.build(layers, features)
+    shape = f"float16:{plans.BATCH}x{features}"
+    path = folder / f"{name}.pte"
+    torchtrt_ws.save_plan(plan, path, inputs=f"x:{shape}", outputs=f"y:{shape}", name=name)
+    x = plans.inputs(features)
+    np.save(folder / f"{name}-x.npy", x)
+    np.save(folder / f"{name}-y.npy", plans.expected(x, layers))
+    return {**facts_of(path, features), "inputs": [f"{name}-x.npy"], "expected": f"{name}-y.npy"}
+
+
+def write_acceptance(folder: Path) -> dict[str, Any]:
+    import torchtrt_ws
+
+    shape = f"float32:1..8x{plans.ACCEPTANCE_WIDTH}"
+    path = folder / "acceptance.pte"
+    torchtrt_ws.save_plan(plans.build_acceptance(), path, inputs=f"x:{shape}", outputs=f"y:{shape}", name="acceptance")
+    return facts_of(path, plans.ACCEPTANCE_WIDTH)
+
+
+def write_minilm(folder: Path) -> dict[str, Any]:
+    """The real model, built for TensorRT-RTX, and eager PyTorch's embeddings of real sentences."""
+    import minilm
+    import torch
+
+    import torchtrt_ws
+
+    model, tensors = minilm.build(), minilm.tokenize()
+    path = folder / "minilm.pte"
+    torchtrt_ws.save(model, path, arg_inputs=tensors, dynamic_shapes=minilm.dynamic_shapes(), engine="tensorrt_rtx")
+    with torch.no_grad():
+        np.save(folder / "minilm-expected.npy", model(*tensors).numpy())
+    names = ["minilm-input_ids.npy", "minilm-attention_mask.npy"]
+    for file, tensor in zip(names, tensors, strict=True):
+        np.save(folder / file, tensor.numpy())
+    return {**facts_of(path, 0), "inputs": names, "expected": "minilm-expected.npy"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--without-minilm", action="store_true", help="the model's packages are not installed")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    facts = {name: write_measured(arguments.folder, name) for name in plans.PLANS}
+    facts["acceptance"] = write_acceptance(arguments.folder)
+    if not arguments.without_minilm:
+        facts["minilm"] = write_minilm(arguments.folder)
+    (arguments.folder / "programs.json").write_text(json.dumps(facts, indent=1) + "\n")
+    for name, about in facts.items():
+        print(f"{name}: {about['file']}, {about['engine_bytes']} bytes of engine")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,369 @@
+"""Runs the acceptance tests and the measurements on a GPU and writes benchmarks/results/gpu-<name>.{json,md}.
+
+    make gpu-report NAME=h100                      # builds, makes the plans, runs
+    python tests/gpu/report.py --name h100 --build BUILD --programs FOLDER [--library libtensorrt_rtx.so.1]
+
+BUILD is a folder with the programs of benchmarks/gpu and tests/engine/tensorrt and the libraries that they use, or a
+CMake build tree. FOLDER has the .pte files that tests/gpu/programs.py writes, with programs.json beside them. Needs a
+GPU, TensorRT or TensorRT-RTX, and numpy; no torch, no executorch Python. Sections that a machine lacks something for
+say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PERCENTS = (100, 75, 50, 25, 0)
+# Making a context takes TensorRT-RTX seconds under a sanitizer, so one test of each kind of work: host and device
+# tensors, streams, changes of shape and budget, graphs.
+SANITIZED = ":".join(
+    (
+        "Io.MemoryMayChangeKindFromCallToCall",
+        "StreamTest.ChangesWaitForWorkInFlight",
+        "StreamTest.TwoStreamsInTurnWithoutWaiting",
+        "Percent/Graph.ShapesMayChange/1",
+        "BudgetTest.IsRefusedWhileAContextLives",
+    )
+)
+SANITIZER_SECONDS = 140
+REPEATS = 3  # processes of each kind, in turn; medians are reported
+
+
+class Machine:
+    """Where things are, and how to run them."""
+
+    def __init__(self, build: Path, programs: Path, library: str) -> None:
+        self.build = build
+        self.programs = programs
+        self.library = library
+        self.facts: dict[str, Any] = json.loads((programs / "programs.json").read_text())
+        self.scratch = Path(tempfile.mkdtemp(prefix="torchtrt-ws-gpu-"))
+
+    def tool(self, name: str) -> str:
+        found = sorted(self.build.rglob(name))
+        if not found:
+            sys.exit(
+                f"{name}: not found below {self.build}; build with -DTORCHTRT_WS_BENCHMARKS=ON -DTORCHTRT_WS_TESTS=ON"
+            )
+        return str(found[0])
+
+    def run(self, *arguments: object, timeout: int = 300, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            list(map(str, arguments)),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, **environment},
+        )
+
+    def json(self, *arguments: object, **environment: str) -> Any:
+        done = self.run(*arguments, **environment)
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(map(str, arguments))}: exit {done.returncode}: {done.stderr[-2000:]}")
+        return json.loads(done.stdout)
+
+    def engine(self, name: str) -> list[object]:
+        """The arguments of benchmarks/gpu for the engine of a program."""
+        facts = self.facts[name]
+        return [
+            "--program",
+            self.programs / facts["file"],
+            "--offset",
+            facts["payload_offset"],
+            "--size",
+            facts["payload_bytes"],
+            "--columns",
+            facts["columns"],
+        ]
+
+    def plan(self, name: str) -> list[object]:
+        facts = self.facts[name]
+        return [
+            "--plan",
+            self.programs / facts["file"],
+            "--offset",
+            facts["engine_offset"],
+            "--size",
+            facts["engine_bytes"],
+        ]
+
+
+def acceptance(machine: Machine) -> dict[str, Any]:
+    """tests/engine/tensorrt on the real library."""
+    facts = machine.facts["acceptance"]
+    data = (machine.programs / facts["file"]).read_bytes()
+    plan = machine.scratch / "acceptance.plan"
+    plan.write_bytes(data[facts["engine_offset"] : facts["engine_offset"] + facts["engine_bytes"]])
+    environment = {
+        "TORCHTRT_WS_TEST_PLAN": str(plan),
+        "TORCHTRT_WS_TEST_WIDTH": str(facts["columns"]),
+        "TORCHTRT_WS_TEST_PRODUCT": "rtx" if "rtx" in machine.library else "tensorrt",
+    }
+    program = machine.tool("torchtrt_ws_tensorrt_acceptance")
+    result = {"plain": counted(machine.run(program, **environment))}
+    for tool in ("memcheck", "racecheck"):
+        command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", 9, program, f"--gtest_filter={SANITIZED}"]
+        try:
+            done = machine.run(*command, timeout=SANITIZER_SECONDS, **environment)
+        except FileNotFoundError:
+            result[tool] = {"skipped": "no compute-sanitizer"}
+            continue
+        except subprocess.TimeoutExpired:
+            result[tool] = {"skipped": f"not done after {SANITIZER_SECONDS} s"}
+            continue
+        summary = re.findall(r"(?:ERROR|RACECHECK) SUMMARY: .*", done.stdout + done.stderr)
+        result[tool] = {**counted(done), "summary": summary[-1] if summary else done.stdout[-300:]}
+    return result
+
+
+def counted(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    def count(word: str) -> int:
+        found = re.search(rf"\[  {word} *\] (\d+) tests?", done.stdout)
+        return int(found[1]) if found else 0
+
+    failed = re.findall(r"\[  FAILED  \] (\S+\.\S+)$", done.stdout, re.MULTILINE)
+    return {
+        "exit": done.returncode,
+        "passed": count("PASSED"),
+        "skipped": count("SKIPPED"),
+        "failed": sorted(set(failed)),
+    }
+
+
+def against_the_floor(machine: Machine, name: str, percents: tuple[int, ...]) -> list[dict[str, Any]]:
+    """One plan by budget: bare TensorRT and the delegate, processes in turn."""
+    floor, ours = machine.tool("torchtrt_ws_gpu_floor"), machine.tool("torchtrt_ws_gpu_ours")
+    rows = []
+    for percent in percents:
+        samples: dict[str, list[dict[str, Any]]] = {"floor": [], "ours": [], "graph": []}
+        runs = ["--runs", 300 if percent == 100 else 60]  # streaming calls take milliseconds and vary less
+        budget = ["--option", f"weight_streaming_percent={percent}"]
+        for repeat in range(REPEATS):
+            bandwidth = ["--bandwidth"] if repeat == 0 else []
+            bare = ["--library", machine.library, *machine.plan(name), "--percent", percent, *runs, *bandwidth]
+            samples["floor"].append(machine.json(floor, *bare))
+            samples["ours"].append(machine.json(ours, *machine.engine(name), *budget, *runs))
+            samples["graph"].append(machine.json(ours, *machine.engine(name), *budget, *runs, "--graph"))
+        rows.append(summarized(percent, samples))
+    return rows
+
+
+def summarized(percent: int, samples: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    def middle(kind: str, read: Callable[[dict[str, Any]], float]) -> float:
+        return statistics.median(read(sample) for sample in samples[kind])
+
+    row: dict[str, Any] = {
+        "percent": percent,
+        "budget_floor": samples["floor"][0]["budget_bytes"],
+        "budget_ours": samples["ours"][0]["budget_bytes"],
+        "floor_us": middle("floor", lambda s: s["enqueue_us"]["p50"]),
+        "floor_graph_us": middle("floor", lambda s: s["graph_us"]["p50"] if s["graph_us"] else float("nan")),
+        "callers_stream_us": middle("ours", lambda s: s["callers_stream_us"]["p50"]),
+        "own_stream_us": middle("ours", lambda s: s["own_stream_us"]["p50"]),
+        "host_io_us": middle("ours", lambda s: s["host_io_us"]["p50"]),
+        "graph_us": middle("graph", lambda s: s["callers_stream_us"]["p50"]),
+        "pinned_bytes_per_second": samples["floor"][0].get("pinned_bytes_per_second"),
+    }
+    for kind in ("floor", "ours"):
+        for key in ("load_seconds", "host_peak_over_before_bytes", "device_bytes"):
+            row[f"{kind}_{key}"] = middle(kind, lambda s, key=key: s[key])
+    row["samples"] = samples
+    return row
+
+
+def streamed_speed(row: dict[str, Any], all_bytes: int, resident_us: float, key: str) -> float:
+    """Bytes a second of streamed weights."""
+    streamed = all_bytes - row["budget_ours"]
+    return streamed / (row[key] * 1e-6) if streamed and row[key] > resident_us else float("nan")
+
+
+def minilm(machine: Machine) -> dict[str, Any]:
+    """The real model through the C++ runner and through Python, by budget, against eager PyTorch's embeddings."""
+    facts = machine.facts.get("minilm")
+    if facts is None:
+        return {"skipped": "programs.json has no minilm"}
+    program = machine.programs / facts["file"]
+    inputs = [machine.programs / name for name in facts["inputs"]]
+    expected = np.load(machine.programs / facts["expected"])
+    budgets = {
+        "100%": "weight_streaming_percent=100",
+        "50%": "weight_streaming_percent=50",
+        "0%": "weight_streaming_percent=0",
+        "automatic": "weight_streaming_reserve=0",
+    }
+    rows = []
+    for label, option in budgets.items():
+        folder = machine.scratch / f"minilm-{label}"
+        files = [item for path in inputs for item in ("--input", path)]
+        report = machine.json(
+            machine.tool("torchtrt_ws_run"),
+            program,
+            "--option",
+            option,
+            *files,
+            "--output",
+            folder,
+            "--repeat",
+            100,
+            "--json",
+        )
+        engine = report["engines"][0]
+        rows.append(
+            {
+                "asked": label,
+                "budget": engine["budget_bytes"],
+                "streamable": engine["streamable_bytes"],
+                "source": engine["source"],
+                "device_bytes": engine["device_bytes"],
+                "ms": report["run_seconds"] * 1e3,
+                "cosine": cosine(np.load(folder / "output0.npy"), expected),
+            }
+        )
+    return {"runner": rows, "python": minilm_in_python(program, inputs, expected)}
+
+
+def minilm_in_python(program: Path, inputs: list[Path], expected: np.ndarray) -> Any:
+    try:
+        import torchtrt_ws
+
+        rows = []
+        for budget in ("100%", "50%", "0%", "auto"):
+            loaded = torchtrt_ws.load(program, weight_streaming_budget=budget)
+            arrays = [np.load(path) for path in inputs]
+            (found,) = loaded(*arrays)
+            started = time.perf_counter()
+            for _ in range(100):
+                loaded(*arrays)
+            engine = loaded.engines[0]
+            rows.append(
+                {
+                    "asked": budget,
+                    "budget": engine.budget_bytes,
+                    "source": engine.source,
+                    "ms": (time.perf_counter() - started) * 10,
+                    "cosine": cosine(found, expected),
+                }
+            )
+        return rows
+    except Exception as error:  # the rest of the report is worth having
+        return {"skipped": f"{type(error).__name__}: {error}"}
+
+
+def cosine(found: np.ndarray, expected: np.ndarray) -> float:
+    """The lowest over the rows."""
+    found, expected = found.astype(np.float64), expected.astype(np.float64)
+    norms = np.linalg.norm(found, axis=-1) * np.linalg.norm(expected, axis=-1)
+    return float(((found * expected).sum(axis=-1) / norms).min())
+
+
+def answers(machine: Machine, name: str) -> list[dict[str, Any]]:
+    """A program through the C++ runner, against what numpy computes."""
+    facts = machine.facts[name]
+    rows = []
+    for percent in PERCENTS:
+        folder = machine.scratch / f"{name}-{percent}"
+        report = machine.json(
+            machine.tool("torchtrt_ws_run"),
+            machine.programs / facts["file"],
+            "--option",
+            f"weight_streaming_percent={percent}",
+            "--input",
+            machine.programs / facts["inputs"][0],
+            "--output",
+            folder,
+            "--json",
+        )
+        found, expected = np.load(folder / "output0.npy"), np.load(machine.programs / facts["expected"])
+        difference = float(np.abs(found.astype(np.float64) - expected).max())
+        rows.append(
+            {
+                "percent": percent,
+                "budget": report["engines"][0]["budget_bytes"],
+                "largest_difference": difference,
+                "cosine": cosine(found, expected),
+            }
+        )
+    return rows
+
+
+def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
+    stress = machine.tool("torchtrt_ws_gpu_stress")
+    small, big = machine.engine("small"), machine.engine("big")
+    return {
+        "answers": lambda: {name: answers(machine, name) for name in ("small", "big")},
+        "minilm": lambda: minilm(machine),
+        "precedence": lambda: machine.json(stress, "precedence", *small, "--name", machine.facts["small"]["engine"]),
+        "small": lambda: against_the_floor(machine, "small", (100, 50, 0)),
+        "big": lambda: against_the_floor(machine, "big", PERCENTS),
+        "changes": lambda: machine.json(stress, "changes", *small, "--changes", 1000),
+        "changes_floor": lambda: machine.json(
+            machine.tool("torchtrt_ws_gpu_floor"),
+            "--library",
+            machine.library,
+            *machine.plan("small"),
+            "--changes",
+            1000,
+        ),
+        "changes_big": lambda: machine.json(stress, "changes", *big, "--changes", 20),
+        "full": lambda: {free: machine.json(stress, "full", *big, "--free", free << 20) for free in (300, 130, 60)},
+        "acceptance": lambda: acceptance(machine),
+    }
+
+
+def device() -> dict[str, str]:
+    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    words = subprocess.run(query, capture_output=True, text=True).stdout.strip().split(", ")
+    return dict(zip(("gpu", "driver", "memory"), words, strict=False))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", required=True, help="of the results: gpu-<name>.json")
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--programs", type=Path, required=True)
+    parser.add_argument("--library", default=os.environ.get("TORCHTRT_WS_TENSORRT_RTX", "libtensorrt_rtx.so.1"))
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--only", nargs="*", help="sections; the others are kept from an earlier file")
+    arguments = parser.parse_args()
+    machine = Machine(arguments.build.resolve(), arguments.programs.resolve(), arguments.library)
+    target = arguments.out / f"gpu-{arguments.name}.json"
+    results: dict[str, Any] = json.loads(target.read_text()) if arguments.only and target.exists() else {}
+    results["device"] = device()
+    for name, measure in sections(machine).items():
+        if arguments.only and name not in arguments.only:
+            continue
+        started = time.perf_counter()
+        try:
+            results[name] = measure()
+        except Exception as error:  # one section must not lose the others
+            results[name] = {"failed": f"{type(error).__name__}: {error}"}
+        print(
+            f"{name}: {time.perf_counter() - started:.1f} s",
+            results[name] if "failed" in results[name] else "",
+            flush=True,
+        )
+        target.write_text(json.dumps(results, indent=1) + "\n")
+    # Not at the top: a copied build may run without the table's module.
+    sys.path.insert(0, str(Path(__file__).parent))
+    import table
+
+    target.with_suffix(".md").write_text(table.markdown(results))
+    print(target.with_suffix(".md").read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""The GPU report as Markdown."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+MIB = 2**20
+
+
+def markdown(results: dict[str, Any]) -> str:
+    device = results.get("device", {})
+    lines = [f"# {device.get('gpu', 'GPU')}, driver {device.get('driver', 'unknown')}\n"]
+    lines.append(
+        "Made by `tests/gpu/report.py`. The floor is bare TensorRT (`benchmarks/gpu/floor.cpp`) with the same plan, "
+        "processes in turn with ours; times are medians over three processes of the median call.\n"
+    )
+    parts = [
+        ("small", "Small plan: 17 MB of fp16 weights, 8 layers, batch 16", _latency),
+        ("big", "Big plan: 537 MB of fp16 weights, 16 layers, batch 16", _latency),
+        ("big", "Big plan: loading, and memory", _memory),
+        ("big", "Big plan: streaming", _streaming),
+        ("answers", "Right answers at every budget (C++ runner, against numpy)", _answers),
+        ("minilm", "MiniLM built for TensorRT-RTX on a CPU, against eager PyTorch", _minilm),
+        ("precedence", "Who decides the budget (read back from TensorRT)", _outcomes),
+        ("full", "The device nearly full (big plan)", _full),
+        (
+            "changes",
+            "Budget changes while two threads run (small plan)",
+            partial(_changes, floor=results.get("changes_floor")),
+        ),
+        ("changes_big", "Budget changes while two threads run (big plan)", _changes),
+        ("acceptance", "Acceptance tests (tests/engine/tensorrt)", _acceptance),
+    ]
+    for key, title, write in parts:
+        section = results.get(key)
+        if section is None:
+            continue
+        lines.append(f"\n## {title}\n")
+        failed = section.get("failed") if isinstance(section, dict) else None
+        lines += [f"Failed: {failed}"] if isinstance(failed, str) else write(section)
+    return "\n".join(lines) + "\n"
+
+
+def _table(head: list[str], rows: list[list[object]]) -> list[str]:
+    body = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(map(str, row)) + " |" for row in body]
+
+
+def _latency(rows: list[dict[str, Any]]) -> list[str]:
+    keys = ("floor_us", "callers_stream_us", "own_stream_us", "host_io_us", "floor_graph_us", "graph_us")
+    head = [
+        "resident",
+        "floor us",
+        "ours, caller's stream",
+        "ours, no stream",
+        "ours, host I/O",
+        "floor, CUDA graph",
+        "ours, CUDA graph",
+        "ours / floor",
+        "graph / floor",
+    ]
+    return _table(
+        head,
+        [
+            [
+                f"{row['percent']} %",
+                *(f"{row[key]:.1f}" for key in keys),
+                f"{row['callers_stream_us'] / row['floor_us']:.3f}",
+                f"{row['graph_us'] / row['floor_us']:.3f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _memory(rows: list[dict[str, Any]]) -> list[str]:
+    head = [
+        "resident",
+        "device MB, floor",
+        "device MB, ours",
+        "host peak over before MB, floor",
+        "ours",
+        "load s, floor",
+        "ours",
+    ]
+    return _table(
+        head,
+        [
+            [
+                f"{row['percent']} %",
+                *(f"{row[f'{kind}_device_bytes'] / 1e6:.0f}" for kind in ("floor", "ours")),
+                *(f"{row[f'{kind}_host_peak_over_before_bytes'] / 1e6:.0f}" for kind in ("floor", "ours")),
+                *(f"{row[f'{kind}_load_seconds']:.2f}" for kind in ("floor", "ours")),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _streaming(rows: list[dict[str, Any]]) -> list[str]:
+    resident = next(row for row in rows if row["percent"] == 100)
+    everything = resident["budget_ours"]
+    pinned = next((row["pinned_bytes_per_second"] for row in rows if row["pinned_bytes_per_second"]), 0)
+    body: list[list[object]] = []
+    for row in rows:
+        streamed = everything - row["budget_ours"]
+        if streamed > 0:
+            speed = {key: streamed / (row[key] * 1e-6) / 1e9 for key in ("floor_us", "callers_stream_us")}
+            body.append(
+                [
+                    f"{row['percent']} %",
+                    f"{streamed / 1e6:.0f}",
+                    f"{speed['floor_us']:.1f}",
+                    f"{speed['callers_stream_us']:.1f}",
+                    f"{row['floor_us'] / row['callers_stream_us']:.3f}",
+                    f"{speed['callers_stream_us'] * 1e9 / pinned:.2f}" if pinned else "not measured",
+                ]
+            )
+    head = ["resident", "streamed MB a call", "GB/s, floor", "GB/s, ours", "ours / floor", "of pinned copies"]
+    return [f"Pinned copies to the device: {pinned / 1e9:.1f} GB/s.\n", *_table(head, body)]
+
+
+def _answers(section: dict[str, Any]) -> list[str]:
+    head = ["plan", "resident", "budget MB", "largest difference", "cosine"]
+    return _table(
+        head,
+        [
+            [
+                name,
+                f"{row['percent']} %",
+                f"{row['budget'] / 1e6:.1f}",
+                f"{row['largest_difference']:.4g}",
+                f"{row['cosine']:.6f}",
+            ]
+            for name, rows in section.items()
+            for row in rows
+        ],
+    )
+
+
+def _minilm(section: dict[str, Any]) -> list[str]:
+    if "skipped" in section:
+        return [f"Skipped: {section['skipped']}"]
+    rows = []
+    for how in ("runner", "python"):
+        if isinstance(section[how], dict):
+            rows.append([how, f"skipped: {section[how]['skipped']}", "", "", "", ""])
+            continue
+        rows += [
+            [how, row["asked"], row["source"], f"{row['budget'] / 1e6:.1f}", f"{row['ms']:.3f}", f"{row['cosine']:.6f}"]
+            for row in section[how]
+        ]
+    return _table(["through", "asked", "source", "budget MB", "ms a call, host I/O", "cosine with eager"], rows)
+
+
+def _outcome(label: object, outcome: dict[str, Any]) -> list[object]:
+    if "budget" in outcome:
+        result = f"{outcome['budget'] / MIB:.1f} MiB, {'ran' if outcome['ran'] else 'WRONG RESULT'}"
+        return [label, result, outcome["source"], outcome["device_not_given_back"]]
+    return [label, f"{outcome['error']}: {outcome['message']}", "", outcome["device_not_given_back"]]
+
+
+def _outcomes(section: dict[str, Any]) -> list[str]:
+    head = ["given", "result", "source", "bytes not given back"]
+    return _table(head, [_outcome(label, outcome) for label, outcome in section.items()])
+
+
+def _full(section: dict[str, Any]) -> list[str]:
+    head = ["MiB free, asked", "result", "source", "bytes not given back"]
+    rows = []
+    for outcomes in section.values():
+        free = f"{outcomes['free'] / MIB:.0f}"
+        rows += [
+            _outcome(f"{free}, {how.replace('_', ' ')}", outcomes[how])
+            for how in ("automatic", "all_weights", "nothing")
+        ]
+    return _table(head, rows)
+
+
+def _changes(section: dict[str, Any], floor: dict[str, Any] | None = None) -> list[str]:
+    facts = (
+        f"{section['changes']} changes, {section['runs']} runs meanwhile: {section['failed']} failed, "
+        f"{section['wrong']} wrong. Growth over the last nine tenths of the changes: "
+        f"{section['device_growth_after_a_tenth'] / MIB:.1f} MiB of the device, "
+        f"{section['host_growth_after_a_tenth'] / MIB:.1f} MiB of the host."
+    )
+    if floor is not None:
+        facts += (
+            f" Bare TensorRT, as many changes with a context made, run once and destroyed: "
+            f"{floor['device_growth_bytes'] / MIB:.1f} MiB and {floor['host_growth_bytes'] / MIB:.1f} MiB."
+        )
+    rows: list[list[object]] = [
+        [f"{row['budget'] / 1e6:.1f}", f"{row['fresh'] / 1e6:.1f}", f"{row['changed'] / 1e6:.1f}"]
+        for row in section["memory"]
+    ]
+    return [facts + "\n", *_table(["budget MB", "device MB, fresh load", "device MB, after a change"], rows)]
+
+
+def _acceptance(section: dict[str, Any]) -> list[str]:
+    rows = []
+    for how, result in section.items():
+        if "exit" not in result:
+            rows.append([how, result["skipped"], "", "", ""])
+            continue
+        failed = ", ".join(result["failed"]) or "none"
+        rows.append([how, result["passed"], result["skipped"], failed, result.get("summary", "")])
+    return _table(["run", "passed", "skipped", "failed", "sanitizer"], rows)

@@ -1,0 +1,21 @@
+"""Saving: a module, a program or an engine to a .pte with a budget. Needs torch and executorch, imported when used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torchtrt_ws.export.plan import save_plan
+from torchtrt_ws.export.save import save
+
+if TYPE_CHECKING:
+    from torchtrt_ws.export.standalone import TensorRTPartitioner
+
+__all__ = ["TensorRTPartitioner", "save", "save_plan"]
+
+
+def __getattr__(name: str) -> object:
+    if name != "TensorRTPartitioner":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from torchtrt_ws.export.standalone import TensorRTPartitioner  # it imports torch and executorch
+
+    return TensorRTPartitioner

@@ -1,0 +1,176 @@
+"""`torchtrt_ws.save`: a module or an exported program to a .pte with a weight streaming budget."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.export.device import HOST, Placement, read_device
+from torchtrt_ws.export.engine_source import DEFAULT_METHOD, Lowered
+from torchtrt_ws.export.finish import Options, check_budgets, finish, read_compile_specs
+from torchtrt_ws.export.write import check_target
+
+if TYPE_CHECKING:
+    from executorch.exir.backend.compile_spec_schema import CompileSpec
+    from torch.export import ExportedProgram
+
+    from torchtrt_ws.export.methods import Method
+
+__all__ = ["save"]
+
+ENGINES = ("host", "tensorrt_rtx")  # what `engine=` takes
+
+
+def save(
+    module_or_exported_program: Method | Mapping[str, Method],
+    path: str | os.PathLike[str],
+    *,
+    arg_inputs: Any = None,
+    kwarg_inputs: Any = None,
+    dynamic_shapes: Any = None,
+    engine: str | None = None,
+    compute_capabilities: Sequence[str] | None = None,
+    weight_streaming_budget: int | str | None = None,
+    weight_streaming_budget_per_engine: int | str | Mapping[str, int | str | None] | None = None,
+    device: str | None = None,
+    device_io: bool = False,
+    compile_specs: Sequence[CompileSpec] | None = None,
+) -> None:
+    """Saves an ExecuTorch program whose methods are engines, each with its weight streaming budget.
+
+    Each method becomes one engine, named after the method. What Torch-TensorRT compiled keeps its engines, however many
+    and however connected, each as a delegate of its own; XNNPACK and the portable kernels run what lies around them. A
+    method's only engine is named after the method, others as Torch-TensorRT names them.
+
+    The file is written beside `path` and renamed: a save that fails leaves the old file as it was. Modules are exported
+    as in `eval()`.
+
+    Args:
+        module_or_exported_program: A module or exported program, which becomes the method `forward`; or a mapping from
+            method name (1 to 39 of A-Z a-z 0-9 _ . -) to one. May be compiled by Torch-TensorRT 2.14.
+        path: The .pte to write.
+        arg_inputs: Example positional arguments of a module, a tuple. With a mapping of methods: a mapping from method
+            name to that, as for the next two.
+        kwarg_inputs: Example keyword arguments of a module, a mapping.
+        dynamic_shapes: As `torch.export.export` takes it. Every dynamic dimension needs an upper bound.
+        engine: The kind of engine to build: "host" runs on any CPU, "tensorrt_rtx" on NVIDIA GPUs; neither needs a GPU
+            here. None is "host", and for what Torch-TensorRT compiled, the engines it has.
+        compute_capabilities: The GPUs that a "tensorrt_rtx" engine is for, such as ["8.9", "9.0"]; None leaves it to
+            TensorRT-RTX: all it knows. Fewer make smaller engines.
+        weight_streaming_budget: Bytes of weights to keep on the device, for the whole program: "auto", a number of
+            bytes, "1GiB", "50%". Split over the engines by streamable size. None and "auto" bake nothing.
+        weight_streaming_budget_per_engine: The same for each engine: one value, or a mapping from engine name to value.
+        device: For engines on a GPU: "cuda:N" makes ExecuTorch plan their inputs and outputs in that device's memory.
+            None is host memory, which works with any runtime.
+        device_io: With `device`: the method's inputs and outputs are on the device as well, and the caller provides
+            both.
+        compile_specs: Further ExecuTorch compile specs for each engine's delegate.
+
+    Raises:
+        BudgetError: A malformed budget, both budget keywords at once, an unknown engine name, or a budget in
+            `compile_specs`.
+        ProgramError: A module that cannot be exported or lowered, inputs or outputs that an engine cannot have, or a
+            path that cannot be written.
+        EngineError: TensorRT-RTX cannot build the engine, or is not installed.
+    """
+    target = check_target(path)
+    _check_engine(engine)
+    placement = read_device(device, device_io)
+    given = module_or_exported_program
+    named = dict(given) if isinstance(given, Mapping) else {DEFAULT_METHOD: given}
+    compiled = [name for name, each in named.items() if _is_compiled(each)]
+    if compiled:
+        _check_compiled(compiled, named, engine, compute_capabilities)
+    elif engine in (None, "host"):
+        _check_for_host(placement, compute_capabilities)
+    extra_specs = read_compile_specs(compile_specs)
+    options = Options(weight_streaming_budget, weight_streaming_budget_per_engine, extra_specs, placement)
+    if compiled:
+        from torchtrt_ws.export.compiled import save_compiled
+
+        save_compiled(target, named, options, arg_inputs, kwarg_inputs, dynamic_shapes)
+        return
+    check_budgets(weight_streaming_budget, weight_streaming_budget_per_engine, list(named))
+
+    from torchtrt_ws.export.methods import read_methods  # not at the top: it imports torch
+
+    programs = read_methods(DEFAULT_METHOD, module_or_exported_program, arg_inputs, kwarg_inputs, dynamic_shapes)
+    with ExitStack() as stack:
+        methods = {
+            name: _lower_whole(name, program, stack, engine, placement, compute_capabilities)
+            for name, program in programs.items()
+        }
+        finish(target, methods, options)
+
+
+def _lower_whole(
+    name: str,
+    program: ExportedProgram,
+    stack: ExitStack,
+    engine: str | None,
+    placement: Placement,
+    compute_capabilities: Sequence[str] | None,
+) -> Lowered:
+    """A method as one engine, for the kinds of engine that are built from a whole method."""
+    from torchtrt_ws.export import engine_call
+    from torchtrt_ws.export.interface import read_interface
+
+    interface = read_interface(name, program)
+    token = stack.enter_context(engine_call.declared(name, interface))
+    if engine != "tensorrt_rtx":
+        from torchtrt_ws.export import host
+
+        built = host.build(name, program, interface)
+    else:
+        from torchtrt_ws.export import tensorrt_rtx
+
+        built = tensorrt_rtx.build(name, program, interface, compute_capabilities, placement.device_id)
+    return Lowered(engine_call.engine_program(token, program, interface), {token: built})
+
+
+def _is_compiled(given: object) -> bool:
+    if "torch" not in sys.modules:  # then it is neither a module nor a program
+        return False
+    from torchtrt_ws.export import torch_tensorrt
+
+    return torch_tensorrt.has_engines(given)
+
+
+def _check_compiled(
+    compiled: Sequence[str],
+    named: Mapping[str, Any],
+    engine: str | None,
+    compute_capabilities: Sequence[str] | None,
+) -> None:
+    """Engines that are there already are saved as they are."""
+    for keyword, value in (("engine", engine), ("compute_capabilities", compute_capabilities)):
+        if value is not None:
+            found = f"{value!r} for {compiled[0]!r}, which has engines of Torch-TensorRT"
+            raise ProgramError(keyword, found, "None: they are saved as they are", "Leave it out.")
+    from torch.export import ExportedProgram
+
+    others = [name for name, each in named.items() if name not in compiled and not isinstance(each, ExportedProgram)]
+    if others:
+        raise ProgramError(
+            f"method {others[0]!r}",
+            "a module that is not compiled, while other methods have engines of Torch-TensorRT",
+            "compiled modules, and exported programs: what has no engine runs on the CPU",
+            "Compile it as well, or export it with torch.export.export.",
+        )
+
+
+def _check_engine(engine: str | None) -> None:
+    if engine is not None and engine not in ENGINES:
+        accepted = " or ".join(f'"{each}"' for each in ENGINES)
+        raise ProgramError("engine", repr(engine), accepted, "Leave it out for an engine that runs on any CPU.")
+
+
+def _check_for_host(placement: Placement, compute_capabilities: Sequence[str] | None) -> None:
+    for keyword, given in (("device", placement != HOST), ("compute_capabilities", compute_capabilities is not None)):
+        if given:
+            next_step = 'Leave it out, or build for a GPU with engine="tensorrt_rtx".'
+            raise ProgramError(keyword, "a value for a host engine", "none: it runs on the CPU", next_step)

@@ -1,0 +1,117 @@
+"""Writing a file so that its target is either the old file or the whole new one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from torchtrt_ws.errors import ProgramError
+
+__all__ = ["check_target", "write_atomically"]
+
+_NEW_FILE_MODE = 0o666  # less the umask, as open() does
+
+
+def check_target(path: str | os.PathLike[str]) -> Path:
+    """Finds out before the work what would fail after it.
+
+    Args:
+        path: Where a file is to be written. A link is followed.
+
+    Returns:
+        The real path.
+
+    Raises:
+        ProgramError: Not a path, a folder that is missing or not writable, or a target that is not a regular file.
+    """
+    try:
+        name = os.fspath(path)
+    except TypeError:
+        name = None
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ProgramError("path", repr(path), "the path of the .pte to write", "Give a str or a pathlib.Path.")
+    target = Path(os.path.realpath(name))
+    with _clear_errors(target):  # a name that is too long
+        taken = target.exists() and not target.is_file()
+    if taken:
+        found = "a folder" if target.is_dir() else "something that is not a regular file"
+        raise ProgramError(name, found, "a file to write, or none yet", "Give the path of a .pte file.")
+    folder = target.parent
+    if not folder.is_dir():
+        raise ProgramError(
+            name, f"no folder {str(folder)!r}", "a folder that exists", "Create it, or give another path."
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        found = f"a folder {str(folder)!r} that this process may not write to"
+        raise ProgramError(name, found, "a writable folder", "Change its permissions, or give another path.")
+    return target
+
+
+def write_atomically(target: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Writes beside the target, syncs, renames. Whatever fails, the target keeps what it held, and nothing is left.
+
+    Args:
+        target: A real path (`check_target` returns one). An existing file keeps its permissions.
+        write: Writes the content to the open file.
+
+    Raises:
+        ProgramError: The system refused: a full disk, no permission, a quota. Errors of `write` itself pass through.
+    """
+    with _clear_errors(target):
+        descriptor, temporary = _create_beside(target)
+    try:
+        with _clear_errors(target, temporary):
+            with open(descriptor, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+    except BaseException:  # also an interrupt
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _create_beside(target: Path) -> tuple[int, Path]:
+    """A new, empty file in the target's folder: rename() is atomic only within one file system."""
+    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+    temporary = target.with_name(f".torchtrt-ws-{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _NEW_FILE_MODE)
+    if mode is not None:
+        os.fchmod(descriptor, mode)
+    return descriptor, temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the rename itself durable. Not every file system syncs folders: the file is whole all the same."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _clear_errors(target: Path, temporary: Path | None = None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        written = ""
+        if temporary is not None and temporary.exists():
+            written = f" after {temporary.stat().st_size} bytes"
+        raise ProgramError(
+            str(target),
+            f"{error.strerror or error}{written}",
+            "a place with room for the file, where this process may write",
+            "Nothing was changed. Free space or give another path, and save again.",
+        ) from error
