@@ -154,12 +154,17 @@ class Backend final : public executorch::runtime::BackendInterface {
 Error register_delegate() {
   static Backend backend;
   executorch::runtime::runtime_init();  // ExecuTorch logs only after it, and this may be the first call of the process
-  const Error error = executorch::runtime::register_backend({kBackendId, &backend});
-  if (error != Error::Ok) {
+  if (executorch::runtime::get_backend_class(kBackendId) != nullptr) {
     log_error(
         std::string("found another backend registered as '") + kBackendId +
         "' in this process; programs run on that one, without this library's budgets. Load torchtrt_ws before the "
         "other library (Torch-TensorRT's ExecuTorch runtime, say), or do not load the other.");
+    return Error::RegistrationAlreadyRegistered;
+  }
+  const Error error = executorch::runtime::register_backend({kBackendId, &backend});
+  if (error != Error::Ok) {
+    log_error(std::string("found ") + executorch::runtime::to_string(error) + " from ExecuTorch while registering '" +
+              kBackendId + "'; expected Ok. The process may hold too many backends: load fewer.");
   }
   return error;
 }

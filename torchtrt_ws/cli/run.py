@@ -100,7 +100,7 @@ def _repeat(program: Program, method: str, arrays: list[Any], times: int) -> tup
     seconds: list[float] = []
     outputs: list[Any] = []
     # On stderr, and only where a person looks: stdout is the answer.
-    with Progress(console=Console(stderr=True), transient=True, disable=times == 1 or None) as progress:
+    with Progress(console=Console(stderr=True), transient=True, disable=times == 1) as progress:
         for _ in progress.track(range(times), description="running"):
             started = time.perf_counter()
             outputs = program.run(method, *arrays)
