@@ -2,9 +2,9 @@
 
     python benchmarks/host.py [--out benchmarks/results/host.json]
 
-Two tables. The first: MiniLM at 100, 50 and 0 %, each in a process of its own. The second: one call through the
+Three tables. The first: MiniLM at 100, 50 and 0 %, each in a process of its own. The second: one call through the
 delegate against the same nested program run bare by the stock ExecuTorch runtime, calls interleaved in one process, so
-that the difference is the delegate. Times are medians.
+that the difference is the delegate. The third: start-up. Times are medians.
 """
 
 from __future__ import annotations
@@ -94,6 +94,23 @@ def delegate_cost(path: Path, folder: Path, name: str) -> dict[str, Any]:
     return {"model": name, **medians, "difference": difference, "ratio": medians["delegate"] / medians["bare"]}
 
 
+def start_up() -> dict[str, float]:
+    """Seconds until `import torchtrt_ws` and `torchtrt-ws --help` are done, beside an interpreter that does nothing."""
+    commands = {
+        "python": ["-c", "pass"],
+        "import torchtrt_ws": ["-c", "import torchtrt_ws"],
+        "torchtrt-ws --help": ["-m", "torchtrt_ws", "--help"],
+        "torchtrt-ws inspect --help": ["-m", "torchtrt_ws", "inspect", "--help"],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(11):
+        for name, arguments in commands.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
 def save_models(folder: Path) -> tuple[Path, Path]:
     """MiniLM for 2 x 32 tokens, and one linear layer of 64 x 64: all overhead."""
     import minilm
@@ -140,6 +157,8 @@ def markdown(results: dict[str, Any]) -> str:
     for row in results["delegate_cost"]:
         times = " | ".join(f"{row[key] * 1e6:.1f}" for key in ("bare", "delegate", "difference"))
         lines.append(f"| {row['model']} | {times} | {row['ratio']:.3f} |")
+    lines += ["\nStart-up, whole process:\n", "| command | s |", "|---|---|"]
+    lines += [f"| `{name}` | {seconds:.3f} |" for name, seconds in results["start_up"].items()]
     return "\n".join(lines) + "\n"
 
 
@@ -154,6 +173,7 @@ def main() -> None:
         results = {
             "command": "python benchmarks/host.py",
             "machine": machine(),
+            "start_up": start_up(),
             "by_budget": by_budget(transformer),
             "delegate_cost": [
                 delegate_cost(linear, folder, "linear 64x64"),

@@ -24,7 +24,20 @@ def cmake_prefix_path() -> str:
             "the wheel whose C++ SDK torchtrt_ws is built on",
             "pip install --no-deps executorch==1.5.1",
         )
-    return ";".join([str(Path(__file__).resolve().parent), *locations])
+    return ";".join([str(_compiled_folder()), *locations])
+
+
+def _compiled_folder() -> Path:
+    """Where the libraries and headers are: the package, or in an editable install the part of it in site-packages."""
+    native = importlib.util.find_spec("torchtrt_ws._native")
+    if native is None or native.origin is None:
+        raise WeightStreamingError(
+            "torchtrt_ws",
+            "a source tree without compiled code",
+            "an installed package",
+            "Install it with pip.",
+        )
+    return Path(native.origin).resolve().parent
 
 
 def main() -> None:

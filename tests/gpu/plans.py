@@ -69,17 +69,17 @@ def build(layers: int, features: int) -> memoryview:
     return finish(trt, builder, network, tensor)
 
 
-def build_acceptance() -> memoryview:
-    """The serialized plan `acceptance`."""
+def build_acceptance(factor: float = 2, output: str = "y") -> memoryview:
+    """The serialized plan `acceptance`, or one that multiplies by another factor and names its output differently."""
     trt = import_tensorrt()
     builder, network = start(trt)
     x = network.add_input("x", trt.float32, (-1, ACCEPTANCE_WIDTH))
-    twice = np.eye(ACCEPTANCE_WIDTH, dtype=np.float32) * 2
+    scaled = np.eye(ACCEPTANCE_WIDTH, dtype=np.float32) * np.float32(factor)
     one = np.ones((1, 1), dtype=np.float32)
-    doubled = multiply(trt, network, x, twice)
+    doubled = multiply(trt, network, x, scaled)
     constant = network.add_constant(one.shape, trt.Weights(one))
     y = network.add_elementwise(doubled, constant.get_output(0), trt.ElementWiseOperation.SUM).get_output(0)
-    return finish(trt, builder, network, y, rows=(1, 4, 8))
+    return finish(trt, builder, network, y, output, rows=(1, 4, 8))
 
 
 def start(trt: Any) -> tuple[Any, Any]:
@@ -94,9 +94,11 @@ def multiply(trt: Any, network: Any, tensor: Any, weight: np.ndarray) -> Any:
     return network.add_matrix_multiply(tensor, none, constant.get_output(0), none).get_output(0)
 
 
-def finish(trt: Any, builder: Any, network: Any, y: Any, rows: tuple[int, int, int] | None = None) -> memoryview:
+def finish(
+    trt: Any, builder: Any, network: Any, y: Any, output: str = "y", rows: tuple[int, int, int] | None = None
+) -> memoryview:
     """Builds with weight streaming; `rows` is the profile of a dynamic first dimension: min, opt, max."""
-    y.name = "y"
+    y.name = output
     network.mark_output(y)
     config = builder.create_builder_config()
     config.set_flag(trt.BuilderFlag.WEIGHT_STREAMING)

@@ -59,6 +59,39 @@ def write_acceptance(folder: Path) -> dict[str, Any]:
     return facts_of(path, plans.ACCEPTANCE_WIDTH)
 
 
+def write_planned(folder: Path) -> dict[str, Any]:
+    """`small` again, with delegate tensors planned in device memory, as Torch-TensorRT writes programs."""
+    import torchtrt_ws
+
+    layers, features = plans.PLANS["small"]
+    shape = f"float16:{plans.BATCH}x{features}"
+    torchtrt_ws.save_plan(
+        plans.build(layers, features),
+        folder / "planned.pte",
+        inputs=f"x:{shape}",
+        outputs=f"y:{shape}",
+        device="cuda:0",
+    )
+    facts = facts_of(folder / "planned.pte", features)
+    return {**facts, "inputs": ["small-x.npy"], "expected": "small-y.npy"}
+
+
+def write_towers(folder: Path) -> dict[str, Any]:
+    """Two engines without a path between them, both from `x`: 2 x + 1 and 3 x + 1."""
+    import torchtrt_ws
+
+    shape = f"float32:1..8x{plans.ACCEPTANCE_WIDTH}"
+    factors = {"query": 2.0, "document": 3.0}
+    torchtrt_ws.save_plan(
+        {name: plans.build_acceptance(factor, name) for name, factor in factors.items()},
+        folder / "towers.pte",
+        inputs={name: f"x:{shape}" for name in factors},
+        outputs={name: f"{name}:{shape}" for name in factors},
+        weight_streaming_budget="3MiB",
+    )
+    return {"file": "towers.pte", "columns": plans.ACCEPTANCE_WIDTH, "factors": factors}
+
+
 def write_minilm(folder: Path) -> dict[str, Any]:
     """The real model, built for TensorRT-RTX, and eager PyTorch's embeddings of real sentences."""
     import minilm
@@ -85,11 +118,13 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     facts = {name: write_measured(arguments.folder, name) for name in plans.PLANS}
     facts["acceptance"] = write_acceptance(arguments.folder)
+    facts["planned"] = write_planned(arguments.folder)
+    facts["towers"] = write_towers(arguments.folder)
     if not arguments.without_minilm:
         facts["minilm"] = write_minilm(arguments.folder)
     (arguments.folder / "programs.json").write_text(json.dumps(facts, indent=1) + "\n")
     for name, about in facts.items():
-        print(f"{name}: {about['file']}, {about['engine_bytes']} bytes of engine")
+        print(f"{name}: {about['file']}")
 
 
 if __name__ == "__main__":

@@ -270,7 +270,31 @@ def cosine(found: np.ndarray, expected: np.ndarray) -> float:
     return float(((found * expected).sum(axis=-1) / norms).min())
 
 
-def answers(machine: Machine, name: str) -> list[dict[str, Any]]:
+def towers(machine: Machine) -> Any:
+    """Two engines in one program under a total for both, through Python: baked 3 MiB, and chosen at load."""
+    import torchtrt_ws
+
+    facts = machine.facts["towers"]
+    x = (np.arange(3 * facts["columns"]).reshape(3, -1) % 17).astype(np.float32)
+    rows = []
+    for budget in (None, "6MiB", "100%", "free-1GiB", 0):
+        program = torchtrt_ws.load(machine.programs / facts["file"], weight_streaming_budget=budget)
+        found = dict(zip(facts["factors"], program(x), strict=True))
+        wrong = max(float(np.abs(found[name] - (factor * x + 1)).max()) for name, factor in facts["factors"].items())
+        engines = [engine.as_dict() for engine in program.engines]
+        rows.append(
+            {
+                "asked": "baked 3MiB" if budget is None else str(budget),
+                "largest_difference": wrong,
+                "budgets": {engine["name"]: engine["budget_bytes"] for engine in engines},
+                "source": engines[0]["source"],
+                "streamable": sum(engine["streamable_bytes"] for engine in engines),
+            }
+        )
+    return rows
+
+
+def answers(machine: Machine, name: str, *flags: str) -> list[dict[str, Any]]:
     """A program through the C++ runner, against what numpy computes."""
     facts = machine.facts[name]
     rows = []
@@ -286,6 +310,7 @@ def answers(machine: Machine, name: str) -> list[dict[str, Any]]:
             "--output",
             folder,
             "--json",
+            *flags,
         )
         found, expected = np.load(folder / "output0.npy"), np.load(machine.programs / facts["expected"])
         difference = float(np.abs(found.astype(np.float64) - expected).max())
@@ -305,6 +330,9 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
     small, big = machine.engine("small"), machine.engine("big")
     return {
         "answers": lambda: {name: answers(machine, name) for name in ("small", "big")},
+        # Tensors that ExecuTorch plans in device memory: the adapter is needed before the program is loaded.
+        "planned": lambda: {"planned": answers(machine, "planned", "--adapter", "tensorrt")},
+        "towers": lambda: towers(machine),
         "minilm": lambda: minilm(machine),
         "precedence": lambda: machine.json(stress, "precedence", *small, "--name", machine.facts["small"]["engine"]),
         "small": lambda: against_the_floor(machine, "small", (100, 50, 0)),

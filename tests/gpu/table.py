@@ -21,6 +21,8 @@ def markdown(results: dict[str, Any]) -> str:
         ("big", "Big plan: loading, and memory", _memory),
         ("big", "Big plan: streaming", _streaming),
         ("answers", "Right answers at every budget (C++ runner, against numpy)", _answers),
+        ("planned", "The same with delegate tensors planned in device memory (target_device)", _answers),
+        ("towers", "Two engines in one program, one total budget (Python)", _towers),
         ("minilm", "MiniLM built for TensorRT-RTX on a CPU, against eager PyTorch", _minilm),
         ("precedence", "Who decides the budget (read back from TensorRT)", _outcomes),
         ("full", "The device nearly full (big plan)", _full),
@@ -137,6 +139,18 @@ def _answers(section: dict[str, Any]) -> list[str]:
             for row in rows
         ],
     )
+
+
+def _towers(rows: list[dict[str, Any]]) -> list[str]:
+    head = ["asked", "source", "budgets, bytes", "together", "of streamable", "largest difference"]
+    body: list[list[object]] = []
+    for row in rows:
+        budgets = ", ".join(f"{name} {size}" for name, size in row["budgets"].items())
+        together = sum(row["budgets"].values())
+        body.append(
+            [row["asked"], row["source"], budgets, together, row["streamable"], f"{row['largest_difference']:g}"]
+        )
+    return _table(head, body)
 
 
 def _minilm(section: dict[str, Any]) -> list[str]:

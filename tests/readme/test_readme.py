@@ -1,0 +1,50 @@
+"""The README's code runs: the Python block, and the C++ program with its CMake lines against the installed package."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def block(language: str, holding: str = "") -> str:
+    """The README's first fenced block of a language that holds a text."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return next(text for text in blocks if holding in text)
+
+
+def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "TORCHTRT_WS_CACHE": str(cwd / "cache")}
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, env=environment, text=True, capture_output=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the Python block has run."""
+    folder = tmp_path_factory.mktemp("readme")
+    done = run(sys.executable, "-c", block("python", "torchtrt_ws.save"), cwd=folder)
+    assert "2097152 load-time" in done.stdout
+    return folder
+
+
+def test_python(folder: Path) -> None:
+    assert (folder / "model.pte").exists()
+
+
+def test_cpp_with_the_installed_package(folder: Path) -> None:
+    (folder / "serve.cpp").write_text(block("cpp"))
+    (folder / "CMakeLists.txt").write_text(block("cmake"))
+    prefix = run(sys.executable, "-m", "torchtrt_ws", "--cmake-prefix-path", cwd=folder).stdout.strip()
+    run("cmake", "-B", "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}", cwd=folder)
+    run("cmake", "--build", "build", cwd=folder)
+    assert "source=load-time" in run(folder / "build" / "serve", cwd=folder).stderr

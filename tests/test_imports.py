@@ -1,0 +1,32 @@
+"""What is imported when. How long it takes: benchmarks/host.py."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "executorch", "numpy", "rich")
+
+
+def loaded(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return {name.partition(".")[0] for name in done.stderr.split()}
+
+
+@pytest.mark.parametrize(
+    ("code", "allowed"),
+    [
+        ("import torchtrt_ws", set()),
+        ("from torchtrt_ws import budget, blob, program", set()),
+        ("import torchtrt_ws.runtime", {"numpy"}),
+        ("from torchtrt_ws.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass", set()),
+        ("from torchtrt_ws.cli.main import main\ntry: main(['inspect', '--help'])\nexcept SystemExit: pass", set()),
+    ],
+    ids=["package", "core", "runtime", "help", "inspect"],
+)
+def test_heavy_modules_stay_out(code: str, allowed: set[str]) -> None:
+    assert loaded(code) & set(HEAVY) <= allowed
