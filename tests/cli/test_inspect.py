@@ -153,7 +153,7 @@ def test_cmake_prefix_path() -> None:
     result = run("--cmake-prefix-path")
     assert (result.returncode, result.stderr) == (0, "")
     ours, executorch = result.stdout.strip().split(";")
-    assert Path(ours, "errors.py").is_file()
+    assert Path(ours, "lib", "cmake", "torchtrt_ws", "torchtrt_ws-config.cmake").is_file()
     assert Path(executorch, "lib", "cmake", "executorch", "executorch-config.cmake").is_file()
 
 

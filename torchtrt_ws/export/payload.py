@@ -19,7 +19,9 @@ from torchtrt_ws.export.engine_source import Writable
 
 __all__ = ["BufferPayload", "FilePayload"]
 
-PIECE = 4 << 20  # bytes; two of them are in memory at a time
+# Bytes; two pieces are in memory at a time. Writes of 4 MiB can cost ten times the processor time of these (seen on
+# Linux 6: 4 s instead of 0.4 s for 1 GiB).
+PIECE = 512 << 10
 HEAD = 32  # bytes that are enough to know what a plan is
 
 

@@ -13,11 +13,12 @@ from executorch.exir.backend.compile_spec_schema import CompileSpec
 from executorch.exir.backend.partitioner import DelegationSpec, Partitioner, PartitionResult
 
 from torchtrt_ws import budget
+from torchtrt_ws.blob import TensorFacts
 from torchtrt_ws.export import torch_tensorrt
 from torchtrt_ws.export.backend import BACKEND_ID, BLOB_META, read_call
 from torchtrt_ws.export.device import TARGET_DEVICE_KEY, read_device
 from torchtrt_ws.export.engine_record import engine_nodes, engine_operand, read_record
-from torchtrt_ws.export.engine_source import DEFAULT_METHOD, EngineBlob, ProgramShares
+from torchtrt_ws.export.engine_source import DEFAULT_METHOD, Engine, EngineBlob, ProgramShares
 from torchtrt_ws.export.finish import check_budget_forms, read_compile_specs
 from torchtrt_ws.export.plan import check_plan
 
@@ -70,7 +71,7 @@ class TensorRTPartitioner(Partitioner):  # type: ignore[misc]  # executorch has 
         calls = engine_nodes(exported_program.graph)
         unique = torch_tensorrt.namer()
         engines = [
-            torch_tensorrt.read_engine(self._name, exported_program, node, unique, alone=len(calls) == 1)[0]
+            _widened(torch_tensorrt.read_engine(self._name, exported_program, node, unique, alone=len(calls) == 1)[0])
             for node in calls
         ]
         baked = budget.bake(*self._budgets, [engine.budget_size() for engine in engines])
@@ -109,6 +110,17 @@ def _preprocess(edge_program: ExportedProgram, compile_specs: list[CompileSpec])
     file.write(blob.prefix(order))
     blob.engine.payload.write_to(file)
     return PreprocessResult(processed_bytes=file.getvalue())
+
+
+def _widened(engine: Engine) -> Engine:
+    """The engine with the lower bounds it may have: retracing makes 2 of 1, since torch.export specializes on 1."""
+    inputs, outputs = (tuple(_from_one(each) for each in side) for side in (engine.inputs, engine.outputs))
+    return replace(engine, inputs=inputs, outputs=outputs)
+
+
+def _from_one(tensor: TensorFacts) -> TensorFacts:
+    low = tuple(1 if size == -1 and bound == 2 else bound for size, bound in zip(tensor.shape, tensor.min, strict=True))
+    return replace(tensor, min=low)
 
 
 def _named() -> list[Any]:

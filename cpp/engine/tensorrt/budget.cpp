@@ -1,11 +1,11 @@
 #include "engine/tensorrt/budget.h"
 
 #include <cuda_runtime_api.h>
-#include <executorch/runtime/platform/log.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "engine/log.h"
 #include "engine/tensorrt/logger.h"
 #include "engine/tensorrt/words.h"
 
@@ -94,9 +94,9 @@ int64_t Budget::automatic(int64_t reserve, bool has_context) {
     fits = largest_budget_that_fits(facts);
   }
   if (fits < 0) {
-    ET_LOG(Info, "torchtrt_ws: warning: %s cannot leave %lld bytes free: %lld are free and it needs %lld; budget 0",
-           subject_.c_str(), static_cast<long long>(reserve), static_cast<long long>(memory(has_context).free),
-           static_cast<long long>(least_memory_that_would_do(facts)));
+    log_info("warning: " + subject_ + " cannot leave " + std::to_string(reserve) +
+             " bytes free: " + std::to_string(memory(has_context).free) + " are free and it needs " +
+             std::to_string(least_memory_that_would_do(facts)) + "; budget 0");
   }
   return std::clamp<int64_t>(fits, 0, chosen);
 }
@@ -105,7 +105,7 @@ int64_t Budget::scratch(bool may_probe) {
   if (!scratch_ && streamable_ > 0 && may_probe) {
     Status probed = set(0);  // notes the scratch
     if (!probed.ok()) {
-      ET_LOG(Info, "torchtrt_ws: warning: %s", probed.failure().message().c_str());
+      log_info("warning: " + probed.failure().message());
     }
   }
   return scratch_.value_or(0);

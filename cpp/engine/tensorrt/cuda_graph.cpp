@@ -1,9 +1,8 @@
 #include "engine/tensorrt/cuda_graph.h"
 
-#include <executorch/runtime/platform/log.h>
-
 #include <algorithm>
 
+#include "engine/log.h"
 #include "engine/tensorrt/logger.h"
 
 namespace torchtrt_ws::tensorrt {
@@ -82,8 +81,7 @@ bool CudaGraph::capture(nvinfer1::IExecutionContext& context) {
 void CudaGraph::give_up(const std::string& why) {
   (void)cudaGetLastError();
   wanted_ = false;
-  ET_LOG(Info, "torchtrt_ws: warning: %s runs without a CUDA graph: it could not be captured (%s)", subject_.c_str(),
-         why.c_str());
+  log_info("warning: " + subject_ + " runs without a CUDA graph: it could not be captured (" + why + ")");
 }
 
 }  // namespace torchtrt_ws::tensorrt

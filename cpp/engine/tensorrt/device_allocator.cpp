@@ -2,8 +2,8 @@
 
 #include <cuda_runtime_api.h>
 #include <executorch/runtime/core/device_allocator.h>
-#include <executorch/runtime/platform/log.h>
 
+#include "engine/log.h"
 #include "engine/stream.h"
 #include "engine/tensorrt/cuda.h"
 
@@ -20,7 +20,7 @@ constexpr size_t kCudaAlignment = 256;  // of cudaMalloc (CUDA C++ Programming G
 Error to_error(const char* call, cudaError_t error) {
   if (error == cudaSuccess) return Error::Ok;
   const Failure failure = cuda_failure("device memory", call, error);
-  ET_LOG(Error, "torchtrt_ws: %s", failure.message().c_str());
+  log_error(failure.message());
   if (failure.code == ErrorCode::DoesNotFit) return Error::MemoryAllocationFailed;
   return failure.code == ErrorCode::NotSupported ? Error::NotSupported : Error::Internal;
 }

