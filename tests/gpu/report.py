@@ -29,8 +29,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent.parent
 PERCENTS = (100, 75, 50, 25, 0)
 # What each tool of compute-sanitizer runs. Plans that are refused make TensorRT throw inside, which is no business of
-# the sanitizer. Under racecheck a run takes seconds, so one test of each kind of work: host and device tensors, streams,
-# changes of shape and budget, graphs.
+# the sanitizer. Under racecheck a run takes seconds, so one test of each kind of work: host and device tensors,
+# streams, changes of shape and budget, graphs.
 SANITIZED = {
     "memcheck": "-Refusal.*",
     "racecheck": ":".join(
