@@ -24,7 +24,8 @@ Result<std::unique_ptr<Engine>> TensorRTEngine::open(Payload payload, const Open
 }
 
 Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
-  Status step = check_plan(subject_, payload.data(), payload.size());
+  Status step = check_platform(subject_, request.metadata.target_platform);
+  if (step.ok()) step = check_plan(subject_, payload.data(), payload.size());
   if (step.ok()) step = check_device(subject_, device_);
   if (!step.ok()) return step;
   const DeviceGuard guard(device_);

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/quote.h"
 #include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
@@ -37,6 +38,18 @@ Failure other_version(const std::string& subject, const Library& library, const 
 
 Product product_of(const uint8_t* plan, uint64_t size) noexcept {
   return starts_with(plan, size, 0, "vtrt") ? Product::TensorRTRTX : Product::TensorRT;
+}
+
+Status check_platform(const std::string& subject, const std::string& target_platform) {
+#if defined(__aarch64__)
+  constexpr std::string_view kHere = "linux_aarch64";
+#else
+  constexpr std::string_view kHere = "linux_x86_64";
+#endif
+  const bool names_a_platform = target_platform.rfind("linux_", 0) == 0 || target_platform.rfind("win_", 0) == 0;
+  if (!names_a_platform || target_platform == kHere) return ok_status();
+  return Failure{ErrorCode::Incompatible, subject, "a plan for " + torchtrt_ws::quoted(target_platform),
+                 "one for " + std::string(kHere), "Build the engine for this platform and save the program again"};
 }
 
 Status check_plan(const std::string& subject, const uint8_t* plan, uint64_t size) {

@@ -18,6 +18,10 @@ Product product_of(const uint8_t* plan, uint64_t size) noexcept;
 /// Fails with Incompatible or BadEngine. `subject` names the engine.
 Status check_plan(const std::string& subject, const uint8_t* plan, uint64_t size);
 
+/// Refuses a plan for another operating system or processor, as Torch-TensorRT records it: "linux_x86_64",
+/// "linux_aarch64", "win_x86_64". An empty or unknown name says nothing. Fails with Incompatible.
+Status check_platform(const std::string& subject, const std::string& target_platform);
+
 /// Why TensorRT would not deserialize the plan, from the words it logged: DoesNotFit, Incompatible, EngineFault or
 /// BadEngine. TensorRT gives reasons as text only (NvInferRuntime.h: IRuntime::deserializeCudaEngine returns null).
 Failure refused_plan(const std::string& subject, const Library& library, const uint8_t* plan, uint64_t size,

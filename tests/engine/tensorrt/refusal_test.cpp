@@ -45,6 +45,17 @@ TEST_F(Refusal, ADeviceThatIsNotThere) {
   failed_with(Acceptance::open(options), ErrorCode::NotSupported);
 }
 
+TEST_F(Refusal, APlanForAnotherPlatform) {
+  Metadata metadata = acceptance_metadata();
+  metadata.target_platform = "win_x86_64";
+  const std::string message = failed_with(open_plan(acceptance_plan(), metadata), ErrorCode::Incompatible);
+  EXPECT_NE(message.find("win_x86_64"), std::string::npos) << message;
+  for (const char* harmless : {"", "unknown"}) {
+    metadata.target_platform = harmless;
+    EXPECT_TRUE(is_ok(open_plan(acceptance_plan(), metadata))) << harmless;
+  }
+}
+
 TEST_F(Refusal, MetadataOfAnotherEngine) {
   const std::vector<std::vector<Binding>> wrong = {
       {{"x", "float32", {-1, width()}, true}},
