@@ -36,7 +36,7 @@ demo: $(VENV)/installed
 test: test-cpp test-python
 
 test-python: $(VENV)/installed
-	$(PY) -m pytest -q -n 2 --dist loadfile
+	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q -n 2 --dist loadfile
 
 test-cpp: $(VENV)/deps
 	cmake -S . -B build/tests -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(PY) -DTORCHTRT_WS_TESTS=ON \

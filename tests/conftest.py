@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,15 @@ def pte_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, str(script), str(folder)], check=True, env={**os.environ, "PYTHONPATH": path}, timeout=300
     )
     return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """`make test` installs all that tests need, so there a skip means that an install step is missing."""
+    report = yield
+    if report.skipped and os.environ.get("TORCHTRT_WS_NO_SKIPS"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and make test skips nothing: {report.longrepr}"
+    return report
