@@ -68,10 +68,10 @@ def delegate_cost(path: Path, folder: Path, name: str) -> dict[str, Any]:
     from executorch.runtime import Runtime
 
     import torchtrt_ws.runtime  # registers the backend
-    from torchtrt_ws import program
+    from torchtrt_ws import pte
 
     assert torchtrt_ws.runtime
-    (engine,) = program.read(path).engines
+    (engine,) = pte.read(path).engines
     nested = folder / f"nested-{path.name}"
     data = path.read_bytes()
     nested.write_bytes(data[engine.engine_offset : engine.engine_offset + engine.engine_bytes])
@@ -81,7 +81,7 @@ def delegate_cost(path: Path, folder: Path, name: str) -> dict[str, Any]:
     # These stand for real inputs: zeros of the declared dtype and largest shape.
     inputs = [
         torch.zeros(value.shape or (), dtype=getattr(torch, str(value.dtype)))
-        for value in program.read(path).methods[0].inputs
+        for value in pte.read(path).methods[0].inputs
     ]
     seconds: dict[str, list[float]] = {"delegate": [], "bare": []}
     for _ in range(CALLS):

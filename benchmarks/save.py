@@ -190,7 +190,7 @@ def minilm_stages(folder: Path) -> dict[str, float]:
 
     import torchtrt_ws
     from torchtrt_ws.export import save, tensorrt_rtx
-    from torchtrt_ws.export.finish import finish
+    from torchtrt_ws.export.file.write_program import write_program
 
     seconds: dict[str, float] = {}
 
@@ -208,7 +208,7 @@ def minilm_stages(folder: Path) -> dict[str, float]:
     torchtrt_ws.save(small, folder / "small.pte", arg_inputs=(torch.ones(2, 8),), engine="tensorrt_rtx")  # imports
     tensorrt_rtx.write_onnx = timed("to ONNX", tensorrt_rtx.write_onnx)
     tensorrt_rtx.build_plan = timed("parse and build", tensorrt_rtx.build_plan)
-    sys.modules["torchtrt_ws.export.save"].finish = timed("delegate and file", finish)  # type: ignore[attr-defined]
+    sys.modules["torchtrt_ws.export.save"].write_program = timed("delegate and file", write_program)  # type: ignore[attr-defined]
     start = time.perf_counter()
     save(
         model,

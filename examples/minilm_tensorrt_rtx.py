@@ -12,7 +12,7 @@ import minilm
 import torch
 
 import torchtrt_ws
-from torchtrt_ws import program
+from torchtrt_ws import pte
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         engine="tensorrt_rtx",
         weight_streaming_budget=arguments.weight_streaming_budget,
     )
-    (engine,) = program.read(arguments.path).engines
+    (engine,) = pte.read(arguments.path).engines
     print(
         f"{arguments.path}: {os.path.getsize(arguments.path)} bytes, of which about {engine.streamable_bytes} can be "
         f"streamed; baked budget {engine.baked_budget}"

@@ -10,7 +10,7 @@ import argparse
 import torch
 
 import torchtrt_ws
-from torchtrt_ws import program
+from torchtrt_ws import pte
 
 FEATURES = 512
 
@@ -46,7 +46,7 @@ def main() -> None:
         min_block_size=1,
     )
     torchtrt_ws.save(compiled, arguments.path, weight_streaming_budget=arguments.weight_streaming_budget)
-    for engine in program.read(arguments.path).engines:
+    for engine in pte.read(arguments.path).engines:
         print(f"{engine.name}: {engine.engine_bytes} bytes; baked budget {engine.baked_budget}")
     (y,) = torchtrt_ws.load(arguments.path)(x.numpy())
     torch.testing.assert_close(torch.as_tensor(y), model.cpu()(x), rtol=1e-2, atol=1e-2)

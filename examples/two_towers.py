@@ -14,7 +14,7 @@ import torch
 import wrap_plan
 
 import torchtrt_ws
-from torchtrt_ws import program
+from torchtrt_ws import pte
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
         outputs={"query": "query:float32:1..8x256", "document": "document:float32:1..8x256"},
         weight_streaming_budget=arguments.weight_streaming_budget,
     )
-    engines = program.read(arguments.path).engines
+    engines = pte.read(arguments.path).engines
     for engine in engines:
         print(f"{engine.name}: about {engine.streamable_bytes} bytes can be streamed; budget {engine.baked_budget}")
     print(f"together: {sum(engine.baked_budget or 0 for engine in engines)}")

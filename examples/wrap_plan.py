@@ -16,7 +16,7 @@ import tensorrt_rtx as trt
 import torch
 
 import torchtrt_ws
-from torchtrt_ws import program
+from torchtrt_ws import pte
 
 FEATURES = 256
 
@@ -56,7 +56,7 @@ def main() -> None:
         outputs=arguments.output or ["y:float32:1..8x256"],
         weight_streaming_budget=arguments.weight_streaming_budget,
     )
-    (engine,) = program.read(arguments.path).engines
+    (engine,) = pte.read(arguments.path).engines
     print(f"{arguments.path}: an engine of {engine.engine_bytes} bytes; baked budget {engine.baked_budget}")
 
     if not torch.cuda.is_available():

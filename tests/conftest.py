@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def pte_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real .pte files, written by tests/program/make_pte.py in a process of its own."""
+    """Real .pte files, written by tests/pte/make_pte.py in a process of its own."""
     folder = tmp_path_factory.mktemp("pte")
-    script = ROOT / "tests" / "program" / "make_pte.py"
+    script = ROOT / "tests" / "pte" / "make_pte.py"
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     subprocess.run(
         [sys.executable, str(script), str(folder)], check=True, env={**os.environ, "PYTHONPATH": path}, timeout=300

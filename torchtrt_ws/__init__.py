@@ -19,8 +19,8 @@ from torchtrt_ws.errors import (
 )
 
 if TYPE_CHECKING:
-    from torchtrt_ws.export.plan import save_plan
     from torchtrt_ws.export.save import save
+    from torchtrt_ws.export.save_plan import save_plan
     from torchtrt_ws.runtime.load import load
 
 __version__ = "0.1.0"

@@ -9,6 +9,7 @@ __all__ = [
     "EngineError",
     "ProgramError",
     "WeightStreamingError",
+    "first_line",
 ]
 
 
@@ -53,3 +54,9 @@ class EngineError(WeightStreamingError, RuntimeError):
 
 class CapacityError(WeightStreamingError, MemoryError):
     """It does not fit: the budget, the context or the scratch memory."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line that says something in a foreign `error`'s message: at most 300 characters, no full stop."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300].rstrip(".") if lines else "no message"

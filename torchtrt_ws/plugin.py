@@ -116,7 +116,7 @@ def _wrapped(save: Callable[..., Any]) -> Callable[..., Any]:
         budgets = _Budgets(keywords.get(budget.KEY), keywords.get(budget.PER_ENGINE_KEYWORD))
         if keywords.get("output_format") != _FORMAT or budgets == (None, None):
             return save(*arguments, **keywords)
-        from torchtrt_ws.export.finish import check_budget_forms  # not at the top: `enable` is cheap
+        from torchtrt_ws.export.options import check_budget_forms  # not at the top: `enable` is cheap
 
         check_budget_forms(*budgets)  # before Torch-TensorRT exports anything
         kept = {key: value for key, value in keywords.items() if key not in (budget.KEY, budget.PER_ENGINE_KEYWORD)}
@@ -137,13 +137,13 @@ def _save_as_executorch(exp_program: Any, file_path: str, **keywords: Any) -> No
     if budgets is None:
         _originals["_save_as_executorch"](exp_program, file_path, **keywords)
         return
-    from torchtrt_ws.export.compiled import save_compiled
-    from torchtrt_ws.export.engine_source import DEFAULT_METHOD
-    from torchtrt_ws.export.finish import Options, read_compile_specs
-    from torchtrt_ws.export.write import check_target
+    from torchtrt_ws.export.file.atomic import check_target
+    from torchtrt_ws.export.options import SaveOptions, read_compile_specs
+    from torchtrt_ws.export.save_compiled import save_compiled
+    from torchtrt_ws.identifiers import DEFAULT_METHOD
 
     lowering = ("transform_passes", "compile_config", "constant_methods")
-    options = Options(
+    options = SaveOptions(
         total=budgets.total,
         per_engine=budgets.per_engine,
         compile_specs=read_compile_specs(keywords.get("compile_specs"), any_device=True),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchtrt_ws import budget
+from torchtrt_ws import budget, names
 from torchtrt_ws.budget import MAX_BYTES, Auto, Bytes, EngineSize, Percent, Reserve
 from torchtrt_ws.errors import BudgetError
 
@@ -231,8 +231,8 @@ def test_load_options_refused(total: Any, each: Any, says: str) -> None:
 
 def test_an_engine_key_fits_an_option_key() -> None:
     assert len(budget.engine_key("e" * 39)) == 63  # kMaxOptionKeyLength is 64, with its NUL
-    assert budget.is_engine_name("A-z_0.9")
-    assert not any(budget.is_engine_name(name) for name in ("", "e" * 40, "a b", "a/b", "\u00e9", "a\n", None, 3))
+    assert names.is_engine_name("A-z_0.9")
+    assert not any(names.is_engine_name(name) for name in ("", "e" * 40, "a b", "a/b", "\u00e9", "a\n", None, 3))
 
 
 ONE = [EngineSize("a", 1000)]

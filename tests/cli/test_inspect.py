@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from torchtrt_ws import __main__ as module_main
-from torchtrt_ws import program
+from torchtrt_ws import pte
 from torchtrt_ws.cli import _render, main
 
 HEAVY = {"torch", "executorch", "numpy", "flatbuffers"}
@@ -28,7 +28,7 @@ def test_json_is_the_report(pte_folder: Path) -> None:
     result = run("inspect", path, "--json")
     assert (result.returncode, result.stderr) == (0, "")
     answer = json.loads(result.stdout)
-    assert answer == program.read(path).as_dict()
+    assert answer == pte.read(path).as_dict()
     assert {"file", "bytes", "methods", "engines"} <= set(answer)
     keys = {"name", "method", "kind", "engine_bytes", "streamable_bytes", "baked_budget", "sha256", "inputs", "outputs"}
     assert all(keys <= set(engine) for engine in answer["engines"])
@@ -100,7 +100,7 @@ def test_a_bug_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     def broken(path: Path) -> None:
         raise KeyError("oops")
 
-    monkeypatch.setattr(program, "read", broken)
+    monkeypatch.setattr(pte, "read", broken)
     with pytest.raises(SystemExit, match="1"):
         main.main(["inspect", "a.pte"])
     assert capsys.readouterr().err == "error: KeyError: 'oops'. `--debug` shows where.\n"

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from torchtrt_ws import program
+from torchtrt_ws import pte
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -21,7 +21,7 @@ def test_wrap(tmp_path: Path) -> None:
     tensors = ("--input", "x:float16:1..16x4096", "--input", "m:bool:4", "--output", "y:float16:1..16x4096")
     done = run(plan, "-o", out, *tensors, "--weight-streaming-budget", "1KiB", "--name", "encoder", "--device", "cuda")
     assert (done.returncode, done.stdout) == (0, "")
-    (engine,) = program.read(out).engines
+    (engine,) = pte.read(out).engines
     assert (engine.name, engine.kind, engine.baked_budget) == ("encoder", "tensorrt", 1024)
     assert [(each.name, each.dtype, each.max) for each in engine.inputs] == [
         ("x", "float16", (16, 4096)),

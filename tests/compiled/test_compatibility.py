@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import torchtrt_ws
-from torchtrt_ws import blob, program
+from torchtrt_ws import blob, pte
 
 Bodies = Callable[..., Any]
 
@@ -41,8 +41,8 @@ def theirs(tensorrt: Any, alone: Any, tmp_path_factory: pytest.TempPathFactory) 
     return save
 
 
-def only(path: Path) -> program.Engine:
-    (engine,) = program.read(path).engines
+def only(path: Path) -> pte.EngineInfo:
+    (engine,) = pte.read(path).engines
     return engine
 
 
@@ -91,7 +91,7 @@ def test_the_same_program_says_the_same(
     for key in ("aliased_io", "hardware_compatible", "device_id", "serialized_metadata", "target_platform"):
         assert getattr(ours, key) == getattr(wanted, key)
     assert [each.name for each in ours.io_bindings] == [each.name for each in wanted.io_bindings]
-    assert program.read(tmp_path / "a.pte").methods == program.read(theirs(None)).methods
+    assert pte.read(tmp_path / "a.pte").methods == pte.read(theirs(None)).methods
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -117,13 +117,13 @@ def test_what_they_cannot_do(tensorrt: Any, program_of: Callable[..., Any], tmp_
     with pytest.raises(Exception, match="exactly 1 engine node"):
         tensorrt.save(towers, str(tmp_path / "theirs.pte"), output_format="executorch", retrace=False)
     torchtrt_ws.save(towers, tmp_path / "ours.pte", weight_streaming_budget="50%")
-    assert len(program.read(tmp_path / "ours.pte").engines) == 2
+    assert len(pte.read(tmp_path / "ours.pte").engines) == 2
 
 
 class TestPartitionerAlone:
     """`TensorRTPartitioner` in someone else's to_edge_transform_and_lower."""
 
-    def lower(self, exported: Any, path: Path, **keywords: Any) -> program.ProgramReport:
+    def lower(self, exported: Any, path: Path, **keywords: Any) -> pte.ProgramInfo:
         from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
         from torchtrt_ws.export import TensorRTPartitioner
@@ -134,7 +134,7 @@ class TestPartitionerAlone:
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
         )
         path.write_bytes(edge.to_executorch().buffer)
-        return program.read(path)
+        return pte.read(path)
 
     def test_one(self, alone: Any, plans: dict[str, bytes], tmp_path: Path) -> None:
         report = self.lower(alone, tmp_path / "a.pte", device="cuda:0", weight_streaming_budget=7)

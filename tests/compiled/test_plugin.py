@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import torchtrt_ws
-from torchtrt_ws import plugin, program
+from torchtrt_ws import plugin, pte
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +36,14 @@ def save(tensorrt: Any, exported: Any, path: Path, **keywords: Any) -> None:
 
 
 def baked(path: Path) -> list[int | None]:
-    return [engine.baked_budget for engine in program.read(path).engines]
+    return [engine.baked_budget for engine in pte.read(path).engines]
 
 
 def test_a_total(tensorrt: Any, towers: Any, tmp_path: Path) -> None:
     with plugin.enable():
         save(tensorrt, towers, tmp_path / "a.pte", weight_streaming_budget=1001)
     assert sum(value or 0 for value in baked(tmp_path / "a.pte")) == 1001
-    for engine in program.read(tmp_path / "a.pte").engines:
+    for engine in pte.read(tmp_path / "a.pte").engines:
         assert engine.metadata.own is not None
         assert engine.compile_specs[-1].value == b"cuda:0"  # as Torch-TensorRT places its engines
 
@@ -59,7 +59,7 @@ def test_their_options_travel(tensorrt: Any, towers: Any, tmp_path: Path) -> Non
     from executorch.exir import ExecutorchBackendConfig
     from executorch.exir.backend.compile_spec_schema import CompileSpec
 
-    from torchtrt_ws.export import xnnpack
+    from torchtrt_ws.export.graph import xnnpack
 
     with plugin.enable():
         save(
@@ -72,7 +72,7 @@ def test_their_options_travel(tensorrt: Any, towers: Any, tmp_path: Path) -> Non
             backend_config=ExecutorchBackendConfig(segment_alignment=4096),
             constant_methods={"width": 64},
         )
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     assert {method.name for method in report.methods} == {"forward", "width"}
     assert report.other_backends == {"XnnpackBackend": 1}
     for engine in report.engines:
@@ -150,10 +150,10 @@ def test_threads(tensorrt: Any) -> None:
 
 def test_a_budget_stays_in_its_thread(tensorrt: Any, alone: Any, tmp_path: Path) -> None:
     """One thread saves with a budget, another without: the second is Torch-TensorRT's own."""
-    inside, done = threading.Event(), threading.Event()
-    from torchtrt_ws.export import compiled
+    from torchtrt_ws.export import save_compiled
 
-    original = compiled.save_compiled
+    inside, done = threading.Event(), threading.Event()
+    original = save_compiled.save_compiled
 
     def slow(*arguments: Any, **keywords: Any) -> None:
         inside.set()
@@ -161,7 +161,7 @@ def test_a_budget_stays_in_its_thread(tensorrt: Any, alone: Any, tmp_path: Path)
         original(*arguments, **keywords)
 
     with plugin.enable(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "save_compiled", slow)
+        patch.setattr(save_compiled, "save_compiled", slow)
         keywords = {"weight_streaming_budget": 5}
         thread = threading.Thread(target=save, args=(tensorrt, alone, tmp_path / "ours.pte"), kwargs=keywords)
         thread.start()
@@ -169,5 +169,5 @@ def test_a_budget_stays_in_its_thread(tensorrt: Any, alone: Any, tmp_path: Path)
         save(tensorrt, alone, tmp_path / "theirs.pte")
         done.set()
         thread.join()
-    assert program.read(tmp_path / "theirs.pte").engines[0].metadata.own is None
+    assert pte.read(tmp_path / "theirs.pte").engines[0].metadata.own is None
     assert baked(tmp_path / "ours.pte") == [5]

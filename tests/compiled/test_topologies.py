@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import torchtrt_ws
-from torchtrt_ws import program
+from torchtrt_ws import pte
 
 BODIES: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "alone": (lambda self, call, x: call("a", x), ["a"]),
@@ -31,7 +31,7 @@ def test_topology(
     function, wanted = BODIES[body]
     exported = program_of(function, dynamic)
     torchtrt_ws.save(exported, tmp_path / "a.pte", weight_streaming_budget=1000)
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     names = ["forward"] if len(wanted) == 1 else [f"_run_on_acc_{each}_engine" for each in wanted]
     assert [each.name for each in report.engines] == names
     data = (tmp_path / "a.pte").read_bytes()
@@ -46,12 +46,12 @@ def test_topology(
 
 def test_what_lies_between_is_lowered(tmp_path: Path, program_of: Callable[..., Any]) -> None:
     torchtrt_ws.save(program_of(BODIES["something between"][0]), tmp_path / "a.pte")
-    assert set(program.read(tmp_path / "a.pte").other_backends) == {"XnnpackBackend"}
+    assert set(pte.read(tmp_path / "a.pte").other_backends) == {"XnnpackBackend"}
 
 
 def test_one_engine_called_twice(tmp_path: Path, program_of: Callable[..., Any], plans: dict[str, bytes]) -> None:
     torchtrt_ws.save(program_of(lambda self, call, x: call("a", call("a", x))), tmp_path / "a.pte")
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     assert [each.name for each in report.engines] == ["_run_on_acc_a_engine", "_run_on_acc_a_engine_2"]
 
 
@@ -59,7 +59,7 @@ def test_several_methods(tmp_path: Path, program_of: Callable[..., Any]) -> None
     plain = torch.export.export(torch.nn.Linear(4, 4), (torch.ones(1, 4),))
     methods = {"encode": program_of(BODIES["alone"][0]), "rank": program_of(BODIES["two towers"][0]), "plain": plain}
     torchtrt_ws.save(methods, tmp_path / "a.pte", weight_streaming_budget_per_engine={"encode": "100%"})
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     assert {method.name for method in report.methods} == {"encode", "rank", "plain"}
     assert {(each.name, each.method) for each in report.engines} == {
         ("encode", "encode"),
@@ -79,7 +79,7 @@ def test_a_program_of_a_gpu(tmp_path: Path, program_of: Callable[..., Any]) -> N
         if "device" in node.kwargs:
             node.kwargs = {**node.kwargs, "device": torch.device("cuda:0")}
     torchtrt_ws.save(exported, tmp_path / "a.pte", device="cuda:0")
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     assert [each.name for each in report.engines] == ["forward"]
     assert set(report.other_backends) == {"XnnpackBackend"}
 
@@ -96,14 +96,14 @@ def test_the_program_is_not_changed(tmp_path: Path, program_of: Callable[..., An
 
 def test_a_device(tmp_path: Path, program_of: Callable[..., Any]) -> None:
     torchtrt_ws.save(program_of(BODIES["chain"][0]), tmp_path / "a.pte", device="cuda:0", device_io=True)
-    for engine in program.read(tmp_path / "a.pte").engines:
+    for engine in pte.read(tmp_path / "a.pte").engines:
         assert [(spec.key, spec.value) for spec in engine.compile_specs] == [("target_device", b"cuda:0")]
 
 
 def test_aliased_outputs(tmp_path: Path, program_of: Callable[..., Any]) -> None:
     exported = program_of(BODIES["alone"][0], outputs="y%cache", aliases="cache@x@kv_cache_update")
     torchtrt_ws.save(exported, tmp_path / "a.pte")
-    (engine,) = program.read(tmp_path / "a.pte").engines
+    (engine,) = pte.read(tmp_path / "a.pte").engines
     aliases = [(each.output, each.input, each.kind) for each in engine.metadata.aliased_io]
     assert aliases == [("cache", "x", "kv_cache_update")]
     assert [each.name for each in engine.outputs] == ["y", "cache"]
@@ -141,6 +141,6 @@ def test_a_compiled_module(tmp_path: Path, program_of: Callable[..., Any], plans
     module = program_of(BODIES["chain"][0], dynamic=False).module(check_guards=False)
     assert isinstance(module, torch.fx.GraphModule)
     torchtrt_ws.save(module, tmp_path / "a.pte", weight_streaming_budget=1000)
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     assert [each.name for each in report.engines] == ["_run_on_acc_a_engine", "_run_on_acc_b_engine"]
     assert sum(each.baked_budget or 0 for each in report.engines) == 1000

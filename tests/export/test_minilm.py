@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from torchtrt_ws import program
+from torchtrt_ws import pte
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "minilm.py"
 
@@ -45,7 +45,7 @@ def test_eager_is_the_published_model(minilm: Any) -> None:
 
 
 def test_file_says_what_it_holds(path: Path) -> None:
-    (engine,) = program.read(path).engines
+    (engine,) = pte.read(path).engines
     assert engine.baked_budget == 20 << 20
     assert [(each.name, each.min, each.max) for each in engine.inputs] == [
         ("input_ids", (1, 1), (8, 128)),

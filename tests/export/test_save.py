@@ -14,13 +14,14 @@ import torch
 from executorch.exir.backend.compile_spec_schema import CompileSpec
 
 import torchtrt_ws
-from torchtrt_ws import blob, program
+from torchtrt_ws import blob, pte
+from torchtrt_ws.identifiers import BACKEND_ID
 
 TOWER_WEIGHTS = 2 * 4 * (32 * 32 + 32)  # bytes
 
 
 def specs(path: Path) -> dict[str, list[tuple[str, bytes]]]:
-    return {each.name: [(spec.key, spec.value) for spec in each.compile_specs] for each in program.read(path).engines}
+    return {each.name: [(spec.key, spec.value) for spec in each.compile_specs] for each in pte.read(path).engines}
 
 
 def test_metadata_says_what_the_engine_is(saved: Path, nested: Callable[..., blob.Blob]) -> None:
@@ -42,7 +43,7 @@ def test_metadata_says_what_the_engine_is(saved: Path, nested: Callable[..., blo
 
 
 def test_engine_is_an_aligned_program_in_a_segment_of_its_own(saved: Path, nested: Callable[..., blob.Blob]) -> None:
-    (engine,) = program.read(saved).engines
+    (engine,) = pte.read(saved).engines
     assert bytes(nested(saved).engine[4:8]) == b"ET12"
     assert engine.engine_offset % 16 == 0
     assert engine.payload_offset % 128 == 0  # a segment, which the runtime can free; inline data is not aligned so
@@ -113,7 +114,7 @@ class TestMethods:
         return path
 
     def test_each_method_is_an_engine_of_its_name(self, two: Path) -> None:
-        report = program.read(two)
+        report = pte.read(two)
         assert {(each.name, each.method) for each in report.engines} == {("encode", "encode"), ("rank.v1", "rank.v1")}
         for engine in report.engines:
             own = engine.metadata.own
@@ -122,7 +123,7 @@ class TestMethods:
             assert own.program_streamable_bytes == sum(each.streamable_bytes or 0 for each in report.engines)
 
     def test_a_total_is_split_by_streamable_size(self, two: Path) -> None:
-        baked = {each.name: each.baked_budget for each in program.read(two).engines}
+        baked = {each.name: each.baked_budget for each in pte.read(two).engines}
         wide = 2 * 4 * (64 * 64 + 64)
         assert sum(value or 0 for value in baked.values()) == 30000
         assert abs((baked["encode"] or 0) - 30000 * TOWER_WEIGHTS / (TOWER_WEIGHTS + wide)) < 1
@@ -138,15 +139,15 @@ class TestMethods:
 class TestBudget:
     @pytest.fixture(scope="class")
     def built(self, exported: torch.export.ExportedProgram) -> Any:
-        from torchtrt_ws.export import host
-        from torchtrt_ws.export.interface import read_interface
+        from torchtrt_ws.export.graph.interface import read_interface
+        from torchtrt_ws.export.sources import host
 
         return host.build("forward", exported, read_interface("forward", exported))
 
     @pytest.fixture
     def lowered_once(self, built: Any, monkeypatch: Any) -> None:
         """The budget does not change the engine: these tests build it once."""
-        from torchtrt_ws.export import host
+        from torchtrt_ws.export.sources import host
 
         monkeypatch.setattr(host, "build", lambda *arguments: built)
 
@@ -260,8 +261,8 @@ def test_another_backend_of_the_name_does_no_harm(exported: torch.export.Exporte
     members = {"__module__": "torch_tensorrt.executorch.backend", "preprocess": staticmethod(fail)}
     other = type(BackendDetails)("TensorRTBackend", (BackendDetails,), members)  # for as long as the test has it
     torchtrt_ws.save(exported, tmp_path / "a.pte")
-    assert [each.name for each in program.read(tmp_path / "a.pte").engines] == ["forward"]
-    assert other.__name__ == program.BACKEND_ID
+    assert [each.name for each in pte.read(tmp_path / "a.pte").engines] == ["forward"]
+    assert other.__name__ == BACKEND_ID
 
 
 def test_importing_export_imports_no_torch() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import torchtrt_ws
-from torchtrt_ws import blob, program
+from torchtrt_ws import blob, pte
 from torchtrt_ws.blob import TensorFacts
 
 X, Y = "x:float16:16x64", "y:float16:16x64"
@@ -26,16 +26,16 @@ def rtx_plan(size: int = 4096, seed: int = 0) -> bytes:
     return struct.pack("<4s12xQ4B", b"vtrt", size, 1, 6, 1, 120) + body[: size - 28]
 
 
-def only(path: Path) -> program.Engine:
-    (engine,) = program.read(path).engines
+def only(path: Path) -> pte.EngineInfo:
+    (engine,) = pte.read(path).engines
     return engine
 
 
-def engine_bytes(path: Path, engine: program.Engine) -> bytes:
+def engine_bytes(path: Path, engine: pte.EngineInfo) -> bytes:
     return path.read_bytes()[engine.engine_offset : engine.engine_offset + engine.engine_bytes]
 
 
-def specs(engine: program.Engine) -> list[tuple[str, bytes]]:
+def specs(engine: pte.EngineInfo) -> list[tuple[str, bytes]]:
     return [(spec.key, spec.value) for spec in engine.compile_specs]
 
 
@@ -76,7 +76,7 @@ def test_dynamic_dimensions_are_bounded_in_the_program(tmp_path: Path) -> None:
         name="encoder",
         streamable_bytes=4000,
     )
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     (method,) = report.methods
     assert [(v.dtype, v.shape, v.dynamic) for v in method.inputs] == [("int64", (8, 128), True)] * 2
     assert [(v.dtype, v.shape, v.dynamic) for v in method.outputs] == [
@@ -98,7 +98,7 @@ def test_two_towers_share_an_input_and_a_total(tmp_path: Path) -> None:
         outputs={"small": Y, "large": "z:float16:16x8"},
         weight_streaming_budget=1001,
     )
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     (method,) = report.methods
     assert [v.shape for v in method.inputs] == [(16, 64), (4,)]
     assert [v.shape for v in method.outputs] == [(16, 64), (16, 8)]
@@ -117,7 +117,7 @@ def test_a_chain(tmp_path: Path) -> None:
         inputs={"first": "x:float16:1..4x8", "second": "h:float16:1..8x8"},
         outputs={"first": "h:float16:1..4x8", "second": "y:float16:1..8x2"},
     )
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     assert [each.name for each in report.engines] == ["first", "second"]
     assert [v.shape for v in report.methods[0].outputs] == [(4, 2)]  # planned for what can arrive, not for 8 rows
 
@@ -126,7 +126,7 @@ def test_the_same_plan_as_two_engines(tmp_path: Path) -> None:
     (tmp_path / "a.plan").write_bytes(rtx_plan())
     both = {"a": tmp_path / "a.plan", "b": tmp_path / "a.plan"}
     torchtrt_ws.save_plan(both, tmp_path / "a.pte", inputs=dict.fromkeys(both, X), outputs=dict.fromkeys(both, Y))
-    assert [each.name for each in program.read(tmp_path / "a.pte").engines] == ["a", "b"]
+    assert [each.name for each in pte.read(tmp_path / "a.pte").engines] == ["a", "b"]
 
 
 def test_several_methods(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_several_methods(tmp_path: Path) -> None:
         methods={"encode": ["enc"], "decode": ["dec"]},
         weight_streaming_budget_per_engine={"dec": "100%"},
     )
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     assert {(each.name, each.method) for each in report.engines} == {("enc", "encode"), ("dec", "decode")}
     assert {each.name: each.baked_budget for each in report.engines} == {"enc": None, "dec": 2**63 - 1}
 
@@ -228,7 +228,7 @@ def test_the_plan_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchtrt_ws.export.payload import BufferPayload
+    from torchtrt_ws.export.engine.payload import BufferPayload
 
     def fail(self: BufferPayload, file: Any) -> None:
         file.write(b"part of it")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import torchtrt_ws
-from torchtrt_ws import program
+from torchtrt_ws import pte
 
 trt = pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
 
@@ -42,8 +42,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def only(path: Path) -> program.Engine:
-    (engine,) = program.read(path).engines
+def only(path: Path) -> pte.EngineInfo:
+    (engine,) = pte.read(path).engines
     return engine
 
 
@@ -96,7 +96,7 @@ def test_several_methods_and_dtypes(tmp_path: Path) -> None:
         weight_streaming_budget=1000,
         device="cuda:0",
     )
-    report = program.read(tmp_path / "a.pte")
+    report = pte.read(tmp_path / "a.pte")
     assert {each.method: [t.dtype for t in each.inputs] for each in report.engines} == {
         "embed": ["int64", "bool"],
         "rank": ["bfloat16"],
@@ -159,5 +159,5 @@ def test_refused_modules(tmp_path: Path, module: torch.nn.Module, inputs: Any, w
 )
 def test_unusual_interfaces_are_kept(tmp_path: Path, module: torch.nn.Module, inputs: Any) -> None:
     torchtrt_ws.save(module, tmp_path / "a.pte", arg_inputs=inputs, engine="tensorrt_rtx")
-    (method,) = program.read(tmp_path / "a.pte").methods
+    (method,) = pte.read(tmp_path / "a.pte").methods
     assert len(method.inputs) == len(inputs)

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "examples
 
 def facts_of(path: Path, columns: int) -> dict[str, Any]:
     """Where the engine is in the file."""
-    from torchtrt_ws import program
+    from torchtrt_ws import pte
 
-    (engine,) = program.read(path).engines
+    (engine,) = pte.read(path).engines
     return {
         "file": path.name,
         "engine": engine.name,

@@ -133,10 +133,10 @@ def test_a_truncated_file_is_refused(plain: Path, tmp_path: Path, size: int) -> 
 
 def test_a_damaged_engine_is_refused(plain: Path, tmp_path: Path, x: np.ndarray) -> None:
     """Bytes of the nested program are overwritten: ExecuTorch refuses it inside our delegate."""
-    from torchtrt_ws import program
+    from torchtrt_ws import pte
 
     data = bytearray(plain.read_bytes())
-    (engine,) = program.read(plain).engines
+    (engine,) = pte.read(plain).engines
     data[engine.engine_offset + 4 : engine.engine_offset + 8] = b"XXXX"
     path = tmp_path / "damaged.pte"
     path.write_bytes(data)

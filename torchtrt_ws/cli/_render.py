@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from torchtrt_ws.budget import MAX_BYTES
-from torchtrt_ws.program import BACKEND_ID, Engine, ProgramReport, Tensor, Value
+from torchtrt_ws.identifiers import BACKEND_ID
+from torchtrt_ws.pte import EngineInfo, ProgramInfo, TensorInfo, ValueInfo
 
 __all__ = ["bytes_text", "program", "run"]
 
@@ -26,11 +27,11 @@ def bytes_text(size: int | None) -> str:
     return f"{size} B" if unit == 0 else f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {_UNITS[unit]}"
 
 
-def program(report: ProgramReport, console: Console | None = None) -> None:
+def program(report: ProgramInfo, console: Console | None = None) -> None:
     """Prints a program's methods and engines.
 
     Args:
-        report: What `torchtrt_ws.program.read` found.
+        report: What `torchtrt_ws.pte.read` found.
         console: Where to; stdout by default.
     """
     parts: list[RenderableType] = [Text(f"{report.file}: {bytes_text(report.bytes)} ({report.bytes} bytes)")]
@@ -71,7 +72,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _methods(report: ProgramReport) -> Table:
+def _methods(report: ProgramInfo) -> Table:
     table = _table("method", "inputs", "outputs")
     for method in report.methods:
         inputs, outputs = (Text("\n".join(_value(v) for v in side)) for side in (method.inputs, method.outputs))
@@ -79,7 +80,7 @@ def _methods(report: ProgramReport) -> Table:
     return table
 
 
-def _engines(engines: tuple[Engine, ...]) -> Table:
+def _engines(engines: tuple[EngineInfo, ...]) -> Table:
     table = _table("engine", "method", "kind", "size>", "streamable>", "baked budget>")
     for engine in engines:
         sizes = (bytes_text(engine.engine_bytes), _streamable(engine), _budget(engine))
@@ -88,7 +89,7 @@ def _engines(engines: tuple[Engine, ...]) -> Table:
     return table
 
 
-def _tensors(engines: tuple[Engine, ...]) -> Table:
+def _tensors(engines: tuple[EngineInfo, ...]) -> Table:
     table = _table("engine", "inputs", "outputs")
     for engine in engines:
         sides = (Text("\n".join(_tensor(t) for t in side)) for side in (engine.inputs, engine.outputs))
@@ -96,12 +97,12 @@ def _tensors(engines: tuple[Engine, ...]) -> Table:
     return table
 
 
-def _streamable(engine: Engine) -> str:
+def _streamable(engine: EngineInfo) -> str:
     estimate = "about " if engine.streamable_estimated and engine.streamable_bytes is not None else ""
     return estimate + bytes_text(engine.streamable_bytes)
 
 
-def _budget(engine: Engine) -> str:
+def _budget(engine: EngineInfo) -> str:
     budget, streamable = engine.baked_budget, engine.streamable_bytes
     if budget is None:
         return "none"
@@ -110,14 +111,14 @@ def _budget(engine: Engine) -> str:
     return bytes_text(budget) + (f" ({min(100 * budget // streamable, 100)}%)" if streamable else "")
 
 
-def _value(value: Value) -> str:
+def _value(value: ValueInfo) -> str:
     if value.dtype is None or value.shape is None:
         return value.type
     bound = "<=" if value.dynamic else ""
     return f"{value.dtype}[{bound}{'x'.join(str(dim) for dim in value.shape)}]"
 
 
-def _tensor(tensor: Tensor) -> str:
+def _tensor(tensor: TensorInfo) -> str:
     if tensor.dtype is None or tensor.shape is None:
         return tensor.name
     low, high = tensor.min or tensor.shape, tensor.max or tensor.shape

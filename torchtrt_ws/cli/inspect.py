@@ -16,9 +16,9 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object; sizes are integer bytes.")] = False,
 ) -> None:
     """Show the engines of a .pte and their budgets."""
-    from torchtrt_ws import program
+    from torchtrt_ws import pte
 
-    report = program.read(path)
+    report = pte.read(path)
     if as_json:
         print(json.dumps(report.as_dict()))
         return

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchtrt_ws.export.plan import save_plan
 from torchtrt_ws.export.save import save
+from torchtrt_ws.export.save_plan import save_plan
 
 if TYPE_CHECKING:
-    from torchtrt_ws.export.standalone import TensorRTPartitioner
+    from torchtrt_ws.export.tensorrt_partitioner import TensorRTPartitioner
 
 __all__ = ["TensorRTPartitioner", "save", "save_plan"]
 
@@ -16,6 +16,6 @@ __all__ = ["TensorRTPartitioner", "save", "save_plan"]
 def __getattr__(name: str) -> object:
     if name != "TensorRTPartitioner":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from torchtrt_ws.export.standalone import TensorRTPartitioner  # it imports torch and executorch
+    from torchtrt_ws.export.tensorrt_partitioner import TensorRTPartitioner  # it imports torch and executorch
 
     return TensorRTPartitioner

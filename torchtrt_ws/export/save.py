@@ -9,24 +9,26 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from torchtrt_ws.errors import ProgramError
-from torchtrt_ws.export.device import HOST, Placement, read_device
-from torchtrt_ws.export.engine_source import DEFAULT_METHOD, Lowered
-from torchtrt_ws.export.finish import Options, check_budgets, finish, read_compile_specs
-from torchtrt_ws.export.write import check_target
+from torchtrt_ws.export.engine.built_engine import LoweredMethod
+from torchtrt_ws.export.file.atomic import check_target
+from torchtrt_ws.export.file.write_program import write_program
+from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs
+from torchtrt_ws.export.placement import HOST_MEMORY, Placement, read_device
+from torchtrt_ws.identifiers import DEFAULT_METHOD, HOST
 
 if TYPE_CHECKING:
     from executorch.exir.backend.compile_spec_schema import CompileSpec
     from torch.export import ExportedProgram
 
-    from torchtrt_ws.export.methods import Method
+    from torchtrt_ws.export.graph.methods import ModuleOrProgram
 
 __all__ = ["save"]
 
-ENGINES = ("host", "tensorrt_rtx")  # what `engine=` takes
+ENGINES = (HOST, "tensorrt_rtx")  # what `engine=` takes
 
 
 def save(
-    module_or_exported_program: Method | Mapping[str, Method],
+    module_or_exported_program: ModuleOrProgram | Mapping[str, ModuleOrProgram],
     path: str | os.PathLike[str],
     *,
     arg_inputs: Any = None,
@@ -85,18 +87,26 @@ def save(
     compiled = [name for name, each in named.items() if _is_compiled(each)]
     if compiled:
         _check_compiled(compiled, named, engine, compute_capabilities)
-    elif engine in (None, "host"):
+    elif engine in (None, HOST):
         _check_for_host(placement, compute_capabilities)
     extra_specs = read_compile_specs(compile_specs)
-    options = Options(weight_streaming_budget, weight_streaming_budget_per_engine, extra_specs, placement)
+    options = SaveOptions(weight_streaming_budget, weight_streaming_budget_per_engine, extra_specs, placement)
     if compiled:
-        from torchtrt_ws.export.compiled import save_compiled
+        from torchtrt_ws.export.save_compiled import save_compiled
 
-        save_compiled(target, named, options, arg_inputs, kwarg_inputs, dynamic_shapes)
+        save_compiled(
+            target,
+            named,
+            options,
+            several=isinstance(given, Mapping),
+            arg_inputs=arg_inputs,
+            kwarg_inputs=kwarg_inputs,
+            dynamic_shapes=dynamic_shapes,
+        )
         return
     check_budgets(weight_streaming_budget, weight_streaming_budget_per_engine, list(named))
 
-    from torchtrt_ws.export.methods import read_methods  # not at the top: it imports torch
+    from torchtrt_ws.export.graph.methods import read_methods  # not at the top: it imports torch
 
     programs = read_methods(DEFAULT_METHOD, module_or_exported_program, arg_inputs, kwarg_inputs, dynamic_shapes)
     with ExitStack() as stack:
@@ -104,7 +114,7 @@ def save(
             name: _lower_whole(name, program, stack, engine, placement, compute_capabilities)
             for name, program in programs.items()
         }
-        finish(target, methods, options)
+        write_program(target, methods, options)
 
 
 def _lower_whole(
@@ -114,28 +124,28 @@ def _lower_whole(
     engine: str | None,
     placement: Placement,
     compute_capabilities: Sequence[str] | None,
-) -> Lowered:
+) -> LoweredMethod:
     """A method as one engine, for the kinds of engine that are built from a whole method."""
-    from torchtrt_ws.export import engine_call
-    from torchtrt_ws.export.interface import read_interface
+    from torchtrt_ws.export.graph import engine_call
+    from torchtrt_ws.export.graph.interface import read_interface
 
     interface = read_interface(name, program)
     token = stack.enter_context(engine_call.declared(name, interface))
     if engine != "tensorrt_rtx":
-        from torchtrt_ws.export import host
+        from torchtrt_ws.export.sources import host
 
         built = host.build(name, program, interface)
     else:
-        from torchtrt_ws.export import tensorrt_rtx
+        from torchtrt_ws.export.sources import tensorrt_rtx
 
         built = tensorrt_rtx.build(name, program, interface, compute_capabilities, placement.device_id)
-    return Lowered(engine_call.engine_program(token, program, interface), {token: built})
+    return LoweredMethod(engine_call.engine_program(token, program, interface), {token: built})
 
 
 def _is_compiled(given: object) -> bool:
     if "torch" not in sys.modules:  # then it is neither a module nor a program
         return False
-    from torchtrt_ws.export import torch_tensorrt
+    from torchtrt_ws.export.sources import torch_tensorrt
 
     return torch_tensorrt.has_engines(given)
 
@@ -170,7 +180,10 @@ def _check_engine(engine: str | None) -> None:
 
 
 def _check_for_host(placement: Placement, compute_capabilities: Sequence[str] | None) -> None:
-    for keyword, given in (("device", placement != HOST), ("compute_capabilities", compute_capabilities is not None)):
+    for keyword, given in (
+        ("device", placement != HOST_MEMORY),
+        ("compute_capabilities", compute_capabilities is not None),
+    ):
         if given:
             next_step = 'Leave it out, or build for a GPU with engine="tensorrt_rtx".'
             raise ProgramError(keyword, "a value for a host engine", "none: it runs on the CPU", next_step)

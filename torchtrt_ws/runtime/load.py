@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from torchtrt_ws import budget
-from torchtrt_ws import program as program_file
+from torchtrt_ws import budget, pte
 from torchtrt_ws.runtime.libraries import point_to_tensorrt
 from torchtrt_ws.runtime.native import _native, translated
 from torchtrt_ws.runtime.program import Program
@@ -44,7 +43,7 @@ def load(
         CapacityError: The budget does not fit; the error says what does.
         EngineError: No runtime for the engine here, or it refused.
     """
-    report = program_file.read(path)
+    report = pte.read(path)
     report.require_engines()
     options: dict[str, bool | int | str] = dict(
         budget.load_options(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from torchtrt_ws.errors import ProgramError
-from torchtrt_ws.program import Method, ProgramReport, Value
+from torchtrt_ws.pte import MethodInfo, ProgramInfo, ValueInfo
 from torchtrt_ws.runtime.engine import Engine
 from torchtrt_ws.runtime.native import _native, translated
 
@@ -25,7 +25,7 @@ class Program:
         print(program.engines[0].budget_bytes, program.engines[0].source)
     """
 
-    def __init__(self, report: ProgramReport, native: _native.Program) -> None:
+    def __init__(self, report: ProgramInfo, native: _native.Program) -> None:
         self._methods = {method.name: method for method in report.methods}
         self._native = native
         self.file = report.file
@@ -98,7 +98,7 @@ class Program:
                 ) from None
         return arrays
 
-    def _find(self, method: str) -> Method:
+    def _find(self, method: str) -> MethodInfo:
         found = self._methods.get(method)
         if found is None:
             raise ProgramError(
@@ -110,7 +110,7 @@ class Program:
         return f"Program({self.file!r}, methods={list(self._methods)}, engines={[e.name for e in self.engines]})"
 
 
-def _checked(method: str, position: int, value: Any, declared: Value) -> Any:
+def _checked(method: str, position: int, value: Any, declared: ValueInfo) -> Any:
     """The input as a contiguous array, if it fits what the program declares."""
     subject = f"input {position} of {method!r}"
     torch = sys.modules.get("torch")
@@ -138,7 +138,7 @@ def _checked(method: str, position: int, value: Any, declared: Value) -> Any:
     return value
 
 
-def _fits(shape: Sequence[int], declared: Value) -> bool:
+def _fits(shape: Sequence[int], declared: ValueInfo) -> bool:
     expected = declared.shape or ()
     if len(shape) != len(expected):
         return False
@@ -147,7 +147,7 @@ def _fits(shape: Sequence[int], declared: Value) -> bool:
     return tuple(shape) == tuple(expected)
 
 
-def _describe(values: Sequence[Value]) -> str:
+def _describe(values: Sequence[ValueInfo]) -> str:
     return ", ".join(f"{value.dtype}{'<=' if value.dynamic else ''}{list(value.shape or ())}" for value in values)
 
 

@@ -1,0 +1,149 @@
+"""The target is the old file or the whole new one, whatever goes wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+import torchtrt_ws
+from torchtrt_ws.export.file.atomic import check_target, write_atomically
+
+
+def put(content: bytes) -> Any:
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    return write
+
+
+def test_writes_a_new_file_and_replaces_an_old_one(tmp_path: Path) -> None:
+    target = check_target(tmp_path / "a.pte")
+    for content in (b"one", b"two, longer"):
+        write_atomically(target, put(content))
+        assert target.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_permissions_are_the_umask_s_or_the_old_file_s(tmp_path: Path) -> None:
+    target = tmp_path / "a.pte"
+    old = os.umask(0o027)
+    try:
+        write_atomically(target, put(b"one"))
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    target.chmod(0o604)
+    write_atomically(target, put(b"two"))
+    assert stat.S_IMODE(target.stat().st_mode) == 0o604
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.pte").write_bytes(b"old")
+    link = tmp_path / "link.pte"
+    link.symlink_to(tmp_path / "real" / "a.pte")
+    write_atomically(check_target(link), put(b"new"))
+    assert link.is_symlink()
+    assert (tmp_path / "real" / "a.pte").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
+def test_a_failure_half_way_leaves_the_old_file(tmp_path: Path, error: BaseException) -> None:
+    target = tmp_path / "a.pte"
+    target.write_bytes(b"old")
+
+    def write(file: BinaryIO) -> None:
+        file.write(b"half")
+        file.flush()
+        raise error
+
+    expected = torchtrt_ws.ProgramError if isinstance(error, OSError) else type(error)
+    with pytest.raises(expected) as caught:
+        write_atomically(target, write)
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+    if isinstance(error, OSError):
+        assert "No space left after 4 bytes" in str(caught.value)
+        assert "Nothing was changed" in str(caught.value)
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_failure_at_the_end_leaves_the_old_file(tmp_path: Path, monkeypatch: Any, call: str) -> None:
+    target = tmp_path / "a.pte"
+    target.write_bytes(b"old")
+
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(torchtrt_ws.ProgramError, match="Input/output error"):
+        write_atomically(target, put(b"new"))
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: Any) -> None:
+    """The kernel's own ENOSPC, from the device that gives nothing else."""
+    real_open = os.open
+
+    def open_full(path: Any, flags: int, mode: int = 0o777) -> int:
+        descriptor = real_open(path, flags, mode)
+        if str(path).endswith(".tmp"):
+            os.close(descriptor)
+            return real_open("/dev/full", os.O_WRONLY)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_full)
+    with pytest.raises(torchtrt_ws.ProgramError, match="No space left on device"):
+        write_atomically(tmp_path / "a.pte", put(bytes(1 << 20)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        pytest.param(3, "path: found 3", id="a number"),
+        pytest.param("", "path: found ''", id="empty"),
+        pytest.param(b"a.pte", "path: found b'a.pte'", id="bytes"),
+        pytest.param("a\0.pte", "path: found", id="NUL"),
+        pytest.param("{folder}", "found a folder", id="a folder"),
+        pytest.param("{folder}/none/a.pte", "no folder", id="in no folder"),
+        pytest.param("/dev/null", "not a regular file", id="a device"),
+        pytest.param("{folder}/" + "a" * 300, "name too long", id="too long"),
+    ],
+)
+def test_targets_are_refused_before_the_work(tmp_path: Path, path: Any, words: str) -> None:
+    given = path.format(folder=tmp_path) if isinstance(path, str) else path
+    with pytest.raises(torchtrt_ws.ProgramError, match=words):
+        torchtrt_ws.save(None, given)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_permission_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(os, "access", lambda *arguments: False)  # root may write anywhere: chmod shows nothing
+    with pytest.raises(torchtrt_ws.ProgramError, match="may not write"):
+        check_target(tmp_path / "a.pte")
+
+
+def test_a_failed_save_leaves_the_old_program(saved: Path, tmp_path: Path, exported: Any, monkeypatch: Any) -> None:
+    """The whole of save, with a disk that fills up while the engine is streamed."""
+    from torchtrt_ws.export.engine.payload import StreamedPayload
+
+    target = tmp_path / "a.pte"
+    target.write_bytes(saved.read_bytes())
+
+    def fail(self: object, file: BinaryIO) -> None:
+        file.write(bytes(4096))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(StreamedPayload, "write_to", fail)
+    with pytest.raises(torchtrt_ws.ProgramError, match="No space left on device"):
+        torchtrt_ws.save(exported, target)
+    assert target.read_bytes() == saved.read_bytes()
+    assert list(tmp_path.iterdir()) == [target]

@@ -1,0 +1,55 @@
+"""The engine blob: a 32-byte header, compact JSON, padding, the engine. Torch-TensorRT 2.14's format, and our key.
+
+README "Wire format" is the text; the constants here are its table in code. Pure: bytes in, values or BlobError out.
+"""
+
+from torchtrt_ws.blob.blob import Blob, header_and_metadata, read, write
+from torchtrt_ws.blob.fields import MAX_BINDINGS, MAX_DEPTH, MAX_RANK
+from torchtrt_ws.blob.header import (
+    ENGINE_ALIGNMENT,
+    HEADER_SIZE,
+    MAGIC,
+    MAGIC_ALIASED,
+    MAX_METADATA_SIZE,
+    Buffer,
+    Header,
+    fits,
+    read_header,
+)
+from torchtrt_ws.blob.metadata import (
+    SCHEMA_VERSION,
+    Alias,
+    Binding,
+    Metadata,
+    OwnFacts,
+    TensorFacts,
+    parse_metadata,
+    to_json,
+)
+
+__all__ = [
+    "ENGINE_ALIGNMENT",
+    "HEADER_SIZE",
+    "MAGIC",
+    "MAGIC_ALIASED",
+    "MAX_BINDINGS",
+    "MAX_DEPTH",
+    "MAX_METADATA_SIZE",
+    "MAX_RANK",
+    "SCHEMA_VERSION",
+    "Alias",
+    "Binding",
+    "Blob",
+    "Buffer",
+    "Header",
+    "Metadata",
+    "OwnFacts",
+    "TensorFacts",
+    "fits",
+    "header_and_metadata",
+    "parse_metadata",
+    "read",
+    "read_header",
+    "to_json",
+    "write",
+]

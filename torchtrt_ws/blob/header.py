@@ -1,0 +1,112 @@
+"""The first 32 bytes of an engine blob: a magic number, and where metadata and engine lie."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from torchtrt_ws.errors import BlobError
+
+__all__ = [
+    "ENGINE_ALIGNMENT",
+    "HEADER_SIZE",
+    "MAGIC",
+    "MAGIC_ALIASED",
+    "MAX_METADATA_SIZE",
+    "Buffer",
+    "Header",
+    "bad_blob",
+    "engine_start",
+    "fits",
+    "header_bytes",
+    "read_header",
+]
+
+MAGIC = b"TR01"
+MAGIC_ALIASED = b"TR02"  # readers that know no aliased_io refuse it, instead of returning wrong results
+_LAYOUT = struct.Struct("<4sIIIQ8s")  # magic, metadata offset and size, engine offset and size, reserved
+HEADER_SIZE = _LAYOUT.size  # 32
+ENGINE_ALIGNMENT = 16
+MAX_METADATA_SIZE = 1 << 20  # bytes of JSON
+_RESERVED = b"\x01" + bytes(7)
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first 32 bytes. Offsets count from the start of the blob; sizes are bytes."""
+
+    aliased: bool
+    metadata_offset: int
+    metadata_size: int
+    engine_offset: int
+    engine_size: int
+
+
+def fits(offset: int, size: int, total: int) -> bool:
+    """True if [offset, offset + size) lies within `total` bytes. Subtracts, as its C++ twin must."""
+    return offset <= total and size <= total - offset
+
+
+def read_header(buffer: Buffer, subject: str = "blob") -> Header:
+    """Reads and checks the header of a blob.
+
+    Args:
+        buffer: The whole blob; only its first 32 bytes are touched.
+        subject: What an error names, such as the file and the engine.
+
+    Returns:
+        The header, all of whose ranges lie within `buffer`, in order, without overlap.
+
+    Raises:
+        BlobError: Too short, another magic, or a range that is out of bounds, misaligned or over its cap.
+    """
+    view = memoryview(buffer).cast("B")
+    total = view.nbytes
+    if total < HEADER_SIZE:
+        raise bad_blob(subject, f"{total} bytes", f"a header of {HEADER_SIZE} bytes")
+    magic, metadata_offset, metadata_size, engine_offset, engine_size, _ = _LAYOUT.unpack_from(view)
+    if magic not in (MAGIC, MAGIC_ALIASED):
+        raise bad_blob(subject, f"magic {magic!r}", f"{MAGIC!r} or {MAGIC_ALIASED!r}")
+    if metadata_size > MAX_METADATA_SIZE:
+        raise bad_blob(subject, f"metadata of {metadata_size} bytes", f"at most {MAX_METADATA_SIZE}")
+    if metadata_offset < HEADER_SIZE or not fits(metadata_offset, metadata_size, total):
+        found = f"metadata of {metadata_size} bytes at {metadata_offset}"
+        raise bad_blob(subject, found, f"metadata between byte {HEADER_SIZE} and the end of the blob at {total}")
+    if engine_offset % ENGINE_ALIGNMENT or engine_offset < metadata_offset + metadata_size:
+        end = metadata_offset + metadata_size
+        expected = f"a multiple of {ENGINE_ALIGNMENT} at or after the metadata's end at {end}"
+        raise bad_blob(subject, f"engine offset {engine_offset}", expected)
+    if not fits(engine_offset, engine_size, total):
+        found = f"an engine of {engine_size} bytes at {engine_offset}"
+        raise bad_blob(subject, found, f"an engine that ends within the blob's {total} bytes")
+    if engine_size == 0:
+        raise bad_blob(subject, "an engine of 0 bytes", "an engine")
+    return Header(magic == MAGIC_ALIASED, metadata_offset, metadata_size, engine_offset, engine_size)
+
+
+def header_bytes(aliased: bool, metadata_size: int, engine_size: int) -> bytes:
+    """Writes a header; the metadata follows it at once, and the engine at the next multiple of 16 bytes.
+
+    Args:
+        aliased: True if the metadata names aliases.
+        metadata_size: Bytes of JSON.
+        engine_size: Bytes of the engine.
+
+    Returns:
+        32 bytes.
+    """
+    magic = MAGIC_ALIASED if aliased else MAGIC
+    return _LAYOUT.pack(magic, HEADER_SIZE, metadata_size, engine_start(metadata_size), engine_size, _RESERVED)
+
+
+def engine_start(metadata_size: int) -> int:
+    """Where the engine lies behind `metadata_size` bytes of JSON: an offset from the start of the blob."""
+    return -(-(HEADER_SIZE + metadata_size) // ENGINE_ALIGNMENT) * ENGINE_ALIGNMENT
+
+
+def bad_blob(subject: str, found: str, expected: str) -> BlobError:
+    """The error for a `subject` that is no whole blob: `found` where `expected` should be."""
+    return BlobError(subject, found, expected, "The file is damaged, or is not an engine blob: save it again.")

@@ -1,0 +1,220 @@
+"""The JSON inside an engine blob, as typed values. Every reader of a blob treats it as hostile; so does this one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torchtrt_ws.blob.fields import MAX_INT32, MAX_INT64, Fields, parse_object
+from torchtrt_ws.names import FORM, is_engine_name
+
+__all__ = ["SCHEMA_VERSION", "Alias", "Binding", "Metadata", "OwnFacts", "TensorFacts", "parse_metadata", "to_json"]
+
+SCHEMA_VERSION = 1  # of the `torchtrt_ws` key; a higher one is refused
+OWN_KEY = "torchtrt_ws"
+ALIAS_KINDS = ("kv_cache_update", "user")  # Torch-TensorRT's AliasKind
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_UPGRADE = "It was written by a newer torchtrt-ws: upgrade."
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One input or output of the engine, in delegate-argument order, inputs first.
+
+    Torch-TensorRT writes names only: `dtype` is then "" and `shape` (). -1 in `shape` is a dynamic dimension.
+    """
+
+    name: str
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+    is_input: bool = True
+
+
+@dataclass(frozen=True)
+class Alias:
+    """An output that is its input, updated in place."""
+
+    output: str
+    input: str
+    kind: str = "kv_cache_update"
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """What an engine takes or gives: -1 in `shape` is dynamic, `min` and `max` are its bounds."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    min: tuple[int, ...]
+    max: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OwnFacts:
+    """The `torchtrt_ws` key. Sizes are bytes; a streamable size is None if it was not known at export."""
+
+    name: str
+    kind: str
+    sha256: str
+    builder: str = ""
+    streamable_bytes: int | None = None
+    streamable_estimated: bool = False
+    program_engines: int = 1
+    program_streamable_bytes: int | None = None
+    inputs: tuple[TensorFacts, ...] = ()
+    outputs: tuple[TensorFacts, ...] = ()
+    schema: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The whole JSON. `serialized_metadata` is Torch-TensorRT's base64 pickle: kept, never unpickled."""
+
+    io_bindings: tuple[Binding, ...]
+    aliased_io: tuple[Alias, ...] = ()
+    hardware_compatible: bool = False
+    device_id: int = 0
+    serialized_metadata: str = ""
+    target_platform: str = ""
+    own: OwnFacts | None = None
+
+
+def parse_metadata(text: bytes, subject: str = "blob") -> Metadata:
+    """Reads the JSON of a blob. Unknown keys are ignored.
+
+    Args:
+        text: UTF-8 JSON.
+        subject: What an error names.
+
+    Returns:
+        The metadata; `own` is None without the `torchtrt_ws` key.
+
+    Raises:
+        BlobError: Not JSON, a key twice, nested deeper than 32, a missing key, a value of the wrong type or range, or a
+            newer schema.
+    """
+    node = parse_object(text, subject)
+    own = node.child(OWN_KEY) if OWN_KEY in node.value else None
+    if own is not None and (schema := own.integer("schema", 1, MAX_INT64)) > SCHEMA_VERSION:
+        own.fail(
+            "schema", str(schema), f"at most {SCHEMA_VERSION}", _UPGRADE
+        )  # first: the rest may mean something else
+    bindings = _bindings(node)
+    return Metadata(
+        io_bindings=bindings,
+        aliased_io=_aliases(node, bindings),
+        hardware_compatible=node.boolean("hardware_compatible", default=False),
+        device_id=node.integer("device_id", 0, MAX_INT32, default=0),
+        serialized_metadata=node.string("serialized_metadata", default=""),
+        target_platform=node.string("target_platform", default=""),
+        own=None if own is None else _own(own, bindings),
+    )
+
+
+def to_json(metadata: Metadata) -> bytes:
+    """`metadata` as compact ASCII JSON.
+
+    Torch-TensorRT's C++ reader searches forward: the order of the keys is part of the format.
+    """
+    document: dict[str, object] = {
+        "io_bindings": [
+            {"name": b.name, "dtype": b.dtype, "shape": list(b.shape), "is_input": b.is_input}
+            for b in metadata.io_bindings
+        ],
+        "aliased_io": [{"output": a.output, "input": a.input, "kind": a.kind} for a in metadata.aliased_io],
+        "hardware_compatible": metadata.hardware_compatible,
+        "device_id": metadata.device_id,
+        "serialized_metadata": metadata.serialized_metadata,
+        "target_platform": metadata.target_platform,
+    }
+    if metadata.own is not None:
+        document[OWN_KEY] = dict(_own_items(metadata.own))
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
+    yield "schema", own.schema
+    yield "name", own.name
+    yield "kind", own.kind
+    yield "sha256", own.sha256
+    yield "builder", own.builder
+    yield "streamable_bytes", own.streamable_bytes
+    yield "streamable_estimated", own.streamable_estimated
+    yield "program", {"engines": own.program_engines, "streamable_bytes": own.program_streamable_bytes}
+    for key, tensors in (("inputs", own.inputs), ("outputs", own.outputs)):
+        yield (
+            key,
+            [
+                {"name": t.name, "dtype": t.dtype, "shape": list(t.shape), "min": list(t.min), "max": list(t.max)}
+                for t in tensors
+            ],
+        )
+
+
+def _bindings(node: Fields) -> tuple[Binding, ...]:
+    bindings: dict[tuple[str, bool], Binding] = {}
+    for item in node.items("io_bindings"):
+        binding = Binding(
+            name=item.string("name", empty=False),
+            dtype=item.string("dtype", default=""),
+            shape=item.dims("shape", -1, default=()),
+            is_input=item.boolean("is_input", default=True),
+        )
+        if (binding.name, binding.is_input) in bindings:
+            item.refuse("name", binding.name, "a name of its own among the inputs, or among the outputs")
+        bindings[binding.name, binding.is_input] = binding
+    return tuple(bindings.values())
+
+
+def _aliases(node: Fields, bindings: tuple[Binding, ...]) -> tuple[Alias, ...]:
+    roles = {(binding.name, binding.is_input) for binding in bindings}
+    aliases: dict[str, Alias] = {}
+    for item in node.items("aliased_io", default=()):
+        alias = Alias(item.string("output"), item.string("input"), item.string("kind", default=Alias.kind))
+        if alias.kind not in ALIAS_KINDS:
+            item.refuse("kind", alias.kind, " or ".join(repr(kind) for kind in ALIAS_KINDS))
+        if (alias.output, False) not in roles or alias.output in aliases:
+            item.refuse("output", alias.output, "the name of an output in io_bindings, once")
+        if (alias.input, True) not in roles:
+            item.refuse("input", alias.input, "the name of an input in io_bindings")
+        aliases[alias.output] = alias
+    return tuple(aliases.values())
+
+
+def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
+    name, sha256 = node.string("name"), node.string("sha256")
+    if not is_engine_name(name):
+        node.refuse("name", name, FORM)
+    if not _SHA256.fullmatch(sha256):
+        node.refuse("sha256", sha256, "64 lower-case hexadecimal digits")
+    program = node.child("program")
+    inputs, outputs = (tuple(_tensor(item) for item in node.items(key)) for key in ("inputs", "outputs"))
+    for key, tensors, is_input in (("inputs", inputs, True), ("outputs", outputs, False)):
+        bound = [binding.name for binding in bindings if binding.is_input == is_input]
+        if [tensor.name for tensor in tensors] != bound:
+            node.refuse(key, [tensor.name for tensor in tensors], f"the names in io_bindings, {bound!r:.80}")
+    return OwnFacts(
+        name=name,
+        kind=node.string("kind", empty=False),
+        sha256=sha256,
+        builder=node.string("builder", default=""),
+        streamable_bytes=node.size_or_null("streamable_bytes"),
+        streamable_estimated=node.boolean("streamable_estimated", default=False),
+        program_engines=program.integer("engines", 1, MAX_INT32),
+        program_streamable_bytes=program.size_or_null("streamable_bytes"),
+        inputs=inputs,
+        outputs=outputs,
+    )
+
+
+def _tensor(node: Fields) -> TensorFacts:
+    shape, low, high = node.dims("shape", -1), node.dims("min", 0), node.dims("max", 0)
+    bounds_hold = len(shape) == len(low) == len(high) and all(
+        a <= b if d == -1 else a == b == d for d, a, b in zip(shape, low, high, strict=True)
+    )
+    if not bounds_hold:
+        node.fail("min/max", f"{list(low)} to {list(high)}", f"bounds of the shape {list(shape)}")
+    return TensorFacts(node.string("name", empty=False), node.string("dtype", empty=False), shape, low, high)

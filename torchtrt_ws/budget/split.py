@@ -1,0 +1,75 @@
+"""A program's total budget, split over its engines by their streamable size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torchtrt_ws.budget.wire import KEY
+from torchtrt_ws.errors import BudgetError
+
+__all__ = ["EngineSize", "split"]
+
+
+@dataclass(frozen=True)
+class EngineSize:
+    """One engine of a program, as `bake` needs to know it.
+
+    Args:
+        name: The engine's name.
+        streamable_bytes: Bytes of weights that can be streamed; None if not known.
+        estimated: True if `streamable_bytes` is an estimate.
+    """
+
+    name: str
+    streamable_bytes: int | None
+    estimated: bool = False
+
+
+def split(total: int, engines: Sequence[EngineSize]) -> dict[str, int | None]:
+    """Splits a program's total budget over its engines, in proportion to their streamable sizes.
+
+    Args:
+        total: Bytes for the program.
+        engines: The engines, each with a streamable size (an estimate will do).
+
+    Returns:
+        Bytes for each engine, None for one that is known to have nothing to stream. The parts never sum to more than
+        `total`, and to exactly `total` while it is below the sum of the sizes S. From there on every engine gets S,
+        never S less a remainder; what is left goes to the engines whose S is an estimate, because one byte under the
+        real S costs more memory than S itself (load clips what is too much).
+
+    Raises:
+        BudgetError: An engine's streamable size is not known.
+    """
+    sizes: dict[str, int] = {}
+    for engine in engines:
+        if engine.streamable_bytes is None:
+            raise BudgetError(
+                KEY,
+                f"a total of {total} bytes, and an engine {engine.name!r} whose streamable size is not known",
+                "streamable sizes to split a total by",
+                "Use weight_streaming_budget_per_engine, or give the total when the program is loaded.",
+            )
+        if engine.streamable_bytes > 0 or engine.estimated:
+            sizes[engine.name] = engine.streamable_bytes
+    streamable = sum(sizes.values())
+    if total < streamable:
+        parts = _proportional(total, sizes)
+    else:
+        estimated = {engine.name: sizes[engine.name] for engine in engines if engine.estimated}
+        surplus = _proportional(total - streamable, estimated)
+        parts = {name: size + surplus.get(name, 0) for name, size in sizes.items()}
+    return {engine.name: parts.get(engine.name) for engine in engines}
+
+
+def _proportional(total: int, weights: Mapping[str, int]) -> dict[str, int]:
+    """Whole parts of `total` by weight, by largest remainder: the first of equals gets the odd byte."""
+    whole = sum(weights.values())
+    if whole == 0:
+        return dict.fromkeys(weights, 0)
+    parts = {name: total * weight // whole for name, weight in weights.items()}
+    by_remainder = sorted(weights, key=lambda name: total * weights[name] % whole, reverse=True)
+    for name in by_remainder[: total - sum(parts.values())]:
+        parts[name] += 1
+    return parts

@@ -1,0 +1,1 @@
+"""An engine to be saved: what it is, where its bytes are, and its blob."""

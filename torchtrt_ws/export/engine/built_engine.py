@@ -1,0 +1,108 @@
+"""An engine to be saved, wherever it comes from. Pure: no torch, no executorch.
+
+A source of engines is one module in `sources/` with one function: it takes a method's `ExportedProgram` and gives the
+engine, or the same method with each engine as one call (`graph/engine_call.py`). What follows is the same for all
+sources: budgets, blobs, partitioning and the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from torchtrt_ws.blob import Alias, TensorFacts
+from torchtrt_ws.budget import EngineSize
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from torchtrt_ws.blob import Buffer
+
+__all__ = ["BuiltEngine", "LoweredMethod", "Payload", "SeekableFile", "Writable"]
+
+
+class Writable(Protocol):
+    """The part of a binary file that writing needs."""
+
+    def write(self, data: Buffer, /) -> int:
+        """Writes `data` and returns its size in bytes."""
+
+
+class SeekableFile(Writable, Protocol):
+    """The part of a binary file that writing a program needs."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Moves to `offset` bytes, counted as `whence` says (`os.SEEK_SET`, ...), and returns the new position."""
+
+    def tell(self) -> int:
+        """The position, in bytes."""
+
+
+class Payload(Protocol):
+    """An engine's bytes, left where they are until the file is written."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def sha256(self) -> str:
+        """64 hexadecimal digits. Reads the whole engine if nothing has yet; known after `write_to`."""
+
+    def write_to(self, file: Writable) -> None:
+        """Writes all bytes to `file`, without joining them first. May be called again, with the same result."""
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """One engine that is built, on its way into a program.
+
+    Args:
+        name: Unique in the program; see `torchtrt_ws.names`.
+        kind: The adapter that runs it: "host" or "tensorrt".
+        builder: What built it, with its version.
+        payload: The engine's bytes.
+        inputs: What it takes, in the order of the engine call's arguments.
+        outputs: What it gives, in order.
+        streamable_bytes: Bytes of weights that can be streamed; None if not known.
+        streamable_estimated: True if `streamable_bytes` is an estimate.
+        aliases: Outputs that are inputs updated in place (TR02).
+        hardware_compatible: As Torch-TensorRT writes it.
+        device_id: The device the engine was built for.
+        serialized_metadata: Torch-TensorRT's, kept as it is.
+        target_platform: As Torch-TensorRT writes it.
+    """
+
+    name: str
+    kind: str
+    builder: str
+    payload: Payload
+    inputs: tuple[TensorFacts, ...]
+    outputs: tuple[TensorFacts, ...]
+    streamable_bytes: int | None = None
+    streamable_estimated: bool = False
+    aliases: tuple[Alias, ...] = ()
+    hardware_compatible: bool = False
+    device_id: int = 0
+    serialized_metadata: str = ""
+    target_platform: str = ""
+
+    def __deepcopy__(self, memo: object) -> BuiltEngine:
+        return self  # immutable, and exir deep-copies graphs whose nodes carry engines
+
+    def budget_size(self) -> EngineSize:
+        """This engine as `torchtrt_ws.budget.bake` wants it."""
+        return EngineSize(self.name, self.streamable_bytes, self.streamable_estimated)
+
+
+@dataclass(frozen=True)
+class LoweredMethod:
+    """A method whose engines are calls.
+
+    Args:
+        program: The method; each engine is one call of `torchtrt_ws::engine`.
+        engines: Token of the call to the engine.
+    """
+
+    program: ExportedProgram
+    engines: dict[str, BuiltEngine]

@@ -1,0 +1,79 @@
+"""One engine's blob on its way into the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torchtrt_ws.blob import Binding, Metadata, OwnFacts, header_and_metadata
+from torchtrt_ws.export.engine.built_engine import BuiltEngine
+
+__all__ = ["NO_DIGEST", "EngineBlob", "ProgramShares"]
+
+NO_DIGEST = "0" * 64  # holds the place of a digest that is not known yet
+
+
+@dataclass(frozen=True)
+class ProgramShares:
+    """What each engine's blob records of the whole program, so that load can split a total budget."""
+
+    engines: int
+    streamable_bytes: int | None
+
+    @staticmethod
+    def of(engines: tuple[BuiltEngine, ...]) -> ProgramShares:
+        """The number of engines, and the sum of their streamable bytes: None as soon as one is not known."""
+        sizes = [engine.streamable_bytes for engine in engines]
+        known = [size for size in sizes if size is not None]
+        return ProgramShares(len(sizes), sum(known) if len(known) == len(sizes) else None)
+
+
+@dataclass(frozen=True)
+class EngineBlob:
+    """One engine on its way into the file: `prefix(...)`, then the payload (README "Wire format")."""
+
+    engine: BuiltEngine
+    shares: ProgramShares
+
+    def __deepcopy__(self, memo: object) -> EngineBlob:
+        return self
+
+    def prefix(self, input_order: tuple[int, ...] | None = None, sha256: str | None = None) -> bytes:
+        """Header, metadata and padding. Its size does not depend on the digest.
+
+        Args:
+            input_order: For each delegate argument, which of `engine.inputs` it is; None for the same order.
+            sha256: The engine's digest, where the caller has it, or `NO_DIGEST`; None asks the payload, which may read
+                the whole engine.
+
+        Returns:
+            All that comes before the engine.
+
+        Raises:
+            BlobError: Names or shapes that the format cannot hold.
+        """
+        engine = self.engine
+        order = range(len(engine.inputs)) if input_order is None else input_order
+        inputs = tuple(engine.inputs[index] for index in order)
+        own = OwnFacts(
+            name=engine.name,
+            kind=engine.kind,
+            sha256=engine.payload.sha256 if sha256 is None else sha256,
+            builder=engine.builder,
+            streamable_bytes=engine.streamable_bytes,
+            streamable_estimated=engine.streamable_estimated,
+            program_engines=self.shares.engines,
+            program_streamable_bytes=self.shares.streamable_bytes,
+            inputs=inputs,
+            outputs=engine.outputs,
+        )
+        metadata = Metadata(
+            io_bindings=tuple(Binding(t.name, t.dtype, t.shape, True) for t in inputs)
+            + tuple(Binding(t.name, t.dtype, t.shape, False) for t in engine.outputs),
+            aliased_io=engine.aliases,
+            hardware_compatible=engine.hardware_compatible,
+            device_id=engine.device_id,
+            serialized_metadata=engine.serialized_metadata,
+            target_platform=engine.target_platform,
+            own=own,
+        )
+        return header_and_metadata(metadata, engine.payload.size)

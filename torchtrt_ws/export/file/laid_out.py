@@ -1,0 +1,145 @@
+"""From methods with engine calls to the bytes of a .pte: delegates, then each engine behind its metadata, streamed.
+
+exir would hold an engine as `bytes`, hash it, and copy it. It gets a name instead; the blob takes its place in the
+segment when the file is laid out, and the engine is read when the file is written.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
+from executorch.exir._serialize._cord import Cord, FileBackedData
+from executorch.exir._serialize._program import PTEFile, serialize_pte_binary
+
+from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.export.engine.engine_blob import NO_DIGEST
+from torchtrt_ws.export.graph import backend
+from torchtrt_ws.export.graph.call_partitioner import EngineCallPartitioner
+from torchtrt_ws.identifiers import BACKEND_ID
+
+if TYPE_CHECKING:
+    from executorch.exir import ExecutorchProgramManager
+    from executorch.exir.backend.compile_spec_schema import CompileSpec
+    from executorch.exir.backend.partitioner import Partitioner
+
+    from torchtrt_ws.export.engine.built_engine import LoweredMethod, SeekableFile
+    from torchtrt_ws.export.engine.engine_blob import EngineBlob
+
+__all__ = ["LaidOutProgram", "lay_out"]
+
+
+class LaidOutProgram:
+    """A .pte that is ready to be written. `size` is in bytes."""
+
+    def __init__(self, cord: Cord) -> None:
+        self._cord = cord
+        self.size = len(cord)
+
+    def write_to(self, file: SeekableFile) -> None:
+        """Writes the program to `file`, from its start; engines stream from where they are."""
+        self._cord.write_to_file(file)
+
+
+def lay_out(
+    methods: Mapping[str, LoweredMethod],
+    blobs: Mapping[str, EngineBlob],
+    compile_specs: Mapping[str, Sequence[CompileSpec]],
+    config: ExecutorchBackendConfig | None = None,
+    partitioners: Sequence[Partitioner] = (),
+    lowering: Mapping[str, Any] | None = None,
+) -> LaidOutProgram:
+    """Turns engine calls into delegates and lays the program out.
+
+    Args:
+        methods: Method name to the method.
+        blobs: Token of an engine call to the engine's blob.
+        compile_specs: Engine name to the delegate's compile specs.
+        config: As `EdgeProgramManager.to_executorch` takes it; None for its defaults.
+        partitioners: For what lies around the engine calls.
+        lowering: More keywords of `to_edge_transform_and_lower`.
+
+    Returns:
+        The program.
+
+    Raises:
+        ProgramError: A program that would need a second file for its data.
+    """
+    edge = to_edge_transform_and_lower(
+        {name: method.program for name, method in methods.items()},
+        partitioner=[EngineCallPartitioner(blobs, compile_specs), *partitioners],
+        # The engine operator is no edge operator, which exir would check for.
+        **{"compile_config": EdgeCompileConfig(_check_ir_validity=False), **(lowering or {})},
+    )
+    config = config or ExecutorchBackendConfig()
+    manager = edge.to_executorch(config)
+    if manager._tensor_data:
+        raise ProgramError(
+            "tensor data",
+            f"data outside of the program, for {', '.join(map(repr, manager._tensor_data))}",
+            "a program that holds all its data",
+            "Leave external_constants out of the config, and partitioners that keep weights outside.",
+        )
+    by_name = {each.engine.name: each for each in blobs.values()}
+    return LaidOutProgram(_serialize(manager, config, by_name))
+
+
+def _serialize(
+    manager: ExecutorchProgramManager, config: ExecutorchBackendConfig, blobs: dict[str, EngineBlob]
+) -> Cord:
+    """Serializes again what exir has emitted, with the engines in place. Cheap: nothing in it is big."""
+    program = manager.executorch_program
+    delegates = [delegate for plan in program.execution_plan for delegate in plan.delegates]
+    ours = [delegate for delegate in delegates if delegate.id == backend.STAND_IN_ID]
+    for delegate in ours:
+        delegate.id = BACKEND_ID
+    for index in {delegate.processed.index for delegate in ours}:
+        inline: Any = program.backend_delegate_data[index]
+        name, input_order = backend.read_stand_in(inline.data)
+        inline.data = _StreamedBlob(blobs[name], input_order)
+    return serialize_pte_binary(
+        PTEFile(
+            program=program,
+            mutable_data=manager._emitter_output.mutable_data,
+            named_data=manager._named_data,
+        ),
+        extract_delegate_segments=True,  # only segments can be freed at run time
+        segment_alignment=config.segment_alignment,
+        constant_tensor_alignment=config.constant_tensor_alignment,
+        delegate_alignment=config.delegate_alignment,
+    )
+
+
+class _StreamedBlob(FileBackedData):  # type: ignore[misc]  # executorch has no types
+    """A blob whose engine stays where it is. `Cord` takes it, since it takes any `FileBackedData`."""
+
+    def __init__(self, blob: EngineBlob, input_order: tuple[int, ...]) -> None:
+        self._blob = blob  # deliberately no super().__init__(): there is no file
+        self._input_order = input_order
+        self._size = len(self._prefix(NO_DIGEST)) + blob.engine.payload.size
+
+    def __deepcopy__(self, memo: object) -> _StreamedBlob:
+        return self  # the serializer deep-copies the program it is given
+
+    def __len__(self) -> int:
+        return self._size
+
+    def write_to_file(self, outfile: SeekableFile) -> None:
+        """Writes the engine once, and then its digest, which is known by then, before it."""
+        start = outfile.tell()
+        outfile.write(self._prefix(NO_DIGEST))
+        self._blob.engine.payload.write_to(outfile)
+        end = outfile.tell()
+        outfile.seek(start)
+        outfile.write(self._prefix(self._blob.engine.payload.sha256))
+        outfile.seek(end)
+
+    def to_bytes(self) -> bytes:
+        file = io.BytesIO()
+        self.write_to_file(file)
+        return file.getvalue()
+
+    def _prefix(self, sha256: str) -> bytes:
+        return self._blob.prefix(self._input_order, sha256)

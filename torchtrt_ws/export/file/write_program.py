@@ -1,0 +1,62 @@
+"""The last step of every save: methods with engine calls, budgets and options to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from torchtrt_ws import budget
+from torchtrt_ws.export.engine.built_engine import BuiltEngine, LoweredMethod
+from torchtrt_ws.export.engine.engine_blob import EngineBlob, ProgramShares
+from torchtrt_ws.export.file.atomic import write_atomically
+from torchtrt_ws.export.file.progress import ProgressFile
+from torchtrt_ws.export.options import SaveOptions
+from torchtrt_ws.export.placement import HOST_MEMORY, TARGET_DEVICE_KEY
+
+if TYPE_CHECKING:
+    from executorch.exir.backend.compile_spec_schema import CompileSpec
+
+__all__ = ["write_program"]
+
+
+def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: SaveOptions) -> None:
+    """Bakes the budgets and writes the program.
+
+    Args:
+        target: The file, from `check_target`.
+        methods: Method name to the method; its engine calls are declared while this runs.
+        options: What the caller chose.
+
+    Raises:
+        BudgetError: A budget that these engines cannot have.
+        ProgramError: A graph that ExecuTorch cannot lower, or a file that cannot be written.
+    """
+    engines = tuple(each for method in methods.values() for each in method.engines.values())
+    baked = budget.bake(options.total, options.per_engine, [each.budget_size() for each in engines])
+    specs = {each.name: list(_specs(options, each, baked[each.name])) for each in engines}
+    shares = ProgramShares.of(engines)
+    blobs = {token: EngineBlob(each, shares) for method in methods.values() for token, each in method.engines.items()}
+
+    from torchtrt_ws.export.file.laid_out import lay_out  # not at the top: it imports executorch
+
+    config = options.config or (options.placement or HOST_MEMORY).config()
+    program_file = lay_out(methods, blobs, specs, config, options.partitioners, options.lowering)
+
+    def write(file: BinaryIO) -> None:
+        with ProgressFile(file, program_file.size, target.name) as shown:
+            program_file.write_to(shown)
+
+    write_atomically(target, write)
+
+
+def _specs(options: SaveOptions, engine: BuiltEngine, value: bytes | None) -> Iterator[CompileSpec]:
+    """In Torch-TensorRT's order: the caller's, the budget, the device."""
+    from executorch.exir.backend.compile_spec_schema import CompileSpec
+
+    yield from options.compile_specs
+    if value is not None:
+        yield CompileSpec(budget.KEY, value)
+    device = options.placement.spec if options.placement is not None else f"cuda:{engine.device_id}".encode("ascii")
+    if device is not None and all(spec.key != TARGET_DEVICE_KEY for spec in options.compile_specs):
+        yield CompileSpec(TARGET_DEVICE_KEY, device)

@@ -1,0 +1,124 @@
+"""`torchtrt_ws.save_plan`: TensorRT plans, from files or memory, to a .pte with a weight streaming budget."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.export.by_name import by_name
+from torchtrt_ws.export.engine.built_engine import BuiltEngine
+from torchtrt_ws.export.file.atomic import check_target
+from torchtrt_ws.export.file.write_program import write_program
+from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs
+from torchtrt_ws.export.placement import read_device
+from torchtrt_ws.export.sources.plan import PlanSource, read_plan
+from torchtrt_ws.export.tensor_text import TensorSpecs
+from torchtrt_ws.identifiers import DEFAULT_METHOD
+from torchtrt_ws.names import check_name
+
+if TYPE_CHECKING:
+    from executorch.exir.backend.compile_spec_schema import CompileSpec
+
+__all__ = ["save_plan"]
+
+
+def save_plan(
+    plans: PlanSource | Mapping[str, PlanSource],
+    path: str | os.PathLike[str],
+    *,
+    inputs: TensorSpecs | Mapping[str, TensorSpecs] | None = None,
+    outputs: TensorSpecs | Mapping[str, TensorSpecs] | None = None,
+    name: str = DEFAULT_METHOD,
+    methods: Mapping[str, Sequence[str]] | None = None,
+    weight_streaming_budget: int | str | None = None,
+    weight_streaming_budget_per_engine: int | str | Mapping[str, int | str | None] | None = None,
+    streamable_bytes: int | Mapping[str, int] | None = None,
+    device: str | None = None,
+    device_io: bool = False,
+    compile_specs: Sequence[CompileSpec] | None = None,
+) -> None:
+    """Saves TensorRT or TensorRT-RTX plans as an ExecuTorch program.
+
+    Plans are not loaded, and not copied in memory: a plan of any size is streamed from where it is. The file is written
+    beside `path` and renamed: a save that fails leaves the old file as it was.
+
+    One plan is the engine of the method `forward`. Several plans are wired by tensor names: an output and an input of
+    the same name are one tensor, inputs of the same name too. What no plan gives is an input of the method, what no
+    plan takes is an output.
+
+    Args:
+        plans: A plan's path, or its bytes; or a mapping from engine name (1 to 39 of A-Z a-z 0-9 _ . -) to one.
+        path: The .pte to write.
+        inputs: The engine's inputs, with the engine's names, in the order the method takes them: "x:float16:16x4096",
+            "x:float16:1..8x4096" for a dynamic dimension, or `torchtrt_ws.blob.TensorFacts`; one, or a list. With a
+            mapping of plans: a mapping from engine name to that. None reads inputs and outputs from the engine, which
+            needs a GPU and TensorRT.
+        outputs: The engine's outputs, likewise. A dynamic dimension has the range of an input dimension.
+        name: The engine's name, for a single plan.
+        methods: Method name to the names of its engines; None is one method `forward` with all of them.
+        weight_streaming_budget: Bytes of weights to keep on the device, for the whole program: "auto", a number of
+            bytes, "1GiB", "50%". Split over the engines by streamable size. None and "auto" bake nothing.
+        weight_streaming_budget_per_engine: The same for each engine: one value, or a mapping from engine name to value.
+        streamable_bytes: Bytes of weights that can be streamed, where they are known; with a mapping of plans, a
+            mapping from engine name. None takes the plan's size as an estimate.
+        device: "cuda:N" makes ExecuTorch plan the engines' inputs and outputs in that device's memory; the runtime then
+            needs an allocator for it, which the TensorRT adapter registers. None is host memory, which works anywhere.
+        device_io: With `device`: the method's inputs and outputs are on the device as well, and the caller provides
+            both.
+        compile_specs: Further ExecuTorch compile specs for each engine's delegate.
+
+    Raises:
+        BudgetError: A malformed budget, both budget keywords at once, an unknown engine name, or a budget in
+            `compile_specs`.
+        ProgramError: Something that is no plan, a plan that is truncated, tensors that do not fit, or a path that
+            cannot be written.
+        EngineError: Inputs and outputs are to be read from the engine, and TensorRT cannot; or a plan without its
+            weights.
+    """
+    target = check_target(path)
+    placement = read_device(device, device_io)
+    specs = read_compile_specs(compile_specs)
+    given = dict(plans) if isinstance(plans, Mapping) else {name: plans}
+    if not given:
+        raise ProgramError("plans", "an empty mapping", "at least one plan", "Give a plan.")
+    for each in given:
+        check_name("engine name", each)
+    check_budgets(weight_streaming_budget, weight_streaming_budget_per_engine, list(given))
+    several = isinstance(plans, Mapping)
+    sizes, all_inputs, all_outputs = (
+        by_name("engine", given, several or isinstance(value, Mapping), keyword, value)
+        for keyword, value in (("streamable_bytes", streamable_bytes), ("inputs", inputs), ("outputs", outputs))
+    )
+    engines = {
+        each: read_plan(
+            each, plan, all_inputs.get(each), all_outputs.get(each), sizes.get(each), placement.device_id, target
+        )
+        for each, plan in given.items()
+    }
+    by_method = _methods(methods, engines)
+
+    from torchtrt_ws.export.graph import plan_method  # not at the top: it imports torch
+
+    with ExitStack() as stack:
+        lowered = {method: stack.enter_context(plan_method.calls(method, each)) for method, each in by_method.items()}
+        options = SaveOptions(weight_streaming_budget, weight_streaming_budget_per_engine, specs, placement)
+        write_program(target, lowered, options)
+
+
+def _methods(
+    methods: Mapping[str, Sequence[str]] | None, engines: Mapping[str, BuiltEngine]
+) -> dict[str, dict[str, BuiltEngine]]:
+    if methods is None:
+        return {DEFAULT_METHOD: dict(engines)}
+    listed = [name for names in methods.values() for name in names]
+    if any(isinstance(names, str) for names in methods.values()) or sorted(listed) != sorted(engines):
+        raise ProgramError(
+            "methods",
+            repr({method: names if isinstance(names, str) else list(names) for method, names in methods.items()}),
+            "method names, each with a list of engines; every engine once: " + ", ".join(map(repr, engines)),
+            'Write methods={"encode": ["encoder"], "decode": ["decoder"]}.',
+        )
+    return {method: {name: engines[name] for name in names} for method, names in methods.items()}

@@ -1,0 +1,142 @@
+"""The source of host engines: a method lowered to XNNPACK, as an ExecuTorch program inside the program.
+
+Its weights travel as named data, under names made from their content: that is what lets XNNPACK keep the packed weights
+in a file (`packed_cache_path`), which is what the host engine streams from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from torchtrt_ws.errors import ProgramError, first_line
+from torchtrt_ws.export.engine.built_engine import BuiltEngine
+from torchtrt_ws.export.engine.payload import StreamedPayload
+from torchtrt_ws.export.graph.interface import DTYPES, Interface
+from torchtrt_ws.identifiers import HOST
+
+if TYPE_CHECKING:
+    from executorch.exir import ExecutorchProgramManager
+    from torch.export import ExportedProgram
+
+__all__ = ["NESTED_METHOD", "build"]
+
+NESTED_METHOD = "forward"  # of the program inside, whatever the method outside is called
+
+
+def build(name: str, program: ExportedProgram, interface: Interface) -> BuiltEngine:
+    """Builds the host engine of a method.
+
+    Args:
+        name: The engine's name.
+        program: The method; not modified.
+        interface: Its inputs and outputs.
+
+    Returns:
+        The engine. Its streamable bytes are those of the weights XNNPACK was given: an estimate, since packing pads.
+
+    Raises:
+        ProgramError: Weights that are not on the CPU, an operator ExecuTorch does not have, or a tensor that is not in
+            the default memory format.
+    """
+    _check_on_cpu(name, program, interface)
+    nested = _lower(name, program)
+    _check_kernels(name, nested)
+    _check_tensors(name, nested, interface)
+    streamable = _weight_bytes(nested)
+    return BuiltEngine(
+        name=name,
+        kind=HOST,
+        builder=f"executorch {version('executorch')}",
+        payload=StreamedPayload(nested.write_to_file),
+        inputs=interface.inputs,
+        outputs=interface.outputs,
+        streamable_bytes=streamable,
+        streamable_estimated=streamable > 0,
+    )
+
+
+def _lower(name: str, program: ExportedProgram) -> ExecutorchProgramManager:
+    from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+
+    from torchtrt_ws.export.graph import xnnpack
+
+    try:
+        edge = to_edge_transform_and_lower(
+            {NESTED_METHOD: program},
+            partitioner=[xnnpack.partitioner()],
+            # Operators outside of core ATen are fine if a kernel exists: _check_kernels asks for it.
+            compile_config=EdgeCompileConfig(_check_ir_validity=False),
+        )
+        return edge.to_executorch()
+    except Exception as error:  # exir raises what it likes: this is the boundary
+        raise ProgramError(
+            f"method {name!r}",
+            f"{type(error).__name__}: {first_line(error)}",
+            "a graph that ExecuTorch can lower",
+            "The error above this one says where it stopped; change that part of the module.",
+        ) from error
+
+
+def _check_on_cpu(name: str, program: ExportedProgram, interface: Interface) -> None:
+    inputs = {tensor.name: value for tensor, value in zip(interface.inputs, interface.input_values, strict=True)}
+    for what, tensors in (("weight", program.state_dict), ("constant", program.constants), ("input", inputs)):
+        for key, tensor in tensors.items():
+            device = getattr(tensor, "device", None)  # constants may be other objects
+            if device is not None and device.type != "cpu":
+                raise ProgramError(
+                    f"method {name!r}, {what} {key!r}",
+                    f"device {device}",
+                    "the CPU, for a host engine",
+                    'Move the module and its inputs there with .to("cpu") before you export.',
+                )
+
+
+def _check_kernels(name: str, nested: ExecutorchProgramManager) -> None:
+    """Refuses operators that the runtime has no kernel for: a save that works should load."""
+    from executorch.runtime import Runtime
+
+    available = set(Runtime.get().operator_registry.operator_names)
+    used = {
+        f"{operator.name}.{operator.overload}" if operator.overload else operator.name
+        for plan in nested.executorch_program.execution_plan
+        for operator in plan.operators
+    }
+    missing = sorted(used - available)
+    if missing:
+        raise ProgramError(
+            f"method {name!r}",
+            f"operators that the ExecuTorch runtime has no kernel for: {', '.join(missing)}",
+            "operators of XNNPACK or of the portable kernels",
+            "Express them with other operators.",
+        )
+
+
+def _check_tensors(name: str, nested: ExecutorchProgramManager, interface: Interface) -> None:
+    """The program inside must take and give what the metadata says, in the default memory format."""
+    (plan,) = nested.executorch_program.execution_plan
+    for what, facts, indices in (("input", interface.inputs, plan.inputs), ("output", interface.outputs, plan.outputs)):
+        assert len(facts) == len(indices), f"{len(indices)} {what}s in the program inside, {len(facts)} outside"
+        for tensor, index in zip(facts, indices, strict=True):
+            _check_tensor(f"method {name!r}, {what} {tensor.name!r}", tensor.dtype, plan.values[index].val)
+
+
+def _check_tensor(subject: str, dtype: str, emitted: Any) -> None:
+    from executorch.exir.tensor import get_scalar_type
+
+    inside = DTYPES.get(get_scalar_type(emitted.scalar_type))
+    assert inside == dtype, f"{subject}: {inside} inside, {dtype} outside"
+    if list(emitted.dim_order) != list(range(len(emitted.dim_order))):
+        raise ProgramError(
+            subject,
+            f"dimension order {list(emitted.dim_order)}, such as channels_last has",
+            "the default memory format",
+            "Call .contiguous() on example inputs, and on what the module returns.",
+        )
+
+
+def _weight_bytes(nested: ExecutorchProgramManager) -> int:
+    named_data = nested._named_data  # exir has no public name for it (1.5.1)
+    buffers: Iterable[Any] = named_data.buffers if named_data is not None else ()
+    return sum(len(buffer) for buffer in buffers)

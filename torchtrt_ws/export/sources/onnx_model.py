@@ -1,0 +1,95 @@
+"""A method as an ONNX model in a folder: weights lie beside the model, so that it may be larger than 2 GiB."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torchtrt_ws.errors import EngineError, ProgramError, first_line
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from torchtrt_ws.export.graph.interface import Interface
+
+__all__ = ["OnnxModel", "write_onnx"]
+
+INSTALL = "pip install torchtrt-ws[export,rtx]"
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A model on the disk. `weight_bytes` is the size of its initializers."""
+
+    path: Path
+    weight_bytes: int
+
+
+def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder: Path) -> OnnxModel:
+    """Exports a method to ONNX.
+
+    Args:
+        name: The method's name, for errors.
+        program: The method; not modified.
+        interface: Its inputs and outputs: the model's tensors get their names.
+        folder: An empty folder; the weights are written there once more.
+
+    Returns:
+        The model.
+
+    Raises:
+        EngineError: onnx or onnxscript is not installed.
+        ProgramError: A method that torch.onnx.export refuses.
+    """
+    import torch
+
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise EngineError(f"method {name!r}", f"no module {error.name!r}", "onnx and onnxscript", INSTALL) from None
+    path = folder / "model.onnx"
+    try:
+        with _quiet():
+            onnx_program = torch.onnx.export(
+                program,
+                dynamo=True,
+                verbose=False,
+                input_names=[tensor.name for tensor in interface.inputs],
+                output_names=[tensor.name for tensor in interface.outputs],
+            )
+            assert onnx_program is not None, "it is with dynamo=True"
+            onnx_program.save(str(path), external_data=True)
+    except OSError:
+        raise
+    except Exception as error:  # the exporter raises what it likes: this is the boundary
+        raise ProgramError(
+            f"method {name!r}",
+            f"{type(error).__name__}: {first_line(error)}",
+            "a graph that torch.onnx.export takes",
+            "The error above this one says where it stopped; change that part of the module.",
+        ) from error
+    weights = sum(
+        value.const_value.nbytes for value in onnx_program.model.graph.initializers.values() if value.const_value
+    )
+    return OnnxModel(path, weights)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter prints its progress on stdout, and warns about its own code."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,107 @@
+"""The source of engines that are plans: in a file or in memory, built by whatever builds plans."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from torchtrt_ws.blob import Buffer
+from torchtrt_ws.errors import EngineError, ProgramError
+from torchtrt_ws.export.engine.built_engine import BuiltEngine
+from torchtrt_ws.export.engine.payload import BufferPayload, FilePayload
+from torchtrt_ws.export.sources.plan_header import check_plan
+from torchtrt_ws.export.tensor_text import TensorSpecs, parse_tensors
+from torchtrt_ws.identifiers import TENSORRT
+
+__all__ = ["PlanSource", "read_plan"]
+
+PlanSource: TypeAlias = "str | os.PathLike[str] | Buffer"
+
+
+def read_plan(
+    name: str,
+    plan: PlanSource,
+    inputs: TensorSpecs | None,
+    outputs: TensorSpecs | None,
+    streamable_bytes: int | None,
+    device_id: int,
+    target: Path,
+) -> BuiltEngine:
+    """Reads a plan as an engine.
+
+    Args:
+        name: The engine's name.
+        plan: The plan's path, or its bytes.
+        inputs: As `torchtrt_ws.save_plan` takes them for one engine; None, with `outputs`, asks TensorRT.
+        outputs: Likewise.
+        streamable_bytes: Bytes of weights that can be streamed; None: the plan's size, as an estimate.
+        device_id: What the blob says.
+        target: The file that will be written, which cannot be the plan.
+
+    Returns:
+        The engine. Its plan stays where it is.
+
+    Raises:
+        ProgramError: No plan, a truncated one, the target itself, or tensors that cannot be.
+        EngineError: TensorRT is to be asked, and cannot answer; or a plan without its weights.
+    """
+    subject = f"engine {name!r}"
+    payload = _payload(subject, plan, target)
+    builder = check_plan(subject, payload.head, payload.size)
+    if (inputs is None) != (outputs is None):
+        missing = "outputs" if outputs is None else "inputs"
+        raise ProgramError(f"{subject}, {missing}", "none", "both inputs and outputs, or neither", f"Give {missing}.")
+    measured = None
+    if inputs is None or outputs is None:
+        facts = _from_engine(subject, payload)
+        taken, given, measured = facts.inputs, facts.outputs, facts.streamable_bytes
+    else:
+        taken, given = parse_tensors(inputs, "inputs"), parse_tensors(outputs, "outputs")
+    if streamable_bytes is not None:
+        measured = _check_size(subject, streamable_bytes, payload.size)
+    return BuiltEngine(
+        name=name,
+        kind=TENSORRT,
+        builder=builder,
+        payload=payload,
+        inputs=taken,
+        outputs=given,
+        streamable_bytes=payload.size if measured is None else measured,
+        streamable_estimated=measured is None,  # nearly all of a plan is weights
+        device_id=device_id,
+    )
+
+
+def _from_engine(subject: str, payload: BufferPayload | FilePayload) -> Any:
+    from torchtrt_ws.export.sources import plan_facts  # not at the top: few plans are asked
+
+    try:
+        return plan_facts.read(subject, payload)
+    except EngineError as error:
+        raise EngineError(
+            error.subject, error.found, error.expected, 'Or give inputs and outputs: "x:float16:16x4096".'
+        ) from error
+
+
+def _payload(subject: str, plan: PlanSource, target: Path) -> BufferPayload | FilePayload:
+    if isinstance(plan, str | os.PathLike):
+        if target.exists() and os.path.exists(plan) and os.path.samefile(plan, target):
+            raise ProgramError(str(target), "the plan itself", "another file to write", "Give another path.")
+        return FilePayload(plan)
+    try:
+        return BufferPayload(plan)
+    except TypeError:
+        found = f"a {type(plan).__name__}"
+    raise ProgramError(subject, found, "a path, or a C-contiguous buffer", "Give the plan's path or bytes.")
+
+
+def _check_size(subject: str, value: Any, plan_size: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= plan_size:
+        raise ProgramError(
+            f"{subject}, streamable_bytes",
+            repr(value),
+            f"bytes, from 0 to the plan's {plan_size}",
+            "ICudaEngine::streamable_weights_size says how many; leave it out if you do not know.",
+        )
+    return value

@@ -1,0 +1,134 @@
+"""What only TensorRT itself can say about a plan: its inputs and outputs, and how much of it can be streamed."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torchtrt_ws.blob import TensorFacts
+from torchtrt_ws.dtypes import FROM_TENSORRT
+from torchtrt_ws.errors import EngineError
+from torchtrt_ws.identifiers import RTX_MAGIC
+
+if TYPE_CHECKING:
+    from torchtrt_ws.export.engine.payload import BufferPayload, FilePayload
+
+__all__ = ["PlanFacts", "read"]
+
+
+@dataclass(frozen=True)
+class PlanFacts:
+    """What an engine says. `streamable_bytes` is exact."""
+
+    inputs: tuple[TensorFacts, ...]
+    outputs: tuple[TensorFacts, ...]
+    streamable_bytes: int
+
+
+def read(subject: str, payload: BufferPayload | FilePayload) -> PlanFacts:
+    """Deserializes a plan and asks.
+
+    Args:
+        subject: What an error names.
+        payload: The plan.
+
+    Returns:
+        The facts; bounds are those of the first optimization profile.
+
+    Raises:
+        EngineError: No TensorRT for this plan, no GPU, a plan that TensorRT refuses or that has no weights, or tensors
+            that a delegate cannot have.
+
+    Source:
+        ICudaEngine and IRefitter, NvInferRuntime.h.
+    """
+    trt = _tensorrt(subject, payload.head.startswith(RTX_MAGIC))
+    logger = trt.Logger(trt.Logger.ERROR)
+    plan = bytearray()
+    payload.write_to(_Appender(plan))
+    try:
+        engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
+    except Exception as error:  # the bindings raise what pybind makes of it
+        raise _refused(subject, str(error)) from None
+    if engine is None:
+        raise _refused(subject, "TensorRT does not read it here; its log says why")
+    _check_weights(subject, trt, engine, logger)
+    inputs: list[TensorFacts] = []
+    outputs: list[TensorFacts] = []
+    for index in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(index)
+        is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
+        (inputs if is_input else outputs).append(_facts(subject, engine, name, is_input))
+    bounded = tuple(_output(subject, output, inputs) for output in outputs)
+    return PlanFacts(tuple(inputs), bounded, int(engine.streamable_weights_size))
+
+
+class _Appender:
+    def __init__(self, plan: bytearray) -> None:
+        self._plan = plan
+
+    def write(self, data: Any, /) -> int:
+        self._plan += data
+        return memoryview(data).nbytes
+
+
+def _tensorrt(subject: str, is_rtx: bool) -> Any:
+    name = "tensorrt_rtx" if is_rtx else "tensorrt"
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise EngineError(
+            subject, f"no module {name!r} ({error})", "TensorRT and a GPU, to read inputs and outputs from the plan"
+        ) from None
+
+
+def _refused(subject: str, words: str) -> EngineError:
+    return EngineError(subject, words, "TensorRT and a GPU that run this plan, to read its inputs and outputs")
+
+
+def _check_weights(subject: str, trt: Any, engine: Any, logger: Any) -> None:
+    if not engine.refittable:
+        return
+    missing = list(trt.Refitter(engine, logger).get_missing_weights())
+    if missing:
+        raise EngineError(
+            subject,
+            f"a plan that was stripped of its weights: {len(missing)} are missing, such as {missing[0]!r}",
+            "a plan with its weights",
+            "Refit it, and serialize it without ICudaEngine's EXCLUDE_WEIGHTS flag.",
+        )
+
+
+def _facts(subject: str, engine: Any, name: str, is_input: bool) -> TensorFacts:
+    dtype = FROM_TENSORRT.get(engine.get_tensor_dtype(name).name)
+    if dtype is None or engine.is_shape_inference_io(name):
+        found = "a shape tensor" if dtype else f"dtype {engine.get_tensor_dtype(name).name}"
+        raise EngineError(f"{subject}, tensor {name!r}", found, "data of " + ", ".join(FROM_TENSORRT.values()))
+    shape = tuple(engine.get_tensor_shape(name))
+    if not is_input or -1 not in shape:
+        return TensorFacts(name, dtype, shape, shape, shape)
+    low, _, high = (tuple(dims) for dims in engine.get_tensor_profile_shape(name, 0))
+    return TensorFacts(name, dtype, tuple(a if a == b else -1 for a, b in zip(low, high, strict=True)), low, high)
+
+
+def _output(subject: str, output: TensorFacts, inputs: list[TensorFacts]) -> TensorFacts:
+    """Plans have no bounds for outputs: a dynamic dimension takes the only dynamic input range."""
+    if -1 not in output.shape:
+        return output
+    ranges = {
+        (low, high)
+        for tensor in inputs
+        for size, low, high in zip(tensor.shape, tensor.min, tensor.max, strict=True)
+        if size == -1
+    }
+    if len(ranges) != 1:
+        raise EngineError(
+            f"{subject}, output {output.name!r}",
+            f"dynamic dimensions, and {len(ranges)} ranges of input dimensions",
+            "one range, to tell the output's bounds",
+        )
+    ((low, high),) = ranges
+    lows = tuple(low if size == -1 else size for size in output.shape)
+    highs = tuple(high if size == -1 else size for size in output.shape)
+    return TensorFacts(output.name, output.dtype, output.shape, lows, highs)

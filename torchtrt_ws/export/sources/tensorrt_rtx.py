@@ -1,0 +1,220 @@
+"""The source of TensorRT-RTX engines that are built ahead of time, without a GPU: a method to ONNX, to a plan.
+
+Source: TensorRT-RTX 1.6, `NvInfer.h` (IBuilder, IBuilderConfig, IOptimizationProfile) and `NvOnnxParser.h`.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torchtrt_ws.blob import TensorFacts
+from torchtrt_ws.dtypes import TO_TENSORRT
+from torchtrt_ws.errors import EngineError, ProgramError
+from torchtrt_ws.export.engine.built_engine import BuiltEngine
+from torchtrt_ws.export.engine.payload import BufferPayload
+from torchtrt_ws.export.sources.onnx_model import INSTALL, OnnxModel, write_onnx
+from torchtrt_ws.identifiers import TENSORRT
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from torchtrt_ws.export.graph.interface import Interface
+
+__all__ = ["build", "build_plan", "import_tensorrt_rtx", "read_compute_capabilities"]
+
+_LOG = logging.getLogger(__name__)
+
+
+def build(
+    name: str,
+    program: ExportedProgram,
+    interface: Interface,
+    compute_capabilities: Sequence[str] | None = None,
+    device_id: int = 0,
+) -> BuiltEngine:
+    """Builds the engine of a method.
+
+    Args:
+        name: The engine's name.
+        program: The method; not modified.
+        interface: Its inputs and outputs.
+        compute_capabilities: Such as ["8.6", "8.9"]; None leaves it to TensorRT-RTX.
+        device_id: What the blob says.
+
+    Returns:
+        The engine. Its streamable bytes are those of the model's weights: an estimate, since not all may be streamed.
+
+    Raises:
+        EngineError: TensorRT-RTX, onnx or onnxscript is not installed, or TensorRT-RTX cannot build this method.
+        ProgramError: A method that torch.onnx.export refuses, a dtype that TensorRT does not have, or a compute
+            capability it does not know.
+    """
+    trt = import_tensorrt_rtx()
+    read_compute_capabilities(trt, compute_capabilities)
+    for tensor in (*interface.inputs, *interface.outputs):
+        if tensor.dtype not in TO_TENSORRT:
+            raise ProgramError(
+                f"method {name!r}, tensor {tensor.name!r}",
+                f"dtype {tensor.dtype}",
+                f"one that TensorRT has: {', '.join(TO_TENSORRT)}",
+                "Convert it in the module.",
+            )
+    with tempfile.TemporaryDirectory(prefix="torchtrt-ws-") as folder:
+        model = write_onnx(name, program, interface, Path(folder))
+        plan = build_plan(name, model, interface, compute_capabilities)
+    payload = BufferPayload(plan)
+    streamable = min(model.weight_bytes, payload.size)
+    return BuiltEngine(
+        name=name,
+        kind=TENSORRT,
+        builder=f"tensorrt-rtx {trt.__version__}",
+        payload=payload,
+        inputs=interface.inputs,
+        outputs=interface.outputs,
+        streamable_bytes=streamable,
+        streamable_estimated=streamable > 0,
+        device_id=device_id,
+    )
+
+
+def build_plan(
+    name: str, model: OnnxModel, interface: Interface, compute_capabilities: Sequence[str] | None = None
+) -> memoryview:
+    """Builds a plan with weight streaming from an ONNX model.
+
+    Args:
+        name: The method's name, for errors.
+        model: The model; its tensors have the names of `interface`.
+        interface: The method's inputs and outputs.
+        compute_capabilities: As for `build`.
+
+    Returns:
+        The plan, as TensorRT-RTX holds it.
+
+    Raises:
+        EngineError: TensorRT-RTX cannot parse or build it, or builds it with other inputs and outputs.
+    """
+    trt = import_tensorrt_rtx()
+    log = _log(trt)
+    builder = trt.Builder(log)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse_from_file(str(model.path)):
+        words = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+        raise _refused(name, "parse", words or log.errors)
+    _check_tensors(name, trt, network, interface)
+    config = builder.create_builder_config()
+    config.set_flag(trt.BuilderFlag.WEIGHT_STREAMING)
+    _set_compute_capabilities(trt, config, compute_capabilities)
+    if any(-1 in tensor.shape for tensor in interface.inputs):
+        config.add_optimization_profile(_profile(builder, interface.inputs))
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise _refused(name, "build", log.errors)
+    return memoryview(plan)
+
+
+def import_tensorrt_rtx() -> Any:
+    """The module tensorrt_rtx.
+
+    Raises:
+        EngineError: It is not installed.
+    """
+    try:
+        import tensorrt_rtx
+    except ImportError as error:
+        raise EngineError('engine="tensorrt_rtx"', str(error), "TensorRT-RTX's Python package", INSTALL) from None
+    return tensorrt_rtx
+
+
+def read_compute_capabilities(trt: Any, given: Sequence[str] | None) -> list[Any]:
+    """Reads the keyword `compute_capabilities`.
+
+    Args:
+        trt: The module tensorrt_rtx.
+        given: Such as ["8.6", "8.9"], or ["current"] for the GPU of this machine.
+
+    Returns:
+        Members of trt.ComputeCapability; none for None.
+
+    Raises:
+        ProgramError: An empty list, something else, or one that TensorRT-RTX does not know.
+    """
+    if given is None:
+        return []
+    known = {
+        "current" if name == "CURRENT" else f"{name[2:-1]}.{name[-1]}": member
+        for name, member in trt.ComputeCapability.__members__.items()
+        if name != "NONE"
+    }
+    wanted = [] if isinstance(given, str) else list(given)
+    if not wanted or any(each not in known for each in wanted) or ("current" in wanted and len(wanted) > 1):
+        raise ProgramError(
+            "compute_capabilities",
+            repr(given),
+            f'a list of some of {", ".join(known)} ("current" alone), as TensorRT-RTX {trt.__version__} knows them',
+            "Leave it out for an engine that is not bound to some GPUs.",
+        )
+    return [known[each] for each in dict.fromkeys(wanted)]
+
+
+def _set_compute_capabilities(trt: Any, config: Any, given: Sequence[str] | None) -> None:
+    wanted = read_compute_capabilities(trt, given)
+    if wanted:
+        config.num_compute_capabilities = len(wanted)
+    for index, each in enumerate(wanted):
+        config.set_compute_capability(each, index)
+
+
+def _profile(builder: Any, inputs: Sequence[TensorFacts]) -> Any:
+    """Optimized for the upper bounds: there a budget matters most."""
+    profile = builder.create_optimization_profile()
+    for tensor in inputs:
+        profile.set_shape(tensor.name, tensor.min, tensor.max, tensor.max)
+    return profile
+
+
+def _check_tensors(name: str, trt: Any, network: Any, interface: Interface) -> None:
+    """The engine must take and give what the blob says."""
+    found = [network.get_input(index) for index in range(network.num_inputs)]
+    given = [network.get_output(index) for index in range(network.num_outputs)]
+    for what, tensors, facts in (("inputs", found, interface.inputs), ("outputs", given, interface.outputs)):
+        there = sorted((tensor.name, tensor.dtype.name) for tensor in tensors)
+        wanted = sorted((tensor.name, TO_TENSORRT[tensor.dtype]) for tensor in facts)
+        if there != wanted:
+            raise EngineError(
+                f"method {name!r}, {what}",
+                f"{there} after ONNX export",
+                f"{wanted}",
+                "Use every input, and return each tensor once.",
+            )
+
+
+def _log(trt: Any) -> Any:
+    class Log(trt.ILogger):  # type: ignore[misc]  # the bindings have no types
+        """Keeps errors for the exception; the rest goes to Python's logging."""
+
+        def __init__(self) -> None:
+            super().__init__()  # pybind11 wants it called by name
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.errors.append(message)
+            _LOG.debug("%s", message)
+
+    return Log()
+
+
+def _refused(name: str, step: str, words: Sequence[str]) -> EngineError:
+    shown = "; ".join(" ".join(each.split())[:300] for each in words[:3]) or "it gives no reason"
+    return EngineError(
+        f"method {name!r}",
+        f"TensorRT-RTX cannot {step} it: {shown}",
+        "operators, dtypes and shapes that TensorRT-RTX takes",
+        "Change that part of the module; logging.DEBUG for torchtrt_ws shows all that TensorRT-RTX said.",
+    )

@@ -1,0 +1,34 @@
+"""What files and processes agree on by name or by first bytes, each in one place. Pure."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BACKEND_ID",
+    "DEFAULT_METHOD",
+    "HOST",
+    "PROGRAM_MAGIC",
+    "PROGRAM_MAGIC_OFFSET",
+    "RTX_MAGIC",
+    "TENSORRT",
+    "is_program",
+]
+
+BACKEND_ID = "TensorRTBackend"  # of the delegate, as Torch-TensorRT writes it into a program
+DEFAULT_METHOD = "forward"
+
+# Kinds of engine: the adapters that run them.
+HOST = "host"
+TENSORRT = "tensorrt"
+
+PROGRAM_MAGIC = b"ET12"  # of an ExecuTorch program (schema/program.fbs); also of a host engine, which is one
+PROGRAM_MAGIC_OFFSET = 4  # bytes: behind the offset of a flatbuffer's root table
+RTX_MAGIC = b"vtrt"  # of a TensorRT-RTX plan (seen, 1.4 to 1.7); TensorRT's plans have none that is documented
+
+
+def is_program(head: bytes | memoryview) -> bool:
+    """True if something starts as an ExecuTorch program does.
+
+    Args:
+        head: Its first 8 bytes, or more.
+    """
+    return bytes(head[PROGRAM_MAGIC_OFFSET : PROGRAM_MAGIC_OFFSET + len(PROGRAM_MAGIC)]) == PROGRAM_MAGIC

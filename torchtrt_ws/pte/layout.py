@@ -1,0 +1,174 @@
+"""Where things are in a .pte: the extended header, the flatbuffer, the segments behind it.
+
+Source:
+    ExecuTorch 1.5.1, schema/program.fbs (fields in order, so their numbers here), schema/extended_header.h.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchtrt_ws.blob import MAGIC, MAGIC_ALIASED, fits
+from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.identifiers import PROGRAM_MAGIC, PROGRAM_MAGIC_OFFSET, RTX_MAGIC, is_program
+from torchtrt_ws.pte.flatbuffer import FlatbufferError, Table, Vector, root_table
+
+__all__ = ["VALUE_TYPES", "Field", "PteFile", "Region", "damaged", "open_program"]
+
+U8, I32, U32, U64 = struct.Struct("<B"), struct.Struct("<i"), struct.Struct("<I"), struct.Struct("<Q")
+
+_IDENTIFIER_END = PROGRAM_MAGIC_OFFSET + len(PROGRAM_MAGIC)
+_HEADER_MAGIC = b"eh00"
+_HEADER = struct.Struct("<4sIQQ")  # magic, header length, program size, segment base offset
+_HEADER_OFFSET = _IDENTIFIER_END
+_SEGMENT_DATA_SIZE_OFFSET = _HEADER_OFFSET + _HEADER.size  # u64, in headers of 32 bytes and more
+_LOCATION_SEGMENT = 1  # DataLocation.SEGMENT; 0 is INLINE
+
+# What else people pass as a .pte, by its first bytes.
+_OTHER_FILES = {
+    b"PK\x03\x04": "a zip archive, such as a .pt2 or a checkpoint",
+    RTX_MAGIC: "a TensorRT-RTX plan",
+    b"ftrt": "a TensorRT plan",
+    MAGIC: "a bare engine blob",
+    MAGIC_ALIASED: "a bare engine blob",
+}
+
+
+class Field:
+    """Field numbers of the schema's tables."""
+
+    PROGRAM_EXECUTION_PLAN = 1
+    PROGRAM_BACKEND_DELEGATE_DATA = 3
+    PROGRAM_SEGMENTS = 4
+    PLAN_NAME = 0
+    PLAN_VALUES = 2
+    PLAN_INPUTS = 3
+    PLAN_OUTPUTS = 4
+    PLAN_DELEGATES = 7
+    DELEGATE_ID = 0
+    DELEGATE_PROCESSED = 1
+    DELEGATE_COMPILE_SPECS = 2
+    REFERENCE_LOCATION = 0
+    REFERENCE_INDEX = 1
+    SPEC_KEY = 0
+    SPEC_VALUE = 1
+    SEGMENT_OFFSET = 0
+    SEGMENT_SIZE = 1
+    INLINE_DATA = 0
+    VALUE_TYPE = 0
+    VALUE = 1
+    TENSOR_SCALAR_TYPE = 0
+    TENSOR_SIZES = 2
+    TENSOR_SHAPE_DYNAMISM = 8
+
+
+# The union KernelTypes, in order; 0 is none.
+VALUE_TYPES = (
+    "none",
+    "null",
+    "int",
+    "bool",
+    "double",
+    "tensor",
+    "string",
+    "int_list",
+    "double_list",
+    "bool_list",
+    "tensor_list",
+    "optional_tensor_list",
+)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Bytes of the file: `size` of them from `offset`."""
+
+    offset: int
+    size: int
+
+
+class PteFile:
+    """An open .pte: its bytes, its root table, and where its segments start."""
+
+    def __init__(self, path: str, view: memoryview) -> None:
+        self.path, self.view = path, view
+        program_size, self._segment_base = _read_header(path, view)
+        self.root = root_table(view[:program_size])
+        self._inline: Vector = self.root.vector(Field.PROGRAM_BACKEND_DELEGATE_DATA)
+        self._segments: Vector = self.root.vector(Field.PROGRAM_SEGMENTS)
+
+    def processed(self, reference: Table) -> Region:
+        """Where the payload lies that `reference`, a delegate's BackendDelegateDataReference, points to: a segment, or
+        inline."""
+        index = reference.integer(Field.REFERENCE_INDEX, U32)
+        if reference.integer(Field.REFERENCE_LOCATION, U8) != _LOCATION_SEGMENT:
+            data = self._inline.table(index).vector(Field.INLINE_DATA, item_size=1)
+            return Region(data.position, data.count)
+        segment = self._segments.table(index)
+        offset, size = segment.integer(Field.SEGMENT_OFFSET, U64), segment.integer(Field.SEGMENT_SIZE, U64)
+        if self._segment_base == 0:
+            raise FlatbufferError(f"segment {index}, and a header without segments")
+        if not fits(offset, size, self.view.nbytes - self._segment_base):
+            raise FlatbufferError(f"segment {index} of {size} bytes at {self._segment_base + offset}")
+        return Region(self._segment_base + offset, size)
+
+
+def open_program(path: str | os.PathLike[str]) -> PteFile:
+    """Maps a .pte read-only and finds its parts. Touches the pages it reads, and no others.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The open program; the mapping goes when it does.
+
+    Raises:
+        ProgramError: No such file, not a regular file, empty, truncated, or not an ExecuTorch program.
+        FlatbufferError: A flatbuffer that leads out of the file.
+    """
+    name = os.fspath(path)
+    try:
+        if not stat.S_ISREG(os.stat(name).st_mode):  # before open(): a pipe would block
+            raise ProgramError(name, "not a regular file", "a .pte", "Give the path of a saved program.")
+        with Path(name).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                raise damaged(name, "an empty file")
+            return PteFile(name, memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)))
+    except OSError as error:
+        found = error.strerror or str(error)
+        raise ProgramError(name, found[0].lower() + found[1:], "a readable .pte", "Check the path.") from None
+    except ValueError as error:
+        if "null" not in str(error):  # only a path with a NUL character ends here on purpose
+            raise
+        raise ProgramError(repr(name), "a NUL character", "a path without one", "Check the path.") from None
+
+
+def damaged(path: str, found: str) -> ProgramError:
+    """The error for the file at `path`, which is no whole program: `found` is what it is."""
+    expected = 'an ExecuTorch program (.pte, "ET12" at byte 4)'
+    return ProgramError(path, found, expected, "The file is damaged or of another kind: save or copy it again.")
+
+
+def _read_header(path: str, view: memoryview) -> tuple[int, int]:
+    """Bytes of the flatbuffer, and where the segments start (0: there are none)."""
+    head = bytes(view[:_IDENTIFIER_END])
+    if not is_program(head):
+        raise damaged(path, _OTHER_FILES.get(head[:4], f"{view.nbytes} bytes that start with {head!r}"))
+    if view.nbytes < _HEADER_OFFSET + _HEADER.size or bytes(view[_HEADER_OFFSET:][:4]) != _HEADER_MAGIC:
+        return view.nbytes, 0  # no extended header: the program is the whole file
+    _, length, program_size, segment_base = _HEADER.unpack_from(view, _HEADER_OFFSET)
+    if length < _HEADER.size:
+        raise damaged(path, f"an extended header of {length} bytes (a whole one has {_HEADER.size})")
+    if not _IDENTIFIER_END <= program_size <= view.nbytes or segment_base > view.nbytes:
+        raise damaged(path, f"{view.nbytes} of {max(program_size, segment_base)} bytes, or a wrong header")
+    if length >= _HEADER.size + U64.size and view.nbytes >= _SEGMENT_DATA_SIZE_OFFSET + U64.size:
+        (segment_data,) = U64.unpack_from(view, _SEGMENT_DATA_SIZE_OFFSET)
+        if segment_base and not fits(segment_base, segment_data, view.nbytes):
+            raise damaged(path, f"{view.nbytes} of {segment_base + segment_data} bytes, or a wrong header")
+    return program_size, segment_base
