@@ -16,7 +16,7 @@ __all__ = ["FlatbufferError", "Table", "Vector", "root_table"]
 _U16, _I32, _U32 = struct.Struct("<H"), struct.Struct("<i"), struct.Struct("<I")
 _OFFSET_SIZE = _U32.size
 _VTABLE_HEADER_SIZE = 4  # u16 size of the vtable, u16 size of the table
-_MAX_WORK = 1 << 19  # tables followed, plus bytes copied / 64: a program of 10,000 delegates needs a tenth of it
+_MAX_WORK = 1 << 18  # tables followed, plus bytes copied / 64: a program of 10,000 delegates needs a quarter of it
 
 
 class FlatbufferError(ValueError):

@@ -11,7 +11,7 @@ from torchtrt_ws.dtypes import BY_SCALAR_TYPE
 from torchtrt_ws.errors import BlobError, BudgetError, ProgramError
 from torchtrt_ws.identifiers import BACKEND_ID, HOST, TENSORRT, is_program
 from torchtrt_ws.pte.flatbuffer import FlatbufferError, Table
-from torchtrt_ws.pte.layout import I32, U8, VALUE_TYPES, Field, PteFile, damaged, open_program
+from torchtrt_ws.pte.layout import I32, U8, VALUE_TYPES, Field, PteFile, Region, damaged, open_program
 
 __all__ = ["CompileSpec", "EngineInfo", "MethodInfo", "ProgramInfo", "TensorInfo", "ValueInfo", "read"]
 
@@ -161,6 +161,7 @@ def _read(file: PteFile) -> ProgramInfo:
     methods: list[MethodInfo] = []
     engines: list[EngineInfo] = []
     others: dict[str, int] = {}
+    blobs = _Blobs(file)
     plans = file.root.vector(Field.PROGRAM_EXECUTION_PLAN)
     for plan in map(plans.table, range(plans.count)):
         method = _method(plan)
@@ -169,10 +170,28 @@ def _read(file: PteFile) -> ProgramInfo:
         for delegate in map(delegates.table, range(delegates.count)):
             backend = delegate.text(Field.DELEGATE_ID) or ""
             if backend == BACKEND_ID:
-                engines.append(_engine(file, delegate, method.name, len(engines)))
+                engines.append(_engine(blobs, delegate, method.name, len(engines)))
             else:
                 others[backend] = others.get(backend, 0) + 1
     return ProgramInfo(file.path, file.view.nbytes, tuple(methods), tuple(engines), others)
+
+
+class _Blobs:
+    """The blobs of a file, each read once: delegates may share one."""
+
+    def __init__(self, file: PteFile) -> None:
+        self.file = file
+        self._read: dict[Region, blob.Blob] = {}
+        self._metadata_left = file.view.nbytes  # more than that is metadata that overlaps, to keep its reader busy
+
+    def read(self, region: Region, subject: str) -> blob.Blob:
+        if region not in self._read:
+            payload = self.file.view[region.offset : region.offset + region.size]
+            self._metadata_left -= blob.read_header(payload, subject).metadata_size
+            if self._metadata_left < 0:
+                raise FlatbufferError("engines whose metadata overlap")
+            self._read[region] = blob.read(payload, subject)
+        return self._read[region]
 
 
 def _method(plan: Table) -> MethodInfo:
@@ -205,17 +224,14 @@ def _value(value: Table) -> ValueInfo:
     )
 
 
-def _engine(file: PteFile, delegate: Table, method: str, index: int) -> EngineInfo:
-    subject = f"{file.path}: engine {index}, method {method!r}"
+def _engine(blobs: _Blobs, delegate: Table, method: str, index: int) -> EngineInfo:
+    subject = f"{blobs.file.path}: engine {index}, method {method!r}"
     reference = delegate.table(Field.DELEGATE_PROCESSED)
     if reference is None:
         raise FlatbufferError(f"engine {index} without a payload")
-    region = file.processed(reference)
-    payload = file.view[region.offset : region.offset + region.size]
+    region = blobs.file.processed(reference)
     try:
-        header = blob.read_header(payload, subject)
-        delegate.spend(header.metadata_size // 64)  # many delegates may point to one blob
-        contents = blob.read(payload, subject)
+        contents = blobs.read(region, subject)
     except BlobError as error:
         raise ProgramError(error.subject, error.found, error.expected, error.next_step) from None
     own = contents.metadata.own
@@ -225,7 +241,7 @@ def _engine(file: PteFile, delegate: Table, method: str, index: int) -> EngineIn
         name=own.name if own else f"engine{index}",
         method=method,
         kind=own.kind if own else _kind_of(contents.engine),
-        engine_bytes=header.engine_size,
+        engine_bytes=contents.header.engine_size,
         streamable_bytes=own.streamable_bytes if own else None,
         streamable_estimated=own.streamable_estimated if own else False,
         baked_budget=_baked_budget(specs, subject),
@@ -234,7 +250,7 @@ def _engine(file: PteFile, delegate: Table, method: str, index: int) -> EngineIn
         outputs=outputs,
         payload_offset=region.offset,
         payload_bytes=region.size,
-        engine_offset=region.offset + header.engine_offset,
+        engine_offset=region.offset + contents.header.engine_offset,
         compile_specs=specs,
         metadata=contents.metadata,
     )

@@ -132,6 +132,8 @@ def open_program(path: str | os.PathLike[str]) -> PteFile:
         FlatbufferError: A flatbuffer that leads out of the file.
     """
     name = os.fspath(path)
+    if "\0" in name:
+        raise ProgramError(repr(name), "a NUL character", "a path without one", "Check the path.")
     try:
         if not stat.S_ISREG(os.stat(name).st_mode):  # before open(): a pipe would block
             raise ProgramError(name, "not a regular file", "a .pte", "Give the path of a saved program.")
@@ -143,10 +145,6 @@ def open_program(path: str | os.PathLike[str]) -> PteFile:
     except OSError as error:
         found = error.strerror or str(error)
         raise ProgramError(name, found[0].lower() + found[1:], "a readable .pte", "Check the path.") from None
-    except ValueError as error:
-        if "null" not in str(error):  # only a path with a NUL character ends here on purpose
-            raise
-        raise ProgramError(repr(name), "a NUL character", "a path without one", "Check the path.") from None
 
 
 def damaged(path: str, found: str) -> ProgramError:
