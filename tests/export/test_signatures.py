@@ -212,3 +212,12 @@ def test_refused_with_a_clear_error(
     assert "method 'forward'" in str(caught.value)
     assert len(str(caught.value)) < 800
     assert list(tmp_path.iterdir()) == []
+
+
+def test_keyword_inputs_take_the_order_of_the_signature(tmp_path: Path, run_nested: Callable[..., Any]) -> None:
+    """Two inputs of one dtype and shape: nobody would notice that they are swapped."""
+    difference = module(lambda m, a, b: a - 2 * b + m.layer(a))
+    path = tmp_path / "a.pte"
+    torchtrt_ws.save(difference, path, kwarg_inputs={"b": Y, "a": X})
+    with torch.no_grad():
+        torch.testing.assert_close(run_nested(path, [X, Y])[0], difference(X, Y), rtol=1e-4, atol=1e-4)

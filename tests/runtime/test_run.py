@@ -81,6 +81,55 @@ def test_wrong_inputs_are_refused(plain: Path, inputs: tuple[Any, ...], words: s
         torchtrt_ws.load(plain)(*inputs)
 
 
+class Elsewhere:
+    """An array that says it lies on a GPU. Whoever reads its memory from the host reads nothing of it."""
+
+    dtype, shape = np.dtype("float32"), (2, 1024)
+
+    def __init__(self, device: tuple[int, int] = (2, 1)) -> None:
+        self.device = device
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.device
+
+    def __dlpack__(self, **_: Any) -> Any:
+        raise AssertionError("memory of another device was asked for")
+
+
+def test_a_tensor_of_another_device_is_refused(plain: Path) -> None:
+    program = torchtrt_ws.load(plain)
+    with pytest.raises(torchtrt_ws.ProgramError, match=r"device type 2, index 1.*host memory"):
+        program(Elsewhere())
+
+
+def test_torch_tensors_without_memory_are_refused(plain: Path) -> None:
+    import torch
+
+    program = torchtrt_ws.load(plain)
+    for tensor, words in (
+        (torch.empty(2, 1024, device="meta"), "meta"),
+        (torch.zeros(2, 1024).to_sparse(), "sparse"),
+    ):
+        with pytest.raises(torchtrt_ws.ProgramError, match=words):
+            program(tensor)
+
+
+def test_lazy_views_are_taken_at_their_word(plain: Path, x: np.ndarray) -> None:
+    import torch
+
+    program = torchtrt_ws.load(plain)
+    tensor = torch.from_numpy(x)
+    (want,) = program(-tensor)
+    torch.testing.assert_close(program(torch._neg_view(tensor))[0], want)
+    imaginary = torch.complex(torch.zeros_like(tensor), tensor).conj().imag  # negated, without a copy
+    torch.testing.assert_close(program(imaginary)[0], want)
+
+
+def test_foreign_byte_order_is_converted(plain: Path, x: np.ndarray, want: np.ndarray) -> None:
+    (got,) = torchtrt_ws.load(plain)(x.astype(">f4"))
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
 def test_several_methods(tmp_path: Path) -> None:
     import torch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from torchtrt_ws.errors import ProgramError, first_line
 from torchtrt_ws.export.by_name import by_name
 from torchtrt_ws.names import check_name
 
-__all__ = ["ModuleOrProgram", "read_methods"]
+__all__ = ["ModuleOrProgram", "in_signature_order", "read_methods"]
 
 ModuleOrProgram = torch.nn.Module | ExportedProgram
 
@@ -60,6 +61,21 @@ def read_methods(
     }
 
 
+def in_signature_order(module: torch.nn.Module, keywords: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Keyword inputs in the order of the module's signature: a program takes its inputs by position.
+
+    Args:
+        module: Whose `forward` it is.
+        keywords: Example inputs by name, in any order; torch.export would keep that order.
+
+    Returns:
+        The same. What `forward` does not name comes last.
+    """
+    given = dict(keywords or {})
+    named = [name for name in inspect.signature(module.forward).parameters if name in given]
+    return {name: given[name] for name in dict.fromkeys([*named, *given])}
+
+
 def _read_method(name: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dynamic_shapes: Any) -> ExportedProgram:
     subject = f"method {name!r}"
     if isinstance(given, ExportedProgram):
@@ -79,7 +95,7 @@ def _read_method(name: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dyna
             "Wrap functions in a module.",
         )
     arguments = _arguments(subject, arg_inputs, kwarg_inputs)
-    keywords = dict(kwarg_inputs or {})
+    keywords = in_signature_order(given, kwarg_inputs)
     try:
         with torch.no_grad(), _in_eval(given):
             return torch.export.export(given, arguments, keywords, dynamic_shapes=dynamic_shapes, strict=False)

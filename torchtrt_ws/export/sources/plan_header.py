@@ -9,6 +9,8 @@ from torchtrt_ws.identifiers import RTX_MAGIC, is_program
 
 __all__ = ["check_plan"]
 
+_TENSORRT_MAGIC = b"ftrt"  # seen, TensorRT 8 to 10; not documented, so that its absence says nothing
+_SAFETENSORS_HEADER_LIMIT = 100_000_000  # bytes of its JSON, which a u64 before it tells (safetensors' README)
 _RTX_HEADER = struct.Struct("<4s12xQ4B")  # u64 size of the plan at 16, version at 24 (seen, 1.4 to 1.7)
 
 
@@ -24,10 +26,13 @@ def check_plan(subject: str, head: bytes, size: int) -> str:
         What built it, with its version where the plan says it.
 
     Raises:
-        ProgramError: Nothing, an ExecuTorch program, or a TensorRT-RTX plan that is truncated.
+        ProgramError: Nothing, text, a file of another known kind, an ExecuTorch program, or a TensorRT-RTX plan that is
+            truncated.
     """
     if size == 0:
         raise ProgramError(subject, "0 bytes", "a TensorRT plan", "Give the plan's path or bytes.")
+    if other := _other_kind(head):
+        raise ProgramError(subject, other, "a TensorRT plan", "Give the plan, not the model or a file about it.")
     if is_program(head):
         raise ProgramError(subject, "an ExecuTorch program", "a TensorRT plan", "Give the plan it was made from.")
     if not head.startswith(RTX_MAGIC):
@@ -38,3 +43,33 @@ def check_plan(subject: str, head: bytes, size: int) -> str:
         expected = f"the {declared} bytes that its header says" if version else "at least its header"
         raise ProgramError(subject, found, expected, "The plan is truncated: copy or build it again.")
     return "tensorrt-rtx " + ".".join(map(str, version))
+
+
+# What else people have beside their plans, by its first bytes. TensorRT documents no magic of its own.
+_OTHER_KINDS = {
+    b"PK\x03\x04": "a zip archive, such as a .pt2 or a checkpoint",
+    b"\x89PNG": "a picture (PNG)",
+    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"%PDF": "a PDF file",
+    b"\x7fELF": "a program or library (ELF)",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x93NUMPY": "a numpy array",
+    b"GGUF": "a GGUF model",
+    b"TR01": "an engine blob, as a .pte holds it",
+    b"TR02": "an engine blob, as a .pte holds it",
+}
+
+
+def _other_kind(head: bytes) -> str | None:
+    """What the file is, if it is surely no plan."""
+    if not head or head.startswith((RTX_MAGIC, _TENSORRT_MAGIC)):  # none: its bytes are not there yet
+        return None
+    for magic, kind in _OTHER_KINDS.items():
+        if head.startswith(magic):
+            return kind
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < _SAFETENSORS_HEADER_LIMIT:
+        return "a safetensors file"
+    text = head.decode("utf-8", "ignore")  # the cut after 32 bytes may split a character
+    if len(text.encode()) > len(head) - 4 and all(each.isprintable() or each in "\n\r\t" for each in text):
+        return f"text that starts with {text[:20]!r}"
+    return None

@@ -17,6 +17,7 @@ from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine, LoweredMethod
 from torchtrt_ws.export.graph import engine_call
 from torchtrt_ws.export.graph.interface import Interface, tensor_facts
+from torchtrt_ws.export.graph.methods import in_signature_order
 from torchtrt_ws.export.sources.engine_record import Record, engine_nodes, engine_operand, read_record
 from torchtrt_ws.export.sources.plan_header import check_plan
 from torchtrt_ws.identifiers import TENSORRT
@@ -70,7 +71,11 @@ def to_program(method: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dyna
         ) from None
     try:
         program: ExportedProgram = _prepare_graph_module(
-            given, arg_inputs=arg_inputs, kwarg_inputs=kwarg_inputs, dynamic_shapes=dynamic_shapes, retrace=False
+            given,
+            arg_inputs=arg_inputs,
+            kwarg_inputs=in_signature_order(given, kwarg_inputs) if kwarg_inputs else kwarg_inputs,
+            dynamic_shapes=dynamic_shapes,
+            retrace=False,
         )
     except Exception as error:  # the exporter raises what it likes: this is the boundary
         raise ProgramError(
