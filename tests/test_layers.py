@@ -18,7 +18,7 @@ LAYERS = (
     ("blob",),
     ("pte",),
     ("runtime",),
-    ("export.placement", "export.tensor_text", "export.by_name"),
+    ("export.placement", "export.tensor_text", "export.by_name", "export.packages"),
     ("export.engine",),
     ("export.options",),
     ("export.graph",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "BlobError",
     "BudgetError",
@@ -58,5 +60,8 @@ class CapacityError(WeightStreamingError, MemoryError):
 
 def first_line(error: BaseException) -> str:
     """The first line that says something in a foreign `error`'s message: at most 300 characters, no full stop."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in _ESCAPE_CODES.sub("", str(error)).splitlines() if line.strip()]
     return lines[0][:300].rstrip(".") if lines else "no message"
+
+
+_ESCAPE_CODES = re.compile(r"\x1b\[[0-9;]*m")  # colours, which torch.onnx puts into messages

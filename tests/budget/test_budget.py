@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -338,3 +339,44 @@ def test_errors_say_four_things_and_survive_pickling() -> None:
     assert isinstance(error, ValueError)
     assert (error.subject, error.found, error.expected, error.next_step) == ("the key", 1.5, "an integer", "Write one.")
     assert str(error) == "the key: found 1.5; expected an integer. Write one."
+
+
+@pytest.mark.parametrize("value", [None, {}, {"encoder": 5}])
+def test_a_change_needs_a_budget(value: object) -> None:
+    with pytest.raises(BudgetError, match=f"budget: found {re.escape(repr(value))}"):
+        budget.change_options(value)  # type: ignore[arg-type]
+
+
+def test_a_change_is_one_value_for_each_engine() -> None:
+    assert budget.change_options("1KiB") == budget.load_options(weight_streaming_budget_per_engine="1KiB")
+
+
+@pytest.mark.parametrize(
+    ("call", "offered"),
+    [
+        (
+            lambda: budget.load_options(weight_streaming_budget_per_engine={"a": "x"}, engine_names=["a"]),
+            '"0%" or "100%"',
+        ),
+        (lambda: budget.bake("x", None, [EngineSize("a", 5)]), '"N%"'),
+        (lambda: budget.bake(None, {"a": "x"}, [EngineSize("a", 5)]), '"N%"'),
+        (lambda: budget.load_options("x"), '"free-N"'),
+    ],
+    ids=["one at load", "save", "one at save", "load"],
+)
+def test_what_an_error_offers_is_taken_there(call: Callable[[], object], offered: str) -> None:
+    with pytest.raises(BudgetError) as caught:
+        call()
+    assert offered in caught.value.expected
+    assert ("free-N" in caught.value.expected) == (offered == '"free-N"')
+
+
+def test_nothing_is_baked_for_an_engine_without_streamable_weights() -> None:
+    resident, streaming = EngineSize("resident", 0), EngineSize("streaming", 100)
+    for keywords in (("50%", None), (None, "50%"), (None, {"resident": 5, "streaming": "50%"})):
+        baked = budget.bake(*keywords, [resident, streaming])
+        assert baked == {"resident": None, "streaming": b"50"}
+        assert budget.without_effect(*keywords, [resident, streaming]) == ["resident"]
+    assert budget.without_effect(None, {"streaming": 5}, [resident, streaming]) == []
+    assert budget.without_effect("auto", None, [resident]) == []
+    assert budget.without_effect("50%", None, [EngineSize("unknown", None), EngineSize("guess", 0, True)]) == []

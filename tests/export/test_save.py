@@ -268,3 +268,41 @@ def test_another_backend_of_the_name_does_no_harm(exported: torch.export.Exporte
 def test_importing_export_imports_no_torch() -> None:
     script = "import sys, torchtrt_ws, torchtrt_ws.export; assert not {'torch', 'executorch.exir'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_budget_without_streamable_weights_is_said_and_not_baked(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(8, 8).to(torch.bfloat16)
+    with pytest.warns(UserWarning, match="'forward' has no weights that can be streamed"):
+        torchtrt_ws.save(
+            layer,
+            tmp_path / "a.pte",
+            arg_inputs=(torch.ones(2, 8, dtype=torch.bfloat16),),
+            weight_streaming_budget="50%",
+        )
+    (engine,) = pte.read(tmp_path / "a.pte").engines
+    assert (engine.streamable_bytes, engine.baked_budget) == (0, None)
+
+
+def test_a_convolution_of_volumes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(torchtrt_ws.ProgramError, match="a convolution of a 5-D tensor"):
+        torchtrt_ws.save(torch.nn.Conv3d(3, 4, 3), tmp_path / "a.pte", arg_inputs=(torch.randn(1, 3, 8, 8, 8),))
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_without_torch_names_the_extra(tmp_path: Path) -> None:
+    script = """
+import sys
+sys.modules["torch"] = None
+sys.meta_path.insert(0, type("Gone", (), {"find_spec": staticmethod(lambda name, *_: None)}))
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "torch" else find(name, *rest)
+import torchtrt_ws
+for call in (lambda: torchtrt_ws.save(None, sys.argv[1]), lambda: torchtrt_ws.save_plan(b"ftrt", sys.argv[1])):
+    try:
+        call()
+    except torchtrt_ws.EngineError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.pte")], text=True, capture_output=True)
+    assert done.stdout.count("pip install torchtrt-ws[export]") == 2, done.stderr

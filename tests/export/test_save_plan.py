@@ -188,9 +188,7 @@ def test_a_plan_of_tensorrt_itself(tmp_path: Path) -> None:
         pytest.param(rtx_plan()[:-1], {}, "4095 bytes .*the 4096 bytes that its header says", id="truncated"),
         pytest.param(rtx_plan()[:20], {}, "at least its header", id="truncated in the header"),
         pytest.param(b"\0\0\0\0ET12" + bytes(50), {}, "an ExecuTorch program", id="a .pte"),
-        pytest.param(
-            b"# torchtrt-ws\n\nA model", {}, "text that starts with '# torchtrt-ws", id="a README"
-        ),
+        pytest.param(b"# torchtrt-ws\n\nA model", {}, "text that starts with '# torchtrt-ws", id="a README"),
         pytest.param("ä".encode() * 20, {}, "text that starts with", id="text cut in a character"),
         pytest.param(b"\x89PNG\r\n\x1a\n" + bytes(40), {}, r"a picture \(PNG\)", id="a picture"),
         pytest.param(b"PK\x03\x04" + bytes(40), {}, "a zip archive", id="a checkpoint"),

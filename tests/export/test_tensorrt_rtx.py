@@ -161,3 +161,15 @@ def test_unusual_interfaces_are_kept(tmp_path: Path, module: torch.nn.Module, in
     torchtrt_ws.save(module, tmp_path / "a.pte", arg_inputs=inputs, engine="tensorrt_rtx")
     (method,) = pte.read(tmp_path / "a.pte").methods
     assert len(method.inputs) == len(inputs)
+
+
+class Unknown(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.special.bessel_j0(x)
+
+
+def test_an_operator_without_onnx_is_named(tmp_path: Path) -> None:
+    with pytest.raises(torchtrt_ws.ProgramError, match="bessel_j0") as caught:
+        torchtrt_ws.save(Unknown(), tmp_path / "a.pte", arg_inputs=(torch.ones(2, 8),), engine="tensorrt_rtx")
+    assert "\x1b" not in str(caught.value)
+    assert "Next steps" not in str(caught.value)

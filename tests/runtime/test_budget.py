@@ -107,6 +107,14 @@ def test_a_refused_change_leaves_the_budget(plain: Path) -> None:
     assert (engine.budget_bytes, engine.source) == (2**20, "load-time")
 
 
+@pytest.mark.parametrize("value", [None, {}, {"nope": 1}])
+def test_a_change_to_nothing_is_refused(plain: Path, value: Any) -> None:
+    (engine,) = torchtrt_ws.load(plain, weight_streaming_budget=2**20).engines
+    with pytest.raises(torchtrt_ws.BudgetError, match="budget: found"):
+        engine.set_budget(value)
+    assert engine.budget_bytes == 2**20
+
+
 def test_an_engine_keeps_its_program_alive(plain: Path) -> None:
     (engine,) = torchtrt_ws.load(plain, weight_streaming_budget=2**20).engines
     assert engine.name == "forward"

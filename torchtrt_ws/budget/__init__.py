@@ -1,7 +1,7 @@
 """Weight streaming budgets: what people write, what travels, and the split over engines. Pure; sizes are bytes."""
 
 from torchtrt_ws.budget.grammar import Auto, Budget, Bytes, Percent, Reserve, parse
-from torchtrt_ws.budget.keywords import PER_ENGINE_KEYWORD, bake, load_options
+from torchtrt_ws.budget.keywords import PER_ENGINE_KEYWORD, bake, change_options, load_options, without_effect
 from torchtrt_ws.budget.split import EngineSize, split
 from torchtrt_ws.budget.wire import (
     KEY,
@@ -28,10 +28,12 @@ __all__ = [
     "Percent",
     "Reserve",
     "bake",
+    "change_options",
     "encode",
     "engine_key",
     "load_options",
     "parse",
     "parse_decimal",
     "split",
+    "without_effect",
 ]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NoReturn
 
 from torchtrt_ws.budget.wire import KEY, MAX_BYTES, shown
 from torchtrt_ws.errors import BudgetError
 
-__all__ = ["Auto", "Budget", "Bytes", "Percent", "Reserve", "parse"]
+__all__ = ["AT_LOAD", "AT_SAVE", "FOR_ONE_AT_LOAD", "Auto", "Budget", "Bytes", "Percent", "Reserve", "parse"]
 
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _SIZE = r"([0-9]+)(K|M|G|T|KiB|MiB|GiB|TiB|)"
@@ -17,10 +16,13 @@ _BYTES_FORM = re.compile(_SIZE)
 _RESERVE_FORM = re.compile("free-" + _SIZE)
 _PERCENT_FORM = re.compile(r"([0-9]+)%")
 
-_ACCEPTED = (
-    '"auto", a number of bytes from 0 to 2^63-1 (1073741824, "1GiB", "512M"; K/M/G/T and KiB/MiB/GiB/TiB, base 2), '
-    '"N%" with N a whole number from 0 to 100, or "free-N" with N such a number of bytes'
-)
+_BYTES = 'a number of bytes from 0 to 2^63-1 (1073741824, "1GiB", "512M"; K/M/G/T and KiB/MiB/GiB/TiB, base 2)'
+_PERCENT = '"N%" with N a whole number from 0 to 100'
+
+# What is accepted where, for errors.
+AT_LOAD = f'"auto", {_BYTES}, {_PERCENT}, or "free-N" with N such a number of bytes'
+AT_SAVE = f'"auto", {_BYTES}, or {_PERCENT}'
+FOR_ONE_AT_LOAD = f'{_BYTES}, "0%" or "100%" (the option for one engine holds bytes)'
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,13 @@ class Reserve:
 Budget = Auto | Bytes | Percent | Reserve
 
 
-def parse(value: int | str | None, subject: str = KEY) -> Budget:
+def parse(value: int | str | None, subject: str = KEY, accepted: str = AT_LOAD) -> Budget:
     """Reads a budget as people write it.
 
     Args:
         value: "auto" (or None), bytes, a size with a base-2 suffix, "N%", or "free-N".
         subject: The option or keyword that an error names.
+        accepted: What that option or keyword takes, for an error: it may take fewer forms than this function.
 
     Returns:
         The budget: `Auto`, `Bytes`, `Percent` or `Reserve`.
@@ -67,34 +70,34 @@ def parse(value: int | str | None, subject: str = KEY) -> Budget:
     """
     if value is None:
         return Auto()
-    if isinstance(value, bool):  # before int: a bool is one
-        _refuse(subject, value)
-    if isinstance(value, int):
-        if not 0 <= value <= MAX_BYTES:
-            _refuse(subject, value)
-        return Bytes(int(value))
-    if not isinstance(value, str):
-        _refuse(subject, value)
+    budget = _from_text(value) if isinstance(value, str) else _from_number(value)
+    if budget is None:
+        found = shown(value) if isinstance(value, str | int) else f"{value!r:.80} ({type(value).__name__})"
+        raise BudgetError(subject, found, accepted, "Write one of these.")
+    return budget
+
+
+def _from_number(value: object) -> Budget | None:
+    if isinstance(value, bool) or not isinstance(value, int):  # a bool is an int
+        return None
+    return Bytes(int(value)) if 0 <= value <= MAX_BYTES else None
+
+
+def _from_text(value: str) -> Budget | None:
     if value == "auto":
         return Auto()
-    if match := _BYTES_FORM.fullmatch(value):
-        return Bytes(_size(subject, value, match))
-    if match := _RESERVE_FORM.fullmatch(value):
-        return Reserve(_size(subject, value, match))
     if match := _PERCENT_FORM.fullmatch(value):
         digits = match[1].lstrip("0") or "0"
-        if len(digits) <= 3 and int(digits) <= 100:
-            return Percent(int(digits))
-    _refuse(subject, value)
+        return Percent(int(digits)) if len(digits) <= 3 and int(digits) <= 100 else None
+    for form, kind in ((_BYTES_FORM, Bytes), (_RESERVE_FORM, Reserve)):
+        if match := form.fullmatch(value):
+            size = _size(match)
+            return None if size is None else kind(size)
+    return None
 
 
-def _size(subject: str, value: str, match: re.Match[str]) -> int:
+def _size(match: re.Match[str]) -> int | None:
     digits = match[1].lstrip("0") or "0"
     if len(digits) > 19 or int(digits) << _UNITS[match[2]] > MAX_BYTES:
-        _refuse(subject, value)
+        return None
     return int(digits) << _UNITS[match[2]]
-
-
-def _refuse(subject: str, value: object) -> NoReturn:
-    found = shown(value) if isinstance(value, str | int) else f"{value!r:.80} ({type(value).__name__})"
-    raise BudgetError(subject, found, _ACCEPTED, "Write one of these.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from torchtrt_ws.budget.grammar import Auto, Budget, Bytes, Percent, Reserve, parse
+from torchtrt_ws.budget.grammar import AT_LOAD, AT_SAVE, FOR_ONE_AT_LOAD, Auto, Budget, Bytes, Percent, Reserve, parse
 from torchtrt_ws.budget.split import EngineSize, split
 from torchtrt_ws.budget.wire import KEY, MAX_BYTES, PERCENT_KEY, RESERVE_KEY, TOTAL_KEY, encode, engine_key
 from torchtrt_ws.errors import BudgetError
 
-__all__ = ["PER_ENGINE_KEYWORD", "bake", "load_options"]
+__all__ = ["PER_ENGINE_KEYWORD", "bake", "change_options", "load_options", "without_effect"]
 
 PER_ENGINE_KEYWORD = "weight_streaming_budget_per_engine"
 
@@ -48,16 +48,33 @@ def load_options(
         if value is None:
             continue
         subject = f"{PER_ENGINE_KEYWORD}[{name!r}]"
-        resident = _fixed_bytes(parse(value, subject))
+        resident = _fixed_bytes(parse(value, subject, FOR_ONE_AT_LOAD))
         if resident is None:
             raise BudgetError(
                 subject,
                 repr(value),
-                'a number of bytes, "0%" or "100%" (the option for one engine holds bytes)',
+                FOR_ONE_AT_LOAD,
                 "Give the other forms for all engines at once, not in a mapping.",
             )
         options[engine_key(name)] = str(resident)
     return options
+
+
+def change_options(value: int | str) -> dict[str, str]:
+    """Turns the budget of one live engine into the backend's options.
+
+    Args:
+        value: The engine's budget; as `load_options` takes one value for each engine.
+
+    Returns:
+        Option key to decimal string.
+
+    Raises:
+        BudgetError: A malformed value; None and a mapping among them.
+    """
+    if value is None or isinstance(value, Mapping):
+        raise BudgetError("budget", repr(value), AT_LOAD, 'Give this engine\'s budget; "auto" for its own choice.')
+    return _general_option(parse(value, "budget"), KEY)
 
 
 def bake(
@@ -73,7 +90,8 @@ def bake(
         engines: The program's engines, with names that are unique in it.
 
     Returns:
-        For each engine the value of the compile spec `weight_streaming_budget`, or None where nothing is baked. Parts
+        For each engine the value of the compile spec `weight_streaming_budget`, or None where nothing is baked: the
+        budget is automatic, or the engine is known to have nothing to stream (`without_effect` names those). Parts
         of a total never sum to more than it. "100%" bakes 2^63-1, which load clips: the size may be an estimate here.
 
     Raises:
@@ -88,17 +106,39 @@ def bake(
         _refuse_unknown(each, list(baked))
         for engine in engines:
             subject = f"{PER_ENGINE_KEYWORD}[{engine.name!r}]"
-            baked[engine.name] = _bake_one(parse(each.get(engine.name), subject), engine, subject)
+            baked[engine.name] = _bake_one(parse(each.get(engine.name), subject, AT_SAVE), engine, subject)
         return baked
     if each is None:
-        budget = parse(weight_streaming_budget)
+        budget = parse(weight_streaming_budget, KEY, AT_SAVE)
         if isinstance(budget, Bytes) and len(engines) > 1:
             parts = split(budget.value, engines)
             return {name: None if part is None else encode(part) for name, part in parts.items()}
         subject = KEY
     else:
-        budget, subject = parse(each, PER_ENGINE_KEYWORD), PER_ENGINE_KEYWORD
+        budget, subject = parse(each, PER_ENGINE_KEYWORD, AT_SAVE), PER_ENGINE_KEYWORD
     return {engine.name: _bake_one(budget, engine, subject) for engine in engines}
+
+
+def without_effect(
+    weight_streaming_budget: int | str | None,
+    weight_streaming_budget_per_engine: int | str | Mapping[str, int | str | None] | None,
+    engines: Sequence[EngineSize],
+) -> list[str]:
+    """The engines that a budget was given for and that are known to have nothing to stream: nothing is baked for them.
+
+    Args:
+        weight_streaming_budget: As for `bake`.
+        weight_streaming_budget_per_engine: As for `bake`.
+        engines: As for `bake`, which has taken them with these keywords.
+
+    Returns:
+        Their names.
+    """
+    each = weight_streaming_budget_per_engine
+    given = each if isinstance(each, Mapping) else {}
+    general = weight_streaming_budget if each is None else None if isinstance(each, Mapping) else each
+    budgets = {engine.name: parse(given.get(engine.name, general)) for engine in engines if engine.is_resident}
+    return [name for name, budget in budgets.items() if not isinstance(budget, Auto)]
 
 
 def _bake_one(budget: Budget, engine: EngineSize, subject: str) -> bytes | None:
@@ -108,9 +148,11 @@ def _bake_one(budget: Budget, engine: EngineSize, subject: str) -> bytes | None:
         raise BudgetError(
             subject,
             f'"free-{budget.value}"',
-            'at save: "auto", a number of bytes, or "N%" (the device, and what is free on it, is not known yet)',
-            'Give "free-N" when the program is loaded.',
+            f"at save: {AT_SAVE}",
+            'Give "free-N" when the program is loaded: the device, and what is free on it, is not known yet.',
         )
+    if engine.is_resident:
+        return None
     resident = _fixed_bytes(budget)
     if resident is None:
         assert isinstance(budget, Percent)

@@ -25,6 +25,11 @@ class EngineSize:
     streamable_bytes: int | None
     estimated: bool = False
 
+    @property
+    def is_resident(self) -> bool:
+        """True if it is known that nothing of the engine can be streamed."""
+        return self.streamable_bytes == 0 and not self.estimated
+
 
 def split(total: int, engines: Sequence[EngineSize]) -> dict[str, int | None]:
     """Splits a program's total budget over its engines, in proportion to their streamable sizes.
@@ -51,7 +56,7 @@ def split(total: int, engines: Sequence[EngineSize]) -> dict[str, int | None]:
                 "streamable sizes to split a total by",
                 "Use weight_streaming_budget_per_engine, or give the total when the program is loaded.",
             )
-        if engine.streamable_bytes > 0 or engine.estimated:
+        if not engine.is_resident:
             sizes[engine.name] = engine.streamable_bytes
     streamable = sum(sizes.values())
     if total < streamable:

@@ -79,6 +79,9 @@ def _per_engine(values: list[str] | None) -> str | dict[str, int | str | None] |
         raise typer.BadParameter(
             "give one value, or NAME=B for each", param_hint="--weight-streaming-budget-per-engine"
         )
+    names = [name for name, _, _ in named]
+    if len(set(names)) < len(names):  # the last would win, silently
+        raise typer.BadParameter("an engine twice", param_hint="--weight-streaming-budget-per-engine")
     return {name: value for name, _, value in named}
 
 

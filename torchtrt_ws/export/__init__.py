@@ -16,6 +16,9 @@ __all__ = ["TensorRTPartitioner", "save", "save_plan"]
 def __getattr__(name: str) -> object:
     if name != "TensorRTPartitioner":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from torchtrt_ws.export.packages import require_exporter
+
+    require_exporter()
     from torchtrt_ws.export.tensorrt_partitioner import TensorRTPartitioner  # it imports torch and executorch
 
     return TensorRTPartitioner

@@ -13,6 +13,7 @@ from torchtrt_ws.export.engine.built_engine import LoweredMethod
 from torchtrt_ws.export.file.atomic import check_target
 from torchtrt_ws.export.file.write_program import write_program
 from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs
+from torchtrt_ws.export.packages import require_exporter
 from torchtrt_ws.export.placement import HOST_MEMORY, Placement, read_device
 from torchtrt_ws.identifiers import DEFAULT_METHOD, HOST
 
@@ -77,8 +78,9 @@ def save(
             `compile_specs`.
         ProgramError: A module that cannot be exported or lowered, inputs or outputs that an engine cannot have, or a
             path that cannot be written.
-        EngineError: TensorRT-RTX cannot build the engine, or is not installed.
+        EngineError: TensorRT-RTX cannot build the engine; or what builds it, or PyTorch, is not installed.
     """
+    require_exporter()
     target = check_target(path)
     _check_engine(engine)
     placement = read_device(device, device_io)

@@ -13,6 +13,7 @@ from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.file.atomic import check_target
 from torchtrt_ws.export.file.write_program import write_program
 from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs
+from torchtrt_ws.export.packages import require_exporter
 from torchtrt_ws.export.placement import read_device
 from torchtrt_ws.export.sources.plan import PlanSource, read_plan
 from torchtrt_ws.export.tensor_text import TensorSpecs
@@ -76,8 +77,9 @@ def save_plan(
         ProgramError: Something that is no plan, a plan that is truncated, tensors that do not fit, or a path that
             cannot be written.
         EngineError: Inputs and outputs are to be read from the engine, and TensorRT cannot; or a plan without its
-            weights.
+            weights; or PyTorch is not installed.
     """
+    require_exporter()
     target = check_target(path)
     placement = read_device(device, device_io)
     specs = read_compile_specs(compile_specs)

@@ -94,7 +94,7 @@ class Engine:
             CapacityError: It does not fit; the error says what does.
             EngineError: The engine is gone, or its runtime refused.
         """
-        options = budget.load_options(weight_streaming_budget_per_engine=value)
+        options = budget.change_options(value)
         with translated():
             _native.set_engine_budget(self._id, list(options.items()))
 

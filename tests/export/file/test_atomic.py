@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -70,6 +73,40 @@ def test_a_failure_half_way_leaves_the_old_file(tmp_path: Path, error: BaseExcep
     if isinstance(error, OSError):
         assert "No space left after 4 bytes" in str(caught.value)
         assert "Nothing was changed" in str(caught.value)
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_save(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys
+from pathlib import Path
+from torchtrt_ws.export.file.atomic import write_atomically
+def write(file):
+    file.write(b"half"); file.flush()
+    os.kill(os.getpid(), signal.SIGTERM)
+write_atomically(Path(sys.argv[1]), write)
+"""
+    target = tmp_path / "a.pte"
+    done = subprocess.run([sys.executable, "-c", script, str(target)], capture_output=True)
+    assert done.returncode == -signal.SIGTERM
+    (left,) = tmp_path.iterdir()
+    assert left.read_bytes() == b"half"
+
+    write_atomically(target, put(b"young"))  # a minute is left for a writer that has not locked its file yet
+    assert left.exists()
+    os.utime(left, (0, 0))
+    write_atomically(target, put(b"new"))
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_writer_that_lives_keeps_its_file(tmp_path: Path) -> None:
+    def write(file: BinaryIO) -> None:
+        (mine,) = tmp_path.iterdir()
+        os.utime(mine, (0, 0))
+        write_atomically(tmp_path / "b.pte", put(b"b"))
+        file.write(b"a")
+
+    write_atomically(tmp_path / "a.pte", write)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.pte": b"a", "b.pte": b"b"}
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from torchtrt_ws.errors import ProgramError
 
 __all__ = ["check_target", "write_atomically"]
 
+_PREFIX, _SUFFIX = ".torchtrt-ws-", ".tmp"  # of a file that is being written
+_YOUNG = 60  # seconds
 _NEW_FILE_MODE = 0o666  # less the umask, as open() does
 
 
@@ -80,11 +84,31 @@ def write_atomically(target: Path, write: Callable[[BinaryIO], None]) -> None:
 def _create_beside(target: Path) -> tuple[int, Path]:
     """A new, empty file in the target's folder: rename() is atomic only within one file system."""
     mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
-    temporary = target.with_name(f".torchtrt-ws-{secrets.token_hex(8)}.tmp")
+    _remove_left_behind(target.parent)
+    temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _NEW_FILE_MODE)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)  # for as long as this process writes: tells others that it lives
     if mode is not None:
         os.fchmod(descriptor, mode)
     return descriptor, temporary
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Removes temporary files of writers that were killed: nobody holds their lock any more."""
+    for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue  # somebody else's, or gone by now
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A writer makes its file before it locks it. A minute is enough for that, on any machine.
+            if time.time() - os.fstat(descriptor).st_mtime > _YOUNG:
+                path.unlink(missing_ok=True)
+        except OSError:
+            pass  # its writer lives
+        finally:
+            os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -13,6 +14,7 @@ from torchtrt_ws.export.file.atomic import write_atomically
 from torchtrt_ws.export.file.progress import ProgressFile
 from torchtrt_ws.export.options import SaveOptions
 from torchtrt_ws.export.placement import HOST_MEMORY, TARGET_DEVICE_KEY
+from torchtrt_ws.identifiers import HOST
 
 if TYPE_CHECKING:
     from executorch.exir.backend.compile_spec_schema import CompileSpec
@@ -34,6 +36,7 @@ def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: S
     """
     engines = tuple(each for method in methods.values() for each in method.engines.values())
     baked = budget.bake(options.total, options.per_engine, [each.budget_size() for each in engines])
+    _warn_of_resident(engines, options)
     specs = {each.name: list(_specs(options, each, baked[each.name])) for each in engines}
     shares = ProgramShares.of(engines)
     blobs = {token: EngineBlob(each, shares) for method in methods.values() for token, each in method.engines.items()}
@@ -48,6 +51,18 @@ def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: S
             program_file.write_to(shown)
 
     write_atomically(target, write)
+
+
+def _warn_of_resident(engines: tuple[BuiltEngine, ...], options: SaveOptions) -> None:
+    """A budget for an engine that has nothing to stream is not baked; whoever gave it should know."""
+    kinds = {engine.name: engine.kind for engine in engines}
+    for name in budget.without_effect(options.total, options.per_engine, [each.budget_size() for each in engines]):
+        why = " (XNNPACK packs those of linear and convolution layers in float32 and float16)"
+        warnings.warn(
+            f"engine {name!r} has no weights that can be streamed{why if kinds[name] == HOST else ''}: "
+            "the budget has no effect on it and is not baked",
+            stacklevel=2,
+        )
 
 
 def _specs(options: SaveOptions, engine: BuiltEngine, value: bytes | None) -> Iterator[CompileSpec]:

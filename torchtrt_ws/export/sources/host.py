@@ -43,6 +43,7 @@ def build(name: str, program: ExportedProgram, interface: Interface) -> BuiltEng
     _check_on_cpu(name, program, interface)
     nested = _lower(name, program)
     _check_kernels(name, nested)
+    _check_convolutions(name, nested)
     _check_tensors(name, nested, interface)
     streamable = _weight_bytes(nested)
     return BuiltEngine(
@@ -111,6 +112,30 @@ def _check_kernels(name: str, nested: ExecutorchProgramManager) -> None:
             "operators of XNNPACK or of the portable kernels",
             "Express them with other operators.",
         )
+
+
+def _check_convolutions(name: str, nested: ExecutorchProgramManager) -> None:
+    """Refuses what has a kernel that then fails in every run: convolutions of volumes.
+
+    Source:
+        ExecuTorch 1.5.1, kernels/portable/cpu/util/kernel_ops_util.cpp, check_convolution_args: 3-D or 4-D input.
+    """
+    for plan in nested.executorch_program.execution_plan:
+        for chain in plan.chains:
+            for instruction in chain.instructions:
+                call = instruction.instr_args
+                operator = plan.operators[call.op_index] if hasattr(call, "op_index") else None
+                if operator is None or operator.name != "aten::convolution":
+                    continue
+                rank = len(plan.values[call.args[0]].val.sizes)
+                if rank not in (3, 4):
+                    raise ProgramError(
+                        f"method {name!r}",
+                        f"a convolution of a {rank}-D tensor",
+                        "3-D or 4-D (batch, channels, and one or two spatial dimensions): ExecuTorch's CPU kernels "
+                        "have no other",
+                        'Build for a GPU with engine="tensorrt_rtx", or express it with 2-D convolutions.',
+                    )
 
 
 def _check_tensors(name: str, nested: ExecutorchProgramManager, interface: Interface) -> None:

@@ -56,7 +56,7 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
         raise EngineError(f"method {name!r}", f"no module {error.name!r}", "onnx and onnxscript", INSTALL) from None
     path = folder / "model.onnx"
     try:
-        with _quiet():
+        with _quiet(), torch.no_grad():  # a graph that records gradients has operators that ONNX lacks
             onnx_program = torch.onnx.export(
                 program,
                 dynamo=True,
@@ -69,9 +69,10 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
     except OSError:
         raise
     except Exception as error:  # the exporter raises what it likes: this is the boundary
+        root = _root_of(error)
         raise ProgramError(
             f"method {name!r}",
-            f"{type(error).__name__}: {first_line(error)}",
+            f"{type(root).__name__}: {first_line(root)}",
             "a graph that torch.onnx.export takes",
             "The error above this one says where it stopped; change that part of the module.",
         ) from error
@@ -79,6 +80,13 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
         value.const_value.nbytes for value in onnx_program.model.graph.initializers.values() if value.const_value
     )
     return OnnxModel(path, weights)
+
+
+def _root_of(error: BaseException) -> BaseException:
+    """What the exporter failed at; the errors around it say at which of its steps."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 @contextlib.contextmanager

@@ -1,0 +1,61 @@
+"""`torchtrt-ws run`: budgets as people give them, and what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import torchtrt_ws
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With two.pte: two methods, one linear layer each."""
+    folder = tmp_path_factory.mktemp("run")
+    layers = {"up": torch.nn.Linear(64, 256), "down": torch.nn.Linear(256, 64)}
+    inputs = {"up": (torch.zeros(2, 64),), "down": (torch.zeros(2, 256),)}
+    torchtrt_ws.save(layers, folder / "two.pte", arg_inputs=inputs)
+    return folder
+
+
+def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torchtrt_ws", "run", str(folder / "two.pte"), *map(str, arguments)]
+    environment = {**os.environ, "TORCHTRT_WS_CACHE": str(folder / "cache")}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+
+
+def test_a_budget_for_one_engine(folder: Path) -> None:
+    np.save(folder / "x.npy", np.ones((2, 64), np.float32))
+    options = ("--method", "up", "--input", folder / "x.npy", "--output", folder / "out", "--repeat", 3, "--json")
+    done = run(folder, *options, "--weight-streaming-budget-per-engine", "up=4096")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["outputs"] == [{"dtype": "float32", "shape": [2, 256]}]
+    budgets = {engine["name"]: (engine["budget_bytes"], engine["source"]) for engine in report["engines"]}
+    assert budgets["up"] == (4096, "load-time (engine)")
+    assert budgets["down"][1] == "automatic"
+    assert np.load(folder / "out" / "output0.npy").shape == (2, 256)
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "words"),
+    [
+        (["up=1", "up=2"], 2, "an engine twice"),
+        (["up=1", "5"], 2, "NAME=B for each"),
+        (["sideways=1"], 1, "no engine named 'sideways'"),
+        (["up=50%"], 1, '"0%" or "100%"'),
+    ],
+    ids=["twice", "mixed", "unknown", "form"],
+)
+def test_what_is_refused(folder: Path, values: list[str], code: int, words: str) -> None:
+    options = [each for value in values for each in ("--weight-streaming-budget-per-engine", value)]
+    done = run(folder, *options, "--method", "up")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in " ".join(done.stderr.split())
