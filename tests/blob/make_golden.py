@@ -18,6 +18,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from crc32c import crc32c
+
 from torchtrt_ws import blob
 
 HERE = Path(__file__).parent
@@ -124,6 +126,7 @@ def golden() -> dict[str, tuple[bytes, str]]:
             name="tower-a.encoder_1",
             kind="tensorrt",
             sha256=hashlib.sha256(ENGINE).hexdigest(),
+            crc32c=f"{crc32c(ENGINE):08x}",
             builder="tensorrt_rtx 1.6.1.120",
             streamable_bytes=2**63 - 1,
             streamable_estimated=True,
@@ -305,6 +308,9 @@ def hostile_own() -> dict[str, tuple[bytes, str]]:
         "own_sha256_short": ({"sha256": "ab"}, "a digest of 2 digits"),
         "own_sha256_path": ({"sha256": "../" + "a" * 61}, "a digest that is a path"),
         "own_sha256_upper": ({"sha256": "A" * 64}, "a digest in upper case"),
+        "own_crc32c_null": ({"crc32c": None}, "no checksum, said in another way"),
+        "own_crc32c_short": ({"crc32c": "abcd"}, "a checksum of 4 digits"),
+        "own_crc32c_number": ({"crc32c": 12345678}, "a checksum that is a number"),
         "own_streamable_negative": ({"streamable_bytes": -1}, "negative streamable bytes"),
         "own_streamable_huge": ({"streamable_bytes": 2**63}, "2^63 streamable bytes"),
         "own_streamable_float": ({"streamable_bytes": 1.5}, "1.5 streamable bytes"),

@@ -72,6 +72,7 @@ def metadata(draw: st.DrawFn) -> blob.Metadata:
             name=draw(st.from_regex(r"[A-Za-z0-9_.-]{1,39}", fullmatch=True)),
             kind=draw(NAMES),
             sha256=draw(st.from_regex(r"[0-9a-f]{64}", fullmatch=True)),
+            crc32c=draw(st.none() | st.from_regex(r"[0-9a-f]{8}", fullmatch=True)),
             builder=draw(TEXTS),
             streamable_bytes=draw(st.none() | SIZES),
             streamable_estimated=draw(st.booleans()),

@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1  # of the `torchtrt_ws` key; a higher one is refused
 OWN_KEY = "torchtrt_ws"
 ALIAS_KINDS = ("kv_cache_update", "user")  # Torch-TensorRT's AliasKind
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_CRC32C = re.compile(r"[0-9a-f]{8}")
 _UPGRADE = "It was written by a newer torchtrt-ws: upgrade."
 
 
@@ -54,11 +55,16 @@ class TensorFacts:
 
 @dataclass(frozen=True)
 class OwnFacts:
-    """The `torchtrt_ws` key. Sizes are bytes; a streamable size is None if it was not known at export."""
+    """The `torchtrt_ws` key. Sizes are bytes; a streamable size is None if it was not known at export.
+
+    `crc32c` (8 lower-case hexadecimal digits) and `sha256` (64) are the engine's. Files of early versions have no
+    `crc32c`.
+    """
 
     name: str
     kind: str
     sha256: str
+    crc32c: str | None = None
     builder: str = ""
     streamable_bytes: int | None = None
     streamable_estimated: bool = False
@@ -140,6 +146,8 @@ def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
     yield "name", own.name
     yield "kind", own.kind
     yield "sha256", own.sha256
+    if own.crc32c is not None:
+        yield "crc32c", own.crc32c
     yield "builder", own.builder
     yield "streamable_bytes", own.streamable_bytes
     yield "streamable_estimated", own.streamable_estimated
@@ -190,6 +198,9 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
         node.refuse("name", name, FORM)
     if not _SHA256.fullmatch(sha256):
         node.refuse("sha256", sha256, "64 lower-case hexadecimal digits")
+    crc32c = node.string("crc32c") if "crc32c" in node.value else None
+    if crc32c is not None and not _CRC32C.fullmatch(crc32c):
+        node.refuse("crc32c", crc32c, "8 lower-case hexadecimal digits")
     program = node.child("program")
     inputs, outputs = (tuple(_tensor(item) for item in node.items(key)) for key in ("inputs", "outputs"))
     for key, tensors, is_input in (("inputs", inputs, True), ("outputs", outputs, False)):
@@ -200,6 +211,7 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
         name=name,
         kind=node.string("kind", empty=False),
         sha256=sha256,
+        crc32c=crc32c,
         builder=node.string("builder", default=""),
         streamable_bytes=node.size_or_null("streamable_bytes"),
         streamable_estimated=node.boolean("streamable_estimated", default=False),

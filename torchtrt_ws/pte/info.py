@@ -61,7 +61,8 @@ class CompileSpec:
 class EngineInfo:
     """One engine of the program. Sizes and offsets are bytes; offsets count from the start of the file.
 
-    `streamable_bytes` is None if it was not known at export, `sha256` if the file does not record it, `baked_budget` if
+    `streamable_bytes` is None if it was not known at export, `sha256` and `crc32c` if the file does not
+    record them, `baked_budget` if
     nothing is baked. `name` is engine0, engine1, ... (loading order) without our metadata.
     """
 
@@ -73,6 +74,7 @@ class EngineInfo:
     streamable_estimated: bool
     baked_budget: int | None
     sha256: str | None
+    crc32c: str | None
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     payload_offset: int
@@ -92,6 +94,7 @@ class EngineInfo:
             "streamable_estimated": self.streamable_estimated,
             "baked_budget": self.baked_budget,
             "sha256": self.sha256,
+            "crc32c": self.crc32c,
             "inputs": [_plain(tensor) for tensor in self.inputs],
             "outputs": [_plain(tensor) for tensor in self.outputs],
         }
@@ -246,6 +249,7 @@ def _engine(blobs: _Blobs, delegate: Table, method: str, index: int) -> EngineIn
         streamable_estimated=own.streamable_estimated if own else False,
         baked_budget=_baked_budget(specs, subject),
         sha256=own.sha256 if own else None,
+        crc32c=own.crc32c if own else None,
         inputs=inputs,
         outputs=outputs,
         payload_offset=region.offset,

@@ -32,7 +32,7 @@ def test_bytes_and_digest(tmp_path: Path, kind: str, size: int) -> None:
         out = io.BytesIO()
         source.write_to(out)
         assert out.getvalue() == data
-        assert source.sha256 == hashlib.sha256(data).hexdigest()
+        assert source.digests.sha256 == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize("kind", ["file", "buffer"])
@@ -40,7 +40,7 @@ def test_the_digest_alone(tmp_path: Path, kind: str) -> None:
     data = contents(PIECE + 7)
     (tmp_path / "a.plan").write_bytes(data)
     source = FilePayload(tmp_path / "a.plan") if kind == "file" else BufferPayload(data)
-    assert source.sha256 == hashlib.sha256(data).hexdigest()
+    assert source.digests.sha256 == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize("end", [b"", b"end"], ids=["ends in a hole", "ends in data"])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from torchtrt_ws.blob import Buffer
+    from torchtrt_ws.export.engine.digests import Digests
 
 __all__ = ["BuiltEngine", "LoweredMethod", "Payload", "SeekableFile", "Writable"]
 
@@ -46,8 +47,8 @@ class Payload(Protocol):
         """Bytes."""
 
     @property
-    def sha256(self) -> str:
-        """64 hexadecimal digits. Reads the whole engine if nothing has yet; known after `write_to`."""
+    def digests(self) -> Digests:
+        """Of all its bytes. Reads the whole engine if nothing has yet; known after `write_to`."""
 
     def write_to(self, file: Writable) -> None:
         """Writes all bytes to `file`, without joining them first. May be called again, with the same result."""

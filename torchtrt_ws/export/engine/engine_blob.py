@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from torchtrt_ws.blob import Binding, Metadata, OwnFacts, header_and_metadata
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
+from torchtrt_ws.export.engine.digests import Digests
 
-__all__ = ["NO_DIGEST", "EngineBlob", "ProgramShares"]
-
-NO_DIGEST = "0" * 64  # holds the place of a digest that is not known yet
+__all__ = ["EngineBlob", "ProgramShares"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,13 @@ class EngineBlob:
     def __deepcopy__(self, memo: object) -> EngineBlob:
         return self
 
-    def prefix(self, input_order: tuple[int, ...] | None = None, sha256: str | None = None) -> bytes:
-        """Header, metadata and padding. Its size does not depend on the digest.
+    def prefix(self, input_order: tuple[int, ...] | None = None, digests: Digests | None = None) -> bytes:
+        """Header, metadata and padding. Its size does not depend on the digests.
 
         Args:
             input_order: For each delegate argument, which of `engine.inputs` it is; None for the same order.
-            sha256: The engine's digest, where the caller has it, or `NO_DIGEST`; None asks the payload, which may read
-                the whole engine.
+            digests: The engine's, where the caller has them, or `UNKNOWN`; None asks the payload, which may read the
+                whole engine.
 
         Returns:
             All that comes before the engine.
@@ -54,10 +53,12 @@ class EngineBlob:
         engine = self.engine
         order = range(len(engine.inputs)) if input_order is None else input_order
         inputs = tuple(engine.inputs[index] for index in order)
+        found = engine.payload.digests if digests is None else digests
         own = OwnFacts(
             name=engine.name,
             kind=engine.kind,
-            sha256=engine.payload.sha256 if sha256 is None else sha256,
+            sha256=found.sha256,
+            crc32c=found.crc32c,
             builder=engine.builder,
             streamable_bytes=engine.streamable_bytes,
             streamable_estimated=engine.streamable_estimated,

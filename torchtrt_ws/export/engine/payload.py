@@ -1,21 +1,17 @@
-"""Engines where they are, a file, a buffer or a writer: hashed while they are written, never copied as a whole.
-
-SHA-256 takes longer than copying, so it runs in a second thread on the piece that is being written.
-"""
+"""Engines where they are, a file, a buffer or a writer: hashed while they are written, never copied as a whole."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from torchtrt_ws.blob import Buffer
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import Writable
+from torchtrt_ws.export.engine.digests import Digests, Hasher, ThreadedHasher
 
 __all__ = ["BufferPayload", "FilePayload", "StreamedPayload"]
 
@@ -34,7 +30,7 @@ class BufferPayload:
 
     def __init__(self, engine: Buffer) -> None:
         self._view = memoryview(engine).cast("B")
-        self._sha256: str | None = None
+        self._digests: Digests | None = None
         self.size = self._view.nbytes
 
     @property
@@ -43,19 +39,20 @@ class BufferPayload:
         return bytes(self._view[:HEAD])
 
     @property
-    def sha256(self) -> str:
-        if self._sha256 is None:
-            self._sha256 = hashlib.sha256(self._view).hexdigest()
-        return self._sha256
+    def digests(self) -> Digests:
+        if self._digests is None:
+            self.write_to(_Nowhere())
+        assert self._digests is not None
+        return self._digests
 
     def write_to(self, file: Writable) -> None:
         pieces = (self._view[start : start + PIECE] for start in range(0, self.size, PIECE))
-        with _Hashing(self._sha256) as hashing:
+        with ThreadedHasher(self._digests) as hashing:
             for piece in pieces:
                 pending = hashing.start(piece)
                 file.write(piece)
                 pending()  # one piece ahead at most
-        self._sha256 = hashing.digest()
+        self._digests = hashing.digests()
 
 
 class FilePayload:
@@ -70,7 +67,7 @@ class FilePayload:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
-        self._sha256: str | None = None
+        self._digests: Digests | None = None
         self._file = self._open()
         self._state = self._look()
         self.size = self._state[0]
@@ -96,18 +93,18 @@ class FilePayload:
         return os.pread(self._file.fileno(), HEAD, 0)
 
     @property
-    def sha256(self) -> str:
-        if self._sha256 is None:
+    def digests(self) -> Digests:
+        if self._digests is None:
             self.write_to(_Nowhere())
-        assert self._sha256 is not None
-        return self._sha256
+        assert self._digests is not None
+        return self._digests
 
     def write_to(self, file: Writable) -> None:
         skip = getattr(file, "seek", None)  # only a file that seeks can have holes
         buffers = (memoryview(bytearray(PIECE)), memoryview(bytearray(PIECE)))
         zeros = memoryview(bytes(PIECE))
         pending: list[Callable[[], None]] = [lambda: None, lambda: None]
-        with _Hashing(self._sha256) as hashing:
+        with ThreadedHasher(self._digests) as hashing:
             for number, (offset, length, is_hole) in enumerate(_pieces(self._file.fileno(), self.size)):
                 turn = number % 2
                 pending[turn]()  # the hash may still read this buffer
@@ -119,7 +116,7 @@ class FilePayload:
                 file.write(piece)
         if self._look() != self._state:  # past a new end, all is a hole: this is where a shorter file shows
             raise self._changed()
-        self._sha256 = hashing.digest()
+        self._digests = hashing.digests()
 
     def _changed(self) -> ProgramError:
         return ProgramError(
@@ -140,7 +137,7 @@ class FilePayload:
 
 
 class StreamedPayload:
-    """A payload that a function writes piece by piece; size and digest come from one dry run.
+    """A payload that a function writes piece by piece; size and digests come from one dry run.
 
     Args:
         write_to: Writes the engine to a binary file; the same bytes each time.
@@ -150,50 +147,23 @@ class StreamedPayload:
         meter = _Meter()
         write_to(meter)
         self._write_to = write_to
-        self.size = meter.size
-        self.sha256 = meter.digest.hexdigest()
+        self.size = meter.hasher.size
+        self.digests = meter.hasher.digests()
 
     def write_to(self, file: Writable) -> None:
         self._write_to(file)
 
 
 class _Meter:
-    """A file that keeps only the length and the SHA-256 of what is written to it."""
+    """A file that keeps only what a hasher makes of it."""
 
     def __init__(self) -> None:
-        self.size = 0
-        self.digest = hashlib.sha256()
+        self.hasher = Hasher()
 
     def write(self, data: Buffer, /) -> int:
         view = memoryview(data).cast("B")
-        self.digest.update(view)
-        self.size += view.nbytes
+        self.hasher.update(view)
         return view.nbytes
-
-
-class _Hashing:
-    """SHA-256 in a thread; nothing at all if the digest is known."""
-
-    def __init__(self, known: str | None) -> None:
-        self._known = known
-        self._sha256 = hashlib.sha256()
-        self._pool = ThreadPoolExecutor(1, "sha256")
-
-    def __enter__(self) -> _Hashing:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._pool.shutdown()
-
-    def start(self, piece: memoryview) -> Callable[[], None]:
-        """Begins to hash a piece; call the result before the piece changes."""
-        if self._known is not None:
-            return lambda: None
-        pending: Future[None] = self._pool.submit(self._sha256.update, piece)
-        return pending.result
-
-    def digest(self) -> str:
-        return self._known if self._known is not None else self._sha256.hexdigest()
 
 
 class _Nowhere:

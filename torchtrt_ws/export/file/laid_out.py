@@ -15,7 +15,7 @@ from executorch.exir._serialize._cord import Cord, FileBackedData
 from executorch.exir._serialize._program import PTEFile, serialize_pte_binary
 
 from torchtrt_ws.errors import ProgramError
-from torchtrt_ws.export.engine.engine_blob import NO_DIGEST
+from torchtrt_ws.export.engine.digests import UNKNOWN, Digests
 from torchtrt_ws.export.graph import backend
 from torchtrt_ws.export.graph.call_partitioner import EngineCallPartitioner
 from torchtrt_ws.identifiers import BACKEND_ID
@@ -118,7 +118,7 @@ class _StreamedBlob(FileBackedData):  # type: ignore[misc]  # executorch has no 
     def __init__(self, blob: EngineBlob, input_order: tuple[int, ...]) -> None:
         self._blob = blob  # deliberately no super().__init__(): there is no file
         self._input_order = input_order
-        self._size = len(self._prefix(NO_DIGEST)) + blob.engine.payload.size
+        self._size = len(self._prefix(UNKNOWN)) + blob.engine.payload.size
 
     def __deepcopy__(self, memo: object) -> _StreamedBlob:
         return self  # the serializer deep-copies the program it is given
@@ -127,13 +127,13 @@ class _StreamedBlob(FileBackedData):  # type: ignore[misc]  # executorch has no 
         return self._size
 
     def write_to_file(self, outfile: SeekableFile) -> None:
-        """Writes the engine once, and then its digest, which is known by then, before it."""
+        """Writes the engine once, and then its digests, which are known by then, before it."""
         start = outfile.tell()
-        outfile.write(self._prefix(NO_DIGEST))
+        outfile.write(self._prefix(UNKNOWN))
         self._blob.engine.payload.write_to(outfile)
         end = outfile.tell()
         outfile.seek(start)
-        outfile.write(self._prefix(self._blob.engine.payload.sha256))
+        outfile.write(self._prefix(self._blob.engine.payload.digests))
         outfile.seek(end)
 
     def to_bytes(self) -> bytes:
@@ -141,5 +141,5 @@ class _StreamedBlob(FileBackedData):  # type: ignore[misc]  # executorch has no 
         self.write_to_file(file)
         return file.getvalue()
 
-    def _prefix(self, sha256: str) -> bytes:
-        return self._blob.prefix(self._input_order, sha256)
+    def _prefix(self, digests: Digests) -> bytes:
+        return self._blob.prefix(self._input_order, digests)

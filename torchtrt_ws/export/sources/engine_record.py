@@ -17,6 +17,7 @@ from torch.export.graph_signature import InputKind
 from torchtrt_ws.blob import Alias
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import Payload, Writable
+from torchtrt_ws.export.engine.digests import Digests
 from torchtrt_ws.export.engine.payload import BufferPayload
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class _SizeOnly:
     size: int
 
     @property
-    def sha256(self) -> str:
+    def digests(self) -> Digests:
         raise AssertionError("a fake tensor has no bytes")
 
     def write_to(self, file: Writable) -> None:

@@ -1,0 +1,112 @@
+#include "digest/crc32c.h"
+
+#include <array>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+#endif
+
+namespace torchtrt_ws {
+namespace {
+
+constexpr std::uint32_t kPolynomial = 0x82F63B78;  // reflected
+using Table = std::array<std::uint32_t, 256>;
+
+/// tables[k][b]: what byte b does to the register, k zero bytes later.
+constexpr std::array<Table, 8> make_tables() {
+  std::array<Table, 8> tables{};
+  for (std::uint32_t byte = 0; byte < 256; ++byte) {
+    std::uint32_t state = byte;
+    for (int bit = 0; bit < 8; ++bit) state = (state >> 1) ^ (state & 1 ? kPolynomial : 0);
+    tables[0][byte] = state;
+  }
+  for (std::size_t k = 1; k < tables.size(); ++k) {
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+      const std::uint32_t before = tables[k - 1][byte];
+      tables[k][byte] = (before >> 8) ^ tables[0][before & 0xFF];
+    }
+  }
+  return tables;
+}
+
+constexpr std::array<Table, 8> kTables = make_tables();
+
+std::uint64_t load(const unsigned char* data) noexcept {
+  std::uint64_t word;
+  std::memcpy(&word, data, sizeof(word));
+  return word;
+}
+
+std::uint32_t by_table(std::uint32_t state, const unsigned char* data, std::size_t size) noexcept {
+  for (; size >= 8; data += 8, size -= 8) {
+    const std::uint64_t word = load(data) ^ state;
+    state = 0;
+    for (std::size_t k = 0; k < 8; ++k) state ^= kTables[7 - k][(word >> (8 * k)) & 0xFF];
+  }
+  for (; size > 0; ++data, --size) state = (state >> 8) ^ kTables[0][(state ^ *data) & 0xFF];
+  return state;
+}
+
+#if defined(__x86_64__)
+
+// The instruction takes three cycles and a new one may start each cycle: three streams at once fill the pipe.
+constexpr std::size_t kStream = 4096;  // bytes of each
+
+/// What a register becomes `zeros` zero bytes later, for each of its four bytes.
+std::array<Table, 4> make_shift(std::size_t zeros) {
+  std::array<Table, 4> shift{};
+  for (std::size_t byte = 0; byte < 4; ++byte) {
+    for (std::uint32_t value = 0; value < 256; ++value) {
+      std::uint32_t state = value << (8 * byte);
+      for (std::size_t i = 0; i < zeros; ++i) state = (state >> 8) ^ kTables[0][state & 0xFF];
+      shift[byte][value] = state;
+    }
+  }
+  return shift;
+}
+
+std::uint32_t shifted(const std::array<Table, 4>& shift, std::uint64_t state) noexcept {
+  return shift[0][state & 0xFF] ^ shift[1][(state >> 8) & 0xFF] ^ shift[2][(state >> 16) & 0xFF] ^
+         shift[3][(state >> 24) & 0xFF];
+}
+
+__attribute__((target("sse4.2"))) std::uint32_t by_instruction(std::uint32_t state, const unsigned char* data,
+                                                               std::size_t size) noexcept {
+  static const std::array<Table, 4> shift = make_shift(kStream);
+  std::uint64_t a = state;
+  for (; size >= 3 * kStream; data += 3 * kStream, size -= 3 * kStream) {
+    std::uint64_t b = 0, c = 0;
+    for (std::size_t i = 0; i < kStream; i += 8) {
+      a = _mm_crc32_u64(a, load(data + i));
+      b = _mm_crc32_u64(b, load(data + kStream + i));
+      c = _mm_crc32_u64(c, load(data + 2 * kStream + i));
+    }
+    a = shifted(shift, shifted(shift, a) ^ b) ^ c;
+  }
+  for (; size >= 8; data += 8, size -= 8) a = _mm_crc32_u64(a, load(data));
+  auto rest = static_cast<std::uint32_t>(a);
+  for (; size > 0; ++data, --size) rest = _mm_crc32_u8(rest, *data);
+  return rest;
+}
+
+#endif
+
+std::uint32_t extended(std::uint32_t state, const unsigned char* data, std::size_t size) noexcept {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("sse4.2")) return by_instruction(state, data, size);
+#endif
+  return by_table(state, data, size);
+}
+
+}  // namespace
+
+void Crc32c::update(const void* data, std::size_t size) noexcept {
+  state_ = extended(state_, static_cast<const unsigned char*>(data), size);
+}
+
+std::uint32_t crc32c_by_table(const void* data, std::size_t size) noexcept {
+  return ~by_table(0xFFFFFFFF, static_cast<const unsigned char*>(data), size);
+}
+
+}  // namespace torchtrt_ws
