@@ -15,11 +15,11 @@
 #include "delegate/apply.h"
 #include "delegate/error.h"
 #include "delegate/handle.h"
+#include "delegate/live_handles.h"
 #include "delegate/live_options.h"
-#include "delegate/options.h"
-#include "delegate/registry.h"
+#include "delegate/read_options.h"
+#include "engine/engine_kind.h"
 #include "engine/log.h"
-#include "engine/registry.h"
 #include "torchtrt_ws/engines.h"
 
 namespace torchtrt_ws {
@@ -54,11 +54,11 @@ Error guarded(const char* where, Body&& body) noexcept {
 }
 
 Identity identify(BackendInitContext& context, const Metadata& metadata) {
-  Registry& registry = Registry::instance();
+  LiveHandles& handles = LiveHandles::instance();
   const void* scope = context.get_runtime_allocator();
   const char* method = context.get_method_name();
-  return {registry.next_id(),
-          metadata.own ? metadata.own->name : registry.next_name(scope),
+  return {handles.next_id(),
+          metadata.own ? metadata.own->name : handles.next_name(scope),
           method == nullptr ? "" : method,
           {},
           scope};
@@ -123,7 +123,7 @@ class Backend final : public executorch::runtime::BackendInterface {
       if (!handle.ok()) return std::move(handle).failure();
       loaded = handle.value().get();
       LoadScope::note(handle.value()->identity().id);
-      Registry::instance().add(std::move(handle).value());
+      LiveHandles::instance().add(std::move(handle).value());
       return ok_status();
     });
     if (error != Error::Ok) return error;
@@ -137,17 +137,17 @@ class Backend final : public executorch::runtime::BackendInterface {
 
   Error set_option(BackendOptionContext&, const Span<BackendOption>& options) override {
     return guarded("set_option", [&] {
-      return change_budgets(copy_options({options.data(), options.size()}), Registry::instance().all());
+      return change_budgets(copy_options({options.data(), options.size()}), LiveHandles::instance().all());
     });
   }
 
   Error get_option(BackendOptionContext&, Span<BackendOption>& options) override {
-    return guarded("get_option", [&] { return read_live_options(options, Registry::instance().all()); });
+    return guarded("get_option", [&] { return read_live_options(options, LiveHandles::instance().all()); });
   }
 
   void destroy(DelegateHandle* handle) const override {
     // The last reference may be held by a set_option() in another thread; the engine goes now all the same.
-    if (auto removed = Registry::instance().remove(handle)) removed->close();
+    if (auto removed = LiveHandles::instance().remove(handle)) removed->close();
   }
 };
 
@@ -185,18 +185,18 @@ Error load_adapter(const std::string& kind) {
 
 std::vector<EngineReport> engines() {
   std::vector<EngineReport> reports;
-  for (const auto& handle : Registry::instance().all()) reports.push_back(handle->report());
+  for (const auto& handle : LiveHandles::instance().all()) reports.push_back(handle->report());
   return reports;
 }
 
 EngineReport engine(uint64_t id) {
-  const auto handle = Registry::instance().find(id);
+  const auto handle = LiveHandles::instance().find(id);
   return handle == nullptr ? EngineReport{} : handle->report();
 }
 
 Error set_budget(uint64_t id, Span<const BackendOption> options) {
   return guarded("set_budget", [&]() -> Status {
-    auto handle = Registry::instance().find(id);
+    auto handle = LiveHandles::instance().find(id);
     if (handle == nullptr) {
       return Failure{ErrorCode::BadArgument, "engine id " + std::to_string(id), "no live engine",
                      "the id of a loaded engine", "Take it from torchtrt_ws::engines()"};

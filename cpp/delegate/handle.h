@@ -32,8 +32,8 @@ struct Identity {
 /// One loaded engine behind an ExecuTorch delegate handle.
 ///
 /// Two locks exist, and are never held at once. This is the only place that says so.
-///   Registry::mutex_  the list of live handles (shared_ptr). Held to read or change it, never across an engine's call.
-///   Handle::mutex_    all members below it. execute(), change_budget() and report() hold it for the whole call.
+///   LiveHandles::mutex_  the list of live handles (shared_ptr). Held to read or change it, never across an engine's
+///   call. Handle::mutex_    all members below it. execute(), change_budget() and report() hold it for the whole call.
 /// Destroying unlists first, then drops the engine under mutex_: a change_budget() that holds an older copy of the
 /// list finds no engine and does nothing.
 class Handle {

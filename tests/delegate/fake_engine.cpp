@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "blob/header.h"
-#include "engine/registry.h"
+#include "engine/engine_kind.h"
 #include "torchtrt_ws/engines.h"
 
 namespace torchtrt_ws::testing {

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "base/quote.h"
-#include "engine/tensorrt/execute.h"
+#include "engine/tensorrt/execution.h"
 #include "engine/tensorrt/logger.h"
 
 namespace torchtrt_ws::tensorrt {

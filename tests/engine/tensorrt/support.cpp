@@ -6,7 +6,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "engine/registry.h"
+#include "engine/engine_kind.h"
 
 // Null where there are no stand-ins; tests/standin/standin.h documents them.
 extern "C" {

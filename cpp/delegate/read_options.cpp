@@ -1,4 +1,4 @@
-#include "delegate/options.h"
+#include "delegate/read_options.h"
 
 #include <cstring>
 #include <limits>

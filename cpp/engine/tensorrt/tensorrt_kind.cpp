@@ -1,9 +1,9 @@
 // Registers the engine kind "tensorrt", and a CUDA allocator for ExecuTorch, while this library is loaded.
 
 #include "engine/engine.h"
-#include "engine/registry.h"
+#include "engine/engine_kind.h"
 #include "engine/tensorrt/device_allocator.h"
-#include "engine/tensorrt/engine.h"
+#include "engine/tensorrt/tensorrt_engine.h"
 
 namespace torchtrt_ws::tensorrt {
 namespace {

@@ -1,4 +1,4 @@
-#include "engine/tensorrt/engine.h"
+#include "engine/tensorrt/tensorrt_engine.h"
 
 #include <utility>
 
@@ -40,7 +40,7 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   auto io = read_io(subject_, *engine_, request.metadata, runtime_->library());
   if (!io.ok()) return std::move(io).failure();
   io_ = std::move(io).value();
-  budget_ = std::make_unique<Budget>(subject_, *engine_, runtime_->library());
+  budget_ = std::make_unique<WeightBudget>(subject_, *engine_, runtime_->library());
   auto execution = Execution::create(subject_, device_, io_, request.cuda_graph);
   if (!execution.ok()) return std::move(execution).failure();
   execution_ = std::move(execution).value();

@@ -1,4 +1,4 @@
-#include "plan.h"
+#include "standin_plan.h"
 
 #include <array>
 #include <sstream>

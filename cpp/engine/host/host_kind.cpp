@@ -1,8 +1,8 @@
 // Registers the engine kind "host" while this library is loaded.
 
 #include "engine/engine.h"
+#include "engine/engine_kind.h"
 #include "engine/host/host_engine.h"
-#include "engine/registry.h"
 
 namespace torchtrt_ws::host {
 namespace {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "../cuda/call.h"
-#include "../cuda/stream.h"
+#include "../cuda/standin_stream.h"
 #include "compute.h"
 #include "state.h"
 

@@ -1,4 +1,4 @@
-#include "engine/tensorrt/budget.h"
+#include "engine/tensorrt/weight_budget.h"
 
 #include <cuda_runtime_api.h>
 
@@ -44,7 +44,7 @@ Failure refused(const std::string& subject, int64_t bytes, const std::string& wo
 
 }  // namespace
 
-Budget::Budget(std::string subject, nvinfer1::ICudaEngine& engine, const Library& library)
+WeightBudget::WeightBudget(std::string subject, nvinfer1::ICudaEngine& engine, const Library& library)
     : subject_(std::move(subject)),
       engine_(engine),
       streamable_(std::max<int64_t>(engine.getStreamableWeightsSize(), 0)) {
@@ -56,17 +56,17 @@ Budget::Budget(std::string subject, nvinfer1::ICudaEngine& engine, const Library
   if (scratch_ && context_ >= *scratch_) context_ -= *scratch_;
 }
 
-int64_t Budget::now() const noexcept {
+int64_t WeightBudget::now() const noexcept {
   // TensorRT complains when an engine without streamable weights is asked.
   return streamable_ > 0 ? std::clamp<int64_t>(engine_.getWeightStreamingBudgetV2(), 0, streamable_) : 0;
 }
 
-void Budget::note_scratch() noexcept {
+void WeightBudget::note_scratch() noexcept {
   if (streamable_ == 0 || !streams()) return;
   scratch_ = std::max<int64_t>(engine_.getWeightStreamingScratchMemorySize(), 0);
 }
 
-Status Budget::set(int64_t bytes) {
+Status WeightBudget::set(int64_t bytes) {
   if (streamable_ == 0) return ok_status();
   bytes = std::clamp<int64_t>(bytes, 0, streamable_);
   const ErrorScope errors;
@@ -79,7 +79,7 @@ Status Budget::set(int64_t bytes) {
   return ok_status();
 }
 
-int64_t Budget::automatic(int64_t reserve, bool has_context) {
+int64_t WeightBudget::automatic(int64_t reserve, bool has_context) {
   if (streamable_ == 0) return 0;
   const ErrorScope errors;
   // TensorRT looks at what is free now: what this engine holds itself would come on top after a fresh load.
@@ -101,7 +101,7 @@ int64_t Budget::automatic(int64_t reserve, bool has_context) {
   return std::clamp<int64_t>(fits, 0, chosen);
 }
 
-int64_t Budget::scratch(bool may_probe) {
+int64_t WeightBudget::scratch(bool may_probe) {
   if (!scratch_ && streamable_ > 0 && may_probe) {
     Status probed = set(0);  // notes the scratch
     if (!probed.ok()) {
@@ -111,15 +111,15 @@ int64_t Budget::scratch(bool may_probe) {
   return scratch_.value_or(0);
 }
 
-int64_t Budget::held(bool has_context) const {
+int64_t WeightBudget::held(bool has_context) const {
   if (!has_context) return resident_ ? streamable_ : 0;
   return now() + context_ + (streams() ? scratch_.value_or(0) : 0);
 }
 
-MemoryFacts Budget::memory(bool has_context) const {
+MemoryFacts WeightBudget::memory(bool has_context) const {
   return {free_bytes() + held(has_context), context_, scratch_.value_or(0), streamable_};
 }
 
-int64_t Budget::device_bytes(bool has_context) const { return fixed_ + held(has_context); }
+int64_t WeightBudget::device_bytes(bool has_context) const { return fixed_ + held(has_context); }
 
 }  // namespace torchtrt_ws::tensorrt

@@ -17,10 +17,10 @@ namespace torchtrt_ws::tensorrt {
 /// Where memory goes (seen, TensorRT-RTX 1.6.1): at the full streamable size the weights come with the budget and stay
 /// without a context; below it they come and go with the context. Scratch and the context's own memory always go with
 /// the context. The engine's device is current in every call.
-class Budget {
+class WeightBudget {
  public:
   /// `engine` outlives this object and has no context yet.
-  Budget(std::string subject, nvinfer1::ICudaEngine& engine, const Library& library);
+  WeightBudget(std::string subject, nvinfer1::ICudaEngine& engine, const Library& library);
 
   int64_t streamable() const noexcept { return streamable_; }
 

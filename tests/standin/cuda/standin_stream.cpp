@@ -1,4 +1,4 @@
-#include "stream.h"
+#include "standin_stream.h"
 
 #include <map>
 #include <string>

@@ -1,10 +1,10 @@
-#include "engine/tensorrt/execute.h"
+#include "engine/tensorrt/execution.h"
 
 #include <limits>
 #include <utility>
 
 #include "base/quote.h"
-#include "engine/stream.h"
+#include "engine/caller_stream.h"
 #include "engine/tensorrt/logger.h"
 #include "engine/tensorrt/words.h"
 

@@ -1,7 +1,6 @@
 // Acceptance: the caller's stream, and the engine's own.
-#include "torchtrt_ws/stream.h"
-
 #include "acceptance.h"
+#include "torchtrt_ws/stream.h"
 
 namespace torchtrt_ws::testing {
 namespace {

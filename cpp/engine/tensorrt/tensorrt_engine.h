@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "engine/tensorrt/budget.h"
-#include "engine/tensorrt/execute.h"
+#include "engine/tensorrt/execution.h"
 #include "engine/tensorrt/io.h"
 #include "engine/tensorrt/runtime.h"
+#include "engine/tensorrt/weight_budget.h"
 
 namespace torchtrt_ws::tensorrt {
 
@@ -50,7 +50,7 @@ class TensorRTEngine final : public Engine {
   std::shared_ptr<Runtime> runtime_;
   std::unique_ptr<nvinfer1::ICudaEngine> engine_;
   Io io_;
-  std::unique_ptr<Budget> budget_;  // its const questions may probe TensorRT
+  std::unique_ptr<WeightBudget> budget_;  // its const questions may probe TensorRT
   std::unique_ptr<Execution> execution_;
 };
 

@@ -1,4 +1,4 @@
-#include "engine/tensorrt/dtype.h"
+#include "engine/tensorrt/data_type.h"
 
 namespace torchtrt_ws::tensorrt {
 namespace {

@@ -12,9 +12,9 @@ namespace torchtrt_ws {
 
 /// The live handles of the process. ExecuTorch gives set_option() and get_option() no handle, so they go through here.
 /// Locks: see delegate/handle.h.
-class Registry {
+class LiveHandles {
  public:
-  static Registry& instance();
+  static LiveHandles& instance();
 
   uint64_t next_id();
   void add(std::shared_ptr<Handle> handle);

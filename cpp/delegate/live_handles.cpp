@@ -1,27 +1,27 @@
-#include "delegate/registry.h"
+#include "delegate/live_handles.h"
 
 #include <algorithm>
 #include <utility>
 
 namespace torchtrt_ws {
 
-Registry& Registry::instance() {
+LiveHandles& LiveHandles::instance() {
   // Leaked: programs may be destroyed during static destruction.
-  static auto* registry = new Registry;
-  return *registry;
+  static auto* handles = new LiveHandles;
+  return *handles;
 }
 
-uint64_t Registry::next_id() {
+uint64_t LiveHandles::next_id() {
   std::lock_guard<std::mutex> lock(mutex_);
   return ++last_id_;
 }
 
-void Registry::add(std::shared_ptr<Handle> handle) {
+void LiveHandles::add(std::shared_ptr<Handle> handle) {
   std::lock_guard<std::mutex> lock(mutex_);
   handles_.push_back(std::move(handle));
 }
 
-std::shared_ptr<Handle> Registry::remove(const void* handle) {
+std::shared_ptr<Handle> LiveHandles::remove(const void* handle) {
   std::lock_guard<std::mutex> lock(mutex_);
   const auto found =
       std::find_if(handles_.begin(), handles_.end(), [handle](const auto& live) { return live.get() == handle; });
@@ -31,19 +31,19 @@ std::shared_ptr<Handle> Registry::remove(const void* handle) {
   return removed;
 }
 
-std::vector<std::shared_ptr<Handle>> Registry::all() const {
+std::vector<std::shared_ptr<Handle>> LiveHandles::all() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return handles_;
 }
 
-std::shared_ptr<Handle> Registry::find(uint64_t id) const {
+std::shared_ptr<Handle> LiveHandles::find(uint64_t id) const {
   std::lock_guard<std::mutex> lock(mutex_);
   const auto found =
       std::find_if(handles_.begin(), handles_.end(), [id](const auto& live) { return live->identity().id == id; });
   return found == handles_.end() ? nullptr : *found;
 }
 
-std::string Registry::next_name(const void* scope) const {
+std::string LiveHandles::next_name(const void* scope) const {
   std::lock_guard<std::mutex> lock(mutex_);
   const auto loaded = std::count_if(handles_.begin(), handles_.end(),
                                     [scope](const auto& live) { return live->identity().scope == scope; });

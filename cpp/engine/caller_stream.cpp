@@ -1,4 +1,4 @@
-#include "engine/stream.h"
+#include "engine/caller_stream.h"
 
 namespace torchtrt_ws {
 namespace {

@@ -1,4 +1,4 @@
-#include "engine/registry.h"
+#include "engine/engine_kind.h"
 
 #include <dlfcn.h>
 
