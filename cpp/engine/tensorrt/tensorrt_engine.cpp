@@ -7,13 +7,6 @@
 #include "engine/tensorrt/plan.h"
 
 namespace torchtrt_ws::tensorrt {
-namespace {
-
-Status check_guard(const std::string& subject, const DeviceGuard& guard) {
-  return check_cuda(subject, "cudaSetDevice", guard.error());
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Engine>> TensorRTEngine::open(Payload payload, const OpenRequest& request) {
   const int device = request.device_id.value_or(request.metadata.device_id);
@@ -29,7 +22,7 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   if (step.ok()) step = check_device(subject_, device_);
   if (!step.ok()) return step;
   const DeviceGuard guard(device_);
-  step = check_guard(subject_, guard);
+  step = guard.check(subject_);
   if (!step.ok()) return step;
   auto runtime = Runtime::shared(subject_, product_of(payload.data(), payload.size()), device_);
   if (!runtime.ok()) return std::move(runtime).failure();
@@ -58,7 +51,7 @@ TensorRTEngine::~TensorRTEngine() {
 
 Result<int64_t> TensorRTEngine::automatic_budget(int64_t reserve) const {
   const DeviceGuard guard(device_);
-  Status current = check_guard(subject_, guard);
+  Status current = guard.check(subject_);
   if (!current.ok()) return std::move(current).failure();
   return budget_->automatic(reserve, has_context());
 }
@@ -84,14 +77,14 @@ Status TensorRTEngine::set_budget(int64_t bytes) {
                    "Drop the context first"};
   }
   const DeviceGuard guard(device_);
-  Status current = check_guard(subject_, guard);
+  Status current = guard.check(subject_);
   return current.ok() ? budget_->set(bytes) : current;
 }
 
 Status TensorRTEngine::make_context() {
   if (has_context()) return ok_status();
   const DeviceGuard guard(device_);
-  Status current = check_guard(subject_, guard);
+  Status current = guard.check(subject_);
   if (!current.ok()) return current;
   auto context = tensorrt::make_context(subject_, *engine_, budget_->memory(false), budget_->now());
   if (!context.ok()) return std::move(context).failure();
@@ -113,7 +106,7 @@ Status TensorRTEngine::run(const std::vector<TensorView>& inputs, OutputSink& ou
                    "Make the context; after a change of budget that failed, choose a smaller one"};
   }
   const DeviceGuard guard(device_);
-  Status current = check_guard(subject_, guard);
+  Status current = guard.check(subject_);
   return current.ok() ? execution_->run(inputs, outputs) : current;
 }
 
