@@ -1,6 +1,5 @@
 #include "engine/tensorrt/execution.h"
 
-#include <limits>
 #include <utility>
 
 #include "base/quote.h"
@@ -14,12 +13,11 @@ Execution::Execution(std::string subject, const Io& io, Placer placer, bool cuda
     : subject_(std::move(subject)),
       io_(io),
       placer_(placer),
+      shapes_(subject_, io),
       graph_(subject_, cuda_graph),
       nothing_(Buffer::Kind::Device),
       inputs_(io.inputs.size()),
-      outputs_(io.outputs.size()) {
-  forget_bindings();
-}
+      outputs_(io.outputs.size()) {}
 
 Result<std::unique_ptr<Execution>> Execution::create(const std::string& subject, int device, const Io& io,
                                                      bool cuda_graph) {
@@ -55,11 +53,9 @@ void Execution::detach() noexcept {
 
 void Execution::forget_bindings() noexcept {
   graph_.forget();
+  shapes_.forget();
   for (std::vector<Slot>* slots : {&inputs_, &outputs_}) {
-    for (Slot& slot : *slots) {
-      slot.shape.nbDims = -1;
-      slot.address = nullptr;
-    }
+    for (Slot& slot : *slots) slot.address = nullptr;
   }
 }
 
@@ -79,11 +75,31 @@ Status Execution::run(const std::vector<TensorView>& inputs, OutputSink& outputs
 }
 
 Status Execution::prepare(const std::vector<TensorView>& inputs, OutputSink& outputs) {
-  Status step = set_shapes(inputs);
+  for (size_t i = 0; i < inputs.size(); ++i) inputs_[i].view = inputs[i];
+  if (shapes_.would_change(inputs)) {
+    Status waited = wait_in_flight();
+    if (!waited.ok()) return waited;
+    graph_.forget();
+  }
+  Status step = shapes_.set(*context_, inputs);
   if (step.ok()) step = take_outputs(outputs);
   if (step.ok()) step = place_all();
   if (step.ok()) step = bind_all();
   return step;
+}
+
+Status Execution::take_outputs(OutputSink& sink) {
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const Shapes::Output& output = shapes_.output(i);
+    Result<TensorView> view = sink.resize(i, output.sizes.data(), output.rank);
+    if (!view.ok()) return std::move(view).failure();
+    outputs_[i].view = view.value();
+    if (view.value().nbytes == output.nbytes) continue;
+    return Failure{ErrorCode::BadArgument, "output " + quoted(io_.outputs[i].name),
+                   std::to_string(view.value().nbytes) + " bytes", std::to_string(output.nbytes) + " bytes",
+                   "Give the output the dtype and shape that the engine has"};
+  }
+  return ok_status();
 }
 
 Status Execution::place(const IoTensor& tensor, Slot& slot) const {
@@ -154,7 +170,7 @@ Status Execution::bind(const IoTensor& tensor, Slot& slot, void* address) {
   graph_.forget();
   const ErrorScope errors;
   if (!context_->setTensorAddress(tensor.name.c_str(), address)) {
-    return engine_refused("setTensorAddress", tensor.name, errors.words());
+    return refused_call(subject_, "setTensorAddress", tensor.name, errors.words());
   }
   slot.address = address;
   return ok_status();
@@ -185,7 +201,7 @@ Status Execution::enqueue(cudaStream_t stream) {
   const ErrorScope errors;
   if (!graph_.launch(*context_, stream)) {
     if (graph_.error() != cudaSuccess) return cuda_failure(subject_, "cudaGraphLaunch", graph_.error());
-    return engine_refused("enqueueV3", {}, errors.words());
+    return refused_call(subject_, "enqueueV3", {}, errors.words());
   }
   for (const CopyBack& copy : copies_back_) {
     error = cudaMemcpyAsync(copy.to, copy.from, copy.nbytes, cudaMemcpyDefault, stream);
@@ -225,18 +241,6 @@ void Execution::drain(cudaStream_t stream) noexcept {
   if (in_flight_) ignore(cudaEventSynchronize(done_.get()));
   in_flight_ = false;
   forget_bindings();
-}
-
-Failure Execution::engine_refused(const char* call, const std::string& tensor, const std::string& words) const {
-  const std::string subject = tensor.empty() ? subject_ : subject_ + ", tensor " + quoted(tensor);
-  const std::string found = std::string(call) + " failed" + (words.empty() ? "" : ": " + words);
-  if (says_out_of_memory(words)) {
-    return {ErrorCode::DoesNotFit, subject, found, "enough free memory on the device",
-            "Free memory there, or choose a smaller budget"};
-  }
-  const char* next_step = tensor.empty() ? "If there is a caller's stream, check that it belongs to the engine's device"
-                                         : "Report it with this message";
-  return {ErrorCode::EngineFault, subject, found, "success", next_step};
 }
 
 }  // namespace torchtrt_ws::tensorrt

@@ -3,7 +3,6 @@
 #include <NvInferRuntime.h>
 #include <cuda_runtime_api.h>
 
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -16,6 +15,7 @@
 #include "engine/tensorrt/cuda_graph.h"
 #include "engine/tensorrt/io.h"
 #include "engine/tensorrt/place.h"
+#include "engine/tensorrt/shapes.h"
 #include "engine/tensorrt/staging.h"
 
 namespace torchtrt_ws::tensorrt {
@@ -47,13 +47,8 @@ class Execution {
   int64_t staging_bytes() const noexcept { return staging_.device_bytes() + static_cast<int64_t>(nothing_.size()); }
 
  private:
-  using Sizes = std::array<executorch::aten::SizesType, nvinfer1::Dims::MAX_DIMS>;
-
   /// One tensor in the call in progress, and what TensorRT was last told of it.
   struct Slot {
-    nvinfer1::Dims shape{};   // rank -1: TensorRT was not told, or its answer is out of date
-    Sizes sizes{};            // of an output, as the program counts them
-    size_t nbytes = 0;        // of an output, by its shape
     void* address = nullptr;  // null: TensorRT was not told
     TensorView view{};
     Place place = Place::Bound;
@@ -68,9 +63,6 @@ class Execution {
   Execution(std::string subject, const Io& io, Placer placer, bool cuda_graph);
 
   Status prepare(const std::vector<TensorView>& inputs, OutputSink& outputs);
-  Status set_shapes(const std::vector<TensorView>& inputs);
-  Status infer_outputs();
-  Status read_output(size_t index);
   Status take_outputs(OutputSink& sink);
   Status place_all();
   Status place(const IoTensor& tensor, Slot& slot) const;
@@ -86,7 +78,6 @@ class Execution {
   void drain(cudaStream_t stream) noexcept;
   void forget_bindings() noexcept;
   bool touches_host() const noexcept;
-  Failure engine_refused(const char* call, const std::string& tensor, const std::string& words) const;
 
   const std::string subject_;
   const Io& io_;
@@ -95,6 +86,7 @@ class Execution {
   Stream stream_;  // for calls without a caller's stream
   Event done_;     // recorded behind the last run that was not waited for
   bool in_flight_ = false;
+  Shapes shapes_;
   Staging staging_;
   CudaGraph graph_;
   Buffer nothing_;  // what tensors without elements are bound to: TensorRT wants an address
