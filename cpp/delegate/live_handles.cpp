@@ -3,7 +3,24 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/quote.h"
+
 namespace torchtrt_ws {
+
+std::string names_of(const Handles& handles) {
+  std::string names;
+  for (const auto& handle : handles) names += (names.empty() ? "" : ",") + handle->identity().name;
+  return names;
+}
+
+Result<Handle*> find_named(const Handles& handles, std::string_view name, std::string_view key) {
+  const auto found = std::find_if(handles.begin(), handles.end(),
+                                  [name](const auto& handle) { return handle->identity().name == name; });
+  if (found != handles.end()) return found->get();
+  return Failure{ErrorCode::BadArgument, escaped(key), "no live engine of that name",
+                 handles.empty() ? "a loaded program" : "one of " + names_of(handles),
+                 "Load the program first, or mend the name"};
+}
 
 LiveHandles& LiveHandles::instance() {
   // Leaked: programs may be destroyed during static destruction.
@@ -31,7 +48,7 @@ std::shared_ptr<Handle> LiveHandles::remove(const void* handle) {
   return removed;
 }
 
-std::vector<std::shared_ptr<Handle>> LiveHandles::all() const {
+Handles LiveHandles::all() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return handles_;
 }

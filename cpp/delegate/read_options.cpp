@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "budget/decimal.h"
+#include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws {
 namespace {
@@ -34,8 +35,7 @@ std::vector<Option> copy_options(executorch::runtime::Span<const executorch::run
     Option copy{std::string(option.key, strnlen(option.key, sizeof(option.key))), OptionValue{}};
     std::visit(
         [&copy](const auto& value) {
-          if constexpr (std::is_same_v<std::decay_t<decltype(value)>, bool> ||
-                        std::is_same_v<std::decay_t<decltype(value)>, int>) {
+          if constexpr (std::is_arithmetic_v<std::decay_t<decltype(value)>>) {
             copy.value = value;
           } else {
             copy.value = std::string(value.data(), strnlen(value.data(), value.size()));

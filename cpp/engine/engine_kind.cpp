@@ -5,16 +5,18 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
-#include <cstring>
+#include <map>
 #include <mutex>
-#include <vector>
+
+#include "engine/log.h"
 
 namespace torchtrt_ws {
 namespace {
 
 struct Kinds {
-  std::mutex mutex;  // guards `list`; never held while a library loads, since loading registers
-  std::vector<EngineKind*> list;
+  std::mutex mutex;  // guards the maps; never held while a library loads, since loading registers
+  std::map<std::string, OpenEngine> accepted;
+  std::map<std::string, Failure> refused;
 };
 
 Kinds& kinds() {
@@ -23,13 +25,11 @@ Kinds& kinds() {
   return *kinds;
 }
 
-EngineKind* registered(const std::string& name) {
-  Kinds& all = kinds();
-  std::lock_guard<std::mutex> lock(all.mutex);
-  for (EngineKind* kind : all.list) {
-    if (name == kind->name()) return kind;
-  }
-  return nullptr;
+template <typename Value>
+std::optional<Value> look_up(const std::map<std::string, Value>& map, const std::string& name) {
+  std::lock_guard<std::mutex> lock(kinds().mutex);
+  const auto found = map.find(name);
+  return found == map.end() ? std::nullopt : std::optional<Value>(found->second);
 }
 
 std::string library_variable(const std::string& name) {
@@ -56,22 +56,24 @@ bool is_kind_name(const std::string& name) {
 
 }  // namespace
 
-bool register_engine_kind(EngineKind& kind) {
-  if (registered(kind.name()) != nullptr) return false;
-  Kinds& all = kinds();
-  std::lock_guard<std::mutex> lock(all.mutex);
-  all.list.push_back(&kind);
-  return true;
+bool register_engine_kind(const char* name, OpenEngine open, int abi) {
+  std::lock_guard<std::mutex> lock(kinds().mutex);
+  if (abi == kEngineAbi) return kinds().accepted.emplace(name, open).second;
+  const Failure other_abi{ErrorCode::NotSupported, std::string("engine kind \"") + name + "\"",
+                          "an adapter of ABI " + std::to_string(abi),
+                          "ABI " + std::to_string(kEngineAbi) + ", as this library has",
+                          "Install the library and its adapters from one version of torchtrt-ws"};
+  log_error(other_abi.message());
+  kinds().refused.insert_or_assign(name, other_abi);
+  return false;
 }
 
 std::string guess_engine_kind(const uint8_t* engine, uint64_t size) {
-  constexpr uint64_t kIdentifierOffset = 4;  // of a flatbuffer; ExecuTorch's schema/program.fbs names the identifier
-  const bool is_program = size >= 8 && std::memcmp(engine + kIdentifierOffset, "ET12", 4) == 0;
-  return is_program ? "host" : "tensorrt";
+  return is_executorch_program(engine, size) ? "host" : "tensorrt";
 }
 
-Result<EngineKind*> find_engine_kind(const std::string& name) {
-  if (EngineKind* kind = registered(name)) return kind;
+Result<OpenEngine> find_engine_kind(const std::string& name) {
+  if (auto open = look_up(kinds().accepted, name)) return *open;
   // The name comes from a file: it must not choose a path.
   if (!is_kind_name(name)) {
     return Failure{ErrorCode::NotSupported, "engine kind", "\"" + name + "\"", "\"host\" or \"tensorrt\"",
@@ -82,7 +84,8 @@ Result<EngineKind*> find_engine_kind(const std::string& name) {
   const std::string library = chosen != nullptr && *chosen != '\0' ? chosen : default_library(name);
   const bool loaded = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr;
   const char* words = loaded ? nullptr : dlerror();
-  if (EngineKind* kind = registered(name)) return kind;
+  if (auto open = look_up(kinds().accepted, name)) return *open;
+  if (auto failure = look_up(kinds().refused, name)) return *std::move(failure);
   return Failure{ErrorCode::NotSupported, "engine kind \"" + name + "\"",
                  loaded ? library + ", which registers no such kind" : std::string(words != nullptr ? words : library),
                  "an adapter library for it",

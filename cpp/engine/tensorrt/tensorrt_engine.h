@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/engine_kind.h"
 #include "engine/tensorrt/execution.h"
 #include "engine/tensorrt/io.h"
 #include "engine/tensorrt/runtime.h"
@@ -17,7 +18,7 @@ namespace torchtrt_ws::tensorrt {
 /// A TensorRT or TensorRT-RTX plan behind the Engine port. The caller serializes its calls (engine/engine.h).
 class TensorRTEngine final : public Engine {
  public:
-  /// Deserializes on request.device_id, else on the metadata's device. Every failure that EngineKind::open() names.
+  /// Deserializes on request.device_id, else on the metadata's device. Every failure that OpenEngine names.
   static Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request);
   ~TensorRTEngine() override;
 
@@ -27,13 +28,14 @@ class TensorRTEngine final : public Engine {
   int64_t budget() const override { return budget_->now(); }
   Result<int64_t> automatic_budget(int64_t reserve) const override;
 
-  /// TensorRT tells this only while it streams. Asked of an engine that never did and has no context, this sets the
-  /// budget to 0 to find out: ask before set_budget(), and only where a budget below streamable_bytes() is thought of.
+  /// May set the budget to 0 (WeightBudget::scratch()): ask before set_budget(), and only where streaming is thought
+  /// of.
   int64_t scratch_bytes() const override;
 
   int64_t device_bytes() const override;
   MemoryFacts memory() const override;
   Status set_budget(int64_t bytes) override;
+  bool has_context() const override { return execution_ != nullptr && execution_->has_context(); }
   Status make_context() override;
   void drop_context() noexcept override;
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override;
@@ -42,7 +44,6 @@ class TensorRTEngine final : public Engine {
   TensorRTEngine(std::string subject, int device) : subject_(std::move(subject)), device_(device) {}
 
   Status load(Payload payload, const OpenRequest& request);
-  bool has_context() const { return execution_ != nullptr && execution_->has_context(); }
 
   const std::string subject_;  // "engine 'name'", for messages
   const int device_;

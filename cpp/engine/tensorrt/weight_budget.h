@@ -24,7 +24,7 @@ class WeightBudget {
 
   int64_t streamable() const noexcept { return streamable_; }
 
-  /// Read back from TensorRT; 0 for an engine that cannot stream.
+  /// TensorRT's own answer; 0 for an engine that cannot stream.
   int64_t now() const noexcept;
 
   /// Fails with DoesNotFit, or EngineFault. There is no context. TensorRT keeps the old budget when it refuses one.
@@ -34,9 +34,9 @@ class WeightBudget {
   /// context and scratch. Where that cannot be, 0, and a warning in the log.
   int64_t automatic(int64_t reserve, bool has_context);
 
-  /// Needed while streaming. TensorRT tells it only then: asked while nothing streams and no context lives, this sets
-  /// the budget to 0 for a moment, once; with a context it is 0 until known.
-  int64_t scratch(bool has_context);
+  /// Needed while streaming; 0 until known. TensorRT tells it only while it streams: where `may_probe` (no context
+  /// lives), an engine that never streamed is set to a budget of 0 to find out, and stays there.
+  int64_t scratch(bool may_probe);
 
   /// free: on the device without this engine's streamable weights, scratch and context.
   MemoryFacts memory(bool has_context) const;
