@@ -78,8 +78,7 @@ General general_form(std::string_view key, int64_t number) {
 
 std::string empty_note(const std::string& key) {
   return "warning: " + key +
-         ": found an empty value, which counts as not given. Write the number as digits, or leave the "
-         "option out.";
+         ": found an empty value, which counts as not given. Write the number as digits, or leave the option out.";
 }
 
 /// Reads `weight_streaming_budget.<engine>`; keys of other engines are checked, then ignored.

@@ -66,9 +66,7 @@ Status check_input(const TensorSpec& spec, const Tensor& tensor) {
     return refused("input", spec, shape_text(tensor.sizes().data(), static_cast<size_t>(tensor.dim())),
                    "shape within " + shape_text(spec.min.data(), spec.max.data(), spec.min.size()));
   }
-  if (!is_contiguous(tensor)) {
-    return refused("input", spec, "a permuted dim order", "the contiguous one");
-  }
+  if (!is_contiguous(tensor)) return refused("input", spec, "a permuted dim order", "the contiguous one");
   return ok_status();
 }
 

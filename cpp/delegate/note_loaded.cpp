@@ -3,11 +3,8 @@
 #include "torchtrt_ws/load_scope.h"
 
 namespace torchtrt_ws {
-namespace {
 
-thread_local std::vector<uint64_t>* innermost = nullptr;
-
-}  // namespace
+static thread_local std::vector<uint64_t>* innermost = nullptr;
 
 LoadScope::LoadScope() : outer_(innermost) { innermost = &ids_; }
 

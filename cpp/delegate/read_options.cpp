@@ -1,8 +1,8 @@
 #include "delegate/read_options.h"
 
+#include <array>
 #include <cstring>
 #include <limits>
-#include <type_traits>
 #include <utility>
 
 #include "budget/decimal.h"
@@ -10,6 +10,8 @@
 
 namespace torchtrt_ws {
 namespace {
+
+using Text = std::array<char, executorch::runtime::kMaxOptionValueLength>;
 
 Result<int> read_device_id(const OptionValue& value) {
   const Failure refused{ErrorCode::BadOption, std::string(kDeviceIdKey), "a value that is no device index",
@@ -32,17 +34,12 @@ std::vector<Option> copy_options(executorch::runtime::Span<const executorch::run
   std::vector<Option> copies;
   copies.reserve(options.size());
   for (const auto& option : options) {
-    Option copy{std::string(option.key, strnlen(option.key, sizeof(option.key))), OptionValue{}};
-    std::visit(
-        [&copy](const auto& value) {
-          if constexpr (std::is_arithmetic_v<std::decay_t<decltype(value)>>) {
-            copy.value = value;
-          } else {
-            copy.value = std::string(value.data(), strnlen(value.data(), value.size()));
-          }
-        },
-        option.value);
-    copies.push_back(std::move(copy));
+    OptionValue value;
+    if (const bool* flag = std::get_if<bool>(&option.value)) value = *flag;
+    if (const int* number = std::get_if<int>(&option.value)) value = *number;
+    if (const auto* text = std::get_if<Text>(&option.value))
+      value.emplace<std::string>(text->data(), strnlen(text->data(), text->size()));
+    copies.push_back({std::string(option.key, strnlen(option.key, sizeof(option.key))), std::move(value)});
   }
   return copies;
 }

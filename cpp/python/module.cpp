@@ -27,11 +27,10 @@ namespace torchtrt_ws::python {
 namespace {
 
 nb::dict engine_report(uint64_t id) {
-  EngineReport report;
-  {
+  const EngineReport report = [id] {
     nb::gil_scoped_release unlocked;  // it waits for a run in flight
-    report = engine(id);
-  }
+    return engine(id);
+  }();
   nb::dict fields;
   fields["id"] = report.id;
   fields["name"] = report.name;

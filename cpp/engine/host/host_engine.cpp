@@ -134,11 +134,6 @@ Status HostEngine::set_budget(int64_t bytes) {
   return ok_status();
 }
 
-Status HostEngine::make_context() {
-  has_context_ = true;
-  return ok_status();
-}
-
 Status HostEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {
   Status ran = program_->run(inputs, outputs);
   if (budget_ < streamable_bytes()) {

@@ -124,14 +124,10 @@ void Execution::stage(Place which, bool is_input, std::vector<Slot>& slots) {
 }
 
 Status Execution::place_all() {
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    Status placed = place(io_.inputs[i], inputs_[i]);
-    if (!placed.ok()) return placed;
-  }
-  for (size_t i = 0; i < outputs_.size(); ++i) {
-    Status placed = place(io_.outputs[i], outputs_[i]);
-    if (!placed.ok()) return placed;
-  }
+  Status placed = ok_status();
+  for (size_t i = 0; placed.ok() && i < inputs_.size(); ++i) placed = place(io_.inputs[i], inputs_[i]);
+  for (size_t i = 0; placed.ok() && i < outputs_.size(); ++i) placed = place(io_.outputs[i], outputs_[i]);
+  if (!placed.ok()) return placed;
   staging_.begin();
   for (const Place which : {Place::HostStaged, Place::DeviceStaged}) {
     stage(which, true, inputs_);
