@@ -1,6 +1,7 @@
 # The pure core: budgets and blobs. It links nothing: an include of ExecuTorch, CUDA or torch in it fails the build.
 #
-#   torchtrt_ws_core          static, position independent; include directory: this one
+#   torchtrt_ws_core          static and without state: each library and adapter has its own; include directories: this
+#                             one and include/
 #   TORCHTRT_WS_WARNINGS      our warnings, for target_compile_options(... PRIVATE ...)
 #   TORCHTRT_WS_WERROR        make them errors (off for users: a newer compiler may know more warnings)
 #   TORCHTRT_WS_SANITIZE      AddressSanitizer and UBSan, in the core and in all that links it
@@ -52,10 +53,11 @@ add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/budget/request.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/resolve.cpp)
 target_compile_features(torchtrt_ws_core PUBLIC cxx_std_17)
-target_include_directories(torchtrt_ws_core PUBLIC ${CMAKE_CURRENT_LIST_DIR})
+target_include_directories(torchtrt_ws_core PUBLIC ${CMAKE_CURRENT_LIST_DIR} ${CMAKE_CURRENT_LIST_DIR}/include)
 target_include_directories(torchtrt_ws_core SYSTEM PRIVATE ${NLOHMANN_JSON_INCLUDE_DIR})
 target_compile_options(torchtrt_ws_core PRIVATE ${TORCHTRT_WS_WARNINGS})
-set_target_properties(torchtrt_ws_core PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF)
+set_target_properties(torchtrt_ws_core PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF
+  CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 if(TORCHTRT_WS_SANITIZE)
   target_compile_options(torchtrt_ws_core PUBLIC
     -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)

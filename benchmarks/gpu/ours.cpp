@@ -26,7 +26,9 @@
 #include <string>
 #include <vector>
 
+#include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/load_options.h"
 #include "torchtrt_ws/stream.h"
 

@@ -5,23 +5,11 @@ namespace {
 
 void append_escaped(std::string& out, unsigned char byte) {
   constexpr char kHex[] = "0123456789abcdef";
-  switch (byte) {
-    case '\n':
-      out += "\\n";
-      return;
-    case '\r':
-      out += "\\r";
-      return;
-    case '\t':
-      out += "\\t";
-      return;
-    case '"':
-    case '\\':
-      out += '\\';
-      out += static_cast<char>(byte);
-      return;
-    default:
-      break;
+  const size_t named = std::string_view("\n\r\t\"\\").find(static_cast<char>(byte));
+  if (named != std::string_view::npos) {
+    out += '\\';
+    out += "nrt\"\\"[named];
+    return;
   }
   if (byte >= 0x20 && byte < 0x7f) {
     out += static_cast<char>(byte);

@@ -1,31 +1,16 @@
 #include "base/result.h"
 
+#include <cstddef>
+#include <iterator>
+
 namespace torchtrt_ws {
 
 const char* error_code_name(ErrorCode code) noexcept {
-  switch (code) {  // no default: a new code without a name is a compiler warning
-    case ErrorCode::BadBlob:
-      return "BadBlob";
-    case ErrorCode::NewerSchema:
-      return "NewerSchema";
-    case ErrorCode::BadOption:
-      return "BadOption";
-    case ErrorCode::BadArgument:
-      return "BadArgument";
-    case ErrorCode::BadEngine:
-      return "BadEngine";
-    case ErrorCode::Incompatible:
-      return "Incompatible";
-    case ErrorCode::NotSupported:
-      return "NotSupported";
-    case ErrorCode::DoesNotFit:
-      return "DoesNotFit";
-    case ErrorCode::EngineFault:
-      return "EngineFault";
-    case ErrorCode::WrongState:
-      return "WrongState";
-  }
-  return "unknown error code";
+  constexpr const char* kNames[] = {"BadBlob",      "NewerSchema",  "BadOption",  "BadArgument", "BadEngine",
+                                    "Incompatible", "NotSupported", "DoesNotFit", "EngineFault", "WrongState"};
+  static_assert(std::size(kNames) == static_cast<std::size_t>(ErrorCode::WrongState) + 1);
+  const auto index = static_cast<std::size_t>(code);
+  return index < std::size(kNames) ? kNames[index] : "unknown error code";
 }
 
 std::string Failure::message() const {

@@ -42,7 +42,7 @@ class [[nodiscard]] Result {
  public:
   using value_type = T;
 
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}            // implicit: `return value;`
+  Result(T good) : state_(std::in_place_index<0>, std::move(good)) {}              // implicit: `return value;`
   Result(Failure failure) : state_(std::in_place_index<1>, std::move(failure)) {}  // implicit: `return Failure{...};`
 
   [[nodiscard]] bool ok() const noexcept { return state_.index() == 0; }

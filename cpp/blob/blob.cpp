@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/quote.h"
+
 namespace torchtrt_ws {
 
 Result<Blob> read_blob(const void* data, std::size_t size) {
@@ -14,7 +16,8 @@ Result<Blob> read_blob(const void* data, std::size_t size) {
   auto metadata = parse_metadata(std::string_view(static_cast<const char*>(data) + h.metadata_offset, h.metadata_size));
   if (!metadata.ok()) return std::move(metadata).failure();
   if (!h.aliased && !metadata.value().aliased_io.empty()) {
-    return Failure{ErrorCode::BadBlob, "engine blob: magic", "\"TR01\"", "\"TR02\", since the metadata has aliased_io",
+    return Failure{ErrorCode::BadBlob, "engine blob: magic", quoted(wire::kMagic),
+                   quoted(wire::kMagicAliased) + ", since the metadata has aliased_io",
                    "Save the program again with torchtrt-ws or Torch-TensorRT"};
   }
   return Blob{h, std::move(metadata).value(), bytes + h.engine_offset, h.engine_size};

@@ -1,8 +1,6 @@
 #include "blob/header.h"
 
-#include <cstring>
-#include <string>
-#include <string_view>
+#include <utility>
 
 #include "base/quote.h"
 
@@ -34,10 +32,10 @@ Result<Header> parse_header(const void* data, std::size_t size) {
                "at least " + std::to_string(wire::kHeaderSize) + ", the size of its header");
   }
   const auto* bytes = static_cast<const uint8_t*>(data);
-  const bool aliased = std::memcmp(bytes, wire::kMagicAliased, sizeof(wire::kMagicAliased)) == 0;
-  if (!aliased && std::memcmp(bytes, wire::kMagic, sizeof(wire::kMagic)) != 0) {
-    Failure failure = bad("magic", quoted(std::string_view(static_cast<const char*>(data), sizeof(wire::kMagic))),
-                          "\"TR01\" or \"TR02\"");
+  const std::string_view magic(static_cast<const char*>(data), wire::kMagic.size());
+  const bool aliased = magic == wire::kMagicAliased;
+  if (!aliased && magic != wire::kMagic) {
+    Failure failure = bad("magic", quoted(magic), wire::either_magic());
     failure.next_step = "Save the program with torchtrt-ws or Torch-TensorRT (output_format=\"executorch\")";
     return failure;
   }

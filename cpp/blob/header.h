@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -9,10 +11,11 @@ namespace torchtrt_ws {
 
 namespace wire {  // the table of README "Wire format", in code; little-endian
 
-inline constexpr char kMagic[4] = {'T', 'R', '0', '1'};
-inline constexpr char kMagicAliased[4] = {'T', 'R', '0', '2'};  // written when aliased_io is not empty
+inline constexpr std::string_view kMagic = "TR01";
+inline constexpr std::string_view kMagicAliased = "TR02";  // written when aliased_io is not empty
+static_assert(kMagic.size() == kMagicAliased.size());
 
-inline constexpr std::size_t kMetadataOffsetField = sizeof(kMagic);                         // u32
+inline constexpr std::size_t kMetadataOffsetField = kMagic.size();                          // u32
 inline constexpr std::size_t kMetadataSizeField = kMetadataOffsetField + sizeof(uint32_t);  // u32
 inline constexpr std::size_t kEngineOffsetField = kMetadataSizeField + sizeof(uint32_t);    // u32
 inline constexpr std::size_t kEngineSizeField = kEngineOffsetField + sizeof(uint32_t);      // u64
@@ -35,6 +38,9 @@ static_assert(fits(0, 0, 0) && fits(512, 512, 1024) && fits(1024, 0, 1024));
 static_assert(!fits(512, 513, 1024) && !fits(1025, 0, 1024));
 static_assert(!fits(512, UINT64_MAX - 511, 1024));  // engine_size = 2^64 - 512: the sum is 0
 static_assert(!fits(UINT64_MAX, 1, 1024) && !fits(UINT64_MAX, UINT64_MAX, UINT64_MAX));
+
+/// What a blob starts with, for messages: "TR01" or "TR02", each in quotes.
+inline std::string either_magic() { return '"' + std::string(kMagic) + "\" or \"" + std::string(kMagicAliased) + '"'; }
 
 }  // namespace wire
 

@@ -6,11 +6,11 @@
 #include <set>
 #include <utility>
 
+#include "base/engine_name.h"
 #include "base/quote.h"
 #include "blob/fields.h"
 #include "blob/header.h"
 #include "blob/json.h"
-#include "budget/request.h"
 
 namespace torchtrt_ws {
 namespace {
@@ -109,7 +109,7 @@ OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   OwnFacts facts{};
   facts.schema = wire::kSchemaVersion;
   facts.name = own.text("name");
-  if (!is_engine_name(facts.name)) own.refuse("name", torchtrt_ws::quoted(facts.name), "1 to 39 of A-Z a-z 0-9 _ . -");
+  if (!is_engine_name(facts.name)) own.refuse("name", torchtrt_ws::quoted(facts.name), std::string(kEngineNames));
   facts.kind = own.name("kind");
   facts.sha256 = own.text("sha256");
   if (!is_sha256(facts.sha256)) own.refuse("sha256", torchtrt_ws::quoted(facts.sha256), "64 lower-case hex digits");

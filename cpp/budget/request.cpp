@@ -1,31 +1,37 @@
 #include "budget/request.h"
 
+#include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
+#include "base/engine_name.h"
 #include "base/quote.h"
 #include "budget/decimal.h"
+#include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws {
 namespace {
 
-constexpr std::string_view kKnownKeys =
-    "weight_streaming_budget, weight_streaming_budget.<engine>, weight_streaming_total_budget, "
-    "weight_streaming_percent, weight_streaming_reserve, cuda_graph, device_id";
-constexpr std::string_view kGeneralKeys =
-    "one of weight_streaming_budget, weight_streaming_total_budget, weight_streaming_percent and "
-    "weight_streaming_reserve";
-constexpr std::string_view kEngineNames = "1 to 39 of the characters A-Z a-z 0-9 _ . -";
+static_assert(kEngineBudgetPrefix.size() + kMaxEngineName == 63);  // ExecuTorch's kMaxOptionKeyLength, less the NUL
 
-bool is_general_key(std::string_view key) {
-  return key == kBudgetKey || key == kTotalKey || key == kPercentKey || key == kReserveKey;
+constexpr std::string_view kGeneralKeys[] = {kBudgetKey, kTotalBudgetKey, kPercentKey, kReserveKey};
+constexpr std::string_view kOtherKeys[] = {kCudaGraphKey, kDeviceIdKey};
+
+template <typename Keys>
+bool is_one_of(const Keys& keys, std::string_view key) {
+  return std::find(std::begin(keys), std::end(keys), key) != std::end(keys);
 }
 
-/// The <engine> of "weight_streaming_budget.<engine>"; nullopt for another key.
-std::optional<std::string_view> engine_of(std::string_view key) {
-  if (key.size() <= kBudgetKey.size() || key.substr(0, kBudgetKey.size()) != kBudgetKey) return std::nullopt;
-  if (key[kBudgetKey.size()] != '.') return std::nullopt;
-  return key.substr(kBudgetKey.size() + 1);
+template <typename Keys>
+std::string joined(const Keys& keys) {
+  std::string all;
+  for (const std::string_view key : keys) all.append(all.empty() ? "" : ", ").append(key);
+  return all;
+}
+
+std::string known_keys() {
+  return joined(kGeneralKeys) + ", " + std::string(kEngineBudgetPrefix) + "<engine>, " + joined(kOtherKeys);
 }
 
 Failure bad_value(const Option& option, std::string found) {
@@ -64,7 +70,7 @@ Result<std::optional<int64_t>> read_number(const Option& option) {
 }
 
 General general_form(std::string_view key, int64_t number) {
-  if (key == kTotalKey) return Total{number};
+  if (key == kTotalBudgetKey) return Total{number};
   if (key == kPercentKey) return Percent{static_cast<int>(number)};
   if (key == kReserveKey) return Reserve{number};
   return Bytes{number};
@@ -72,8 +78,7 @@ General general_form(std::string_view key, int64_t number) {
 
 std::string empty_note(const std::string& key) {
   return "warning: " + key +
-         ": found an empty value, which counts as not given. Write the number as digits, or leave the "
-         "option out.";
+         ": found an empty value, which counts as not given. Write the number as digits, or leave the option out.";
 }
 
 /// Reads `weight_streaming_budget.<engine>`; keys of other engines are checked, then ignored.
@@ -104,7 +109,7 @@ Status read_general_option(const Option& option, std::string& first_key, Request
     return ok_status();
   }
   if (!first_key.empty()) {
-    return Failure{ErrorCode::BadOption, option.key, "it beside " + first_key, std::string(kGeneralKeys),
+    return Failure{ErrorCode::BadOption, option.key, "it beside " + first_key, "one of " + joined(kGeneralKeys),
                    "Leave out all but one"};
   }
   first_key = option.key;
@@ -134,18 +139,9 @@ Status read_baked(const std::vector<BakedSpec>& baked, Request& request) {
 
 }  // namespace
 
-bool is_engine_name(std::string_view name) noexcept {
-  if (name.empty() || name.size() > kMaxEngineName) return false;
-  for (const char c : name) {
-    const bool good =
-        (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
-    if (!good) return false;
-  }
-  return true;
-}
-
-std::string engine_budget_key(std::string_view engine_name) {
-  return std::string(kBudgetKey) + "." + std::string(engine_name);
+std::optional<std::string_view> name_behind(std::string_view prefix, std::string_view key) noexcept {
+  if (key.substr(0, prefix.size()) != prefix) return std::nullopt;
+  return key.substr(prefix.size());
 }
 
 Result<Request> read_request(const std::vector<Option>& options, const std::vector<BakedSpec>& baked,
@@ -159,13 +155,13 @@ Result<Request> read_request(const std::vector<Option>& options, const std::vect
                      "Leave one of them out"};
     }
     Status status = ok_status();
-    if (is_general_key(option.key)) {
+    if (is_one_of(kGeneralKeys, option.key)) {
       status = read_general_option(option, general_key, request);
-    } else if (const auto option_engine = engine_of(option.key)) {
+    } else if (const auto option_engine = name_behind(kEngineBudgetPrefix, option.key)) {
       status = read_engine_option(option, engine_name, *option_engine, request);
-    } else if (option.key != kCudaGraphKey && option.key != kDeviceIdKey) {
+    } else if (!is_one_of(kOtherKeys, option.key)) {
       request.notes.push_back("warning: option " + quoted(option.key) +
-                              " is unknown and ignored. Known options: " + std::string(kKnownKeys) + ".");
+                              " is unknown and ignored. Known options: " + known_keys() + ".");
     }
     if (!status.ok()) return std::move(status).failure();
   }

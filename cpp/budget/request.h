@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -11,25 +10,6 @@
 #include "base/result.h"
 
 namespace torchtrt_ws {
-
-// Keys of load-time options; the first is also the key of the baked compile spec.
-inline constexpr std::string_view kBudgetKey = "weight_streaming_budget";
-inline constexpr std::string_view kTotalKey = "weight_streaming_total_budget";
-inline constexpr std::string_view kPercentKey = "weight_streaming_percent";
-inline constexpr std::string_view kReserveKey = "weight_streaming_reserve";
-// Known options that are not budgets: read_request() leaves them to others, without a note.
-inline constexpr std::string_view kCudaGraphKey = "cuda_graph";
-inline constexpr std::string_view kDeviceIdKey = "device_id";
-
-/// The longest engine name. ExecuTorch's option keys hold 63 characters (runtime/backend/options.h, kMaxOptionKeyLength
-/// 64 with the NUL), and "weight_streaming_budget." takes 24 of them.
-inline constexpr std::size_t kMaxEngineName = 39;
-
-/// True if `name` matches [A-Za-z0-9_.-]{1,39}.
-[[nodiscard]] bool is_engine_name(std::string_view name) noexcept;
-
-/// "weight_streaming_budget.<engine>": the load-time key for one engine.
-[[nodiscard]] std::string engine_budget_key(std::string_view engine_name);
 
 using OptionValue = std::variant<bool, int, std::string>;
 
@@ -69,11 +49,15 @@ struct Request {
   std::vector<std::string> notes;  ///< To log, in order; a warning starts with "warning: ".
 };
 
+/// What follows `prefix` in `key`, which may be empty; nullopt where the key does not start so.
+[[nodiscard]] std::optional<std::string_view> name_behind(std::string_view prefix, std::string_view key) noexcept;
+
 /// Reads what was asked for the engine called `engine_name`. Pure.
 ///
 /// Errors (BadOption): a malformed or wrongly typed value of any budget key, also of other engines' keys and of a baked
 /// value that something stronger would beat; a key given twice; two general forms at once; two baked budgets.
 /// Notes: an empty option is a warning and counts as absent; an unknown key is a warning that lists the known ones.
+/// kCudaGraphKey and kDeviceIdKey are known, and left to others.
 /// Cases: tests/budget/resolve_cases.json.
 [[nodiscard]] Result<Request> read_request(const std::vector<Option>& options, const std::vector<BakedSpec>& baked,
                                            std::string_view engine_name);

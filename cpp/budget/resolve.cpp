@@ -1,6 +1,10 @@
 #include "budget/resolve.h"
 
+#include <cstddef>
+#include <iterator>
 #include <utility>
+
+#include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws {
 namespace {
@@ -37,9 +41,9 @@ int64_t scale(int64_t whole, int64_t part, int64_t of) {
 }
 
 Failure no_shares(std::string found, std::string expected) {
-  return Failure{
-      ErrorCode::BadOption, std::string(kTotalKey), std::move(found), std::move(expected),
-      "Give weight_streaming_budget or weight_streaming_percent, or save the program again with torchtrt-ws"};
+  return Failure{ErrorCode::BadOption, std::string(kTotalBudgetKey), std::move(found), std::move(expected),
+                 "Give " + std::string(kBudgetKey) + " or " + std::string(kPercentKey) +
+                     ", or save the program again with torchtrt-ws"};
 }
 
 /// This engine's part of a program's total. The parts of all engines never sum to more than the total.
@@ -66,12 +70,12 @@ Result<int64_t> share_of(Total total, const EngineFacts& facts) {
 Result<int64_t> automatic_bytes(int64_t reserve, const EngineFacts& facts) {
   if (!facts.automatic) {
     return Failure{ErrorCode::EngineFault, "automatic budget", "an engine that offers none",
-                   "an engine that chooses one", "Give weight_streaming_budget"};
+                   "an engine that chooses one", "Give " + std::string(kBudgetKey)};
   }
   auto bytes = facts.automatic(reserve);
   if (bytes.ok() && bytes.value() < 0) {
     return Failure{ErrorCode::EngineFault, "automatic budget", std::to_string(bytes.value()), "0 or more bytes",
-                   "Give weight_streaming_budget"};
+                   "Give " + std::string(kBudgetKey)};
   }
   return bytes;
 }
@@ -128,19 +132,10 @@ int64_t settle(int64_t bytes, const EngineFacts& facts, Resolution& resolution) 
 }  // namespace
 
 const char* source_name(Source source) noexcept {
-  switch (source) {  // no default: a new source without a name is a compiler warning
-    case Source::LoadTimeEngine:
-      return "load-time (engine)";
-    case Source::LoadTime:
-      return "load-time";
-    case Source::Baked:
-      return "baked";
-    case Source::Automatic:
-      return "automatic";
-    case Source::None:
-      return "none";
-  }
-  return "unknown source";
+  constexpr const char* kNames[] = {"load-time (engine)", "load-time", "baked", "automatic", "none"};
+  static_assert(std::size(kNames) == static_cast<std::size_t>(Source::None) + 1);
+  const auto index = static_cast<std::size_t>(source);
+  return index < std::size(kNames) ? kNames[index] : "unknown source";
 }
 
 Result<Resolution> resolve(const Request& request, const EngineFacts& facts) {

@@ -35,7 +35,8 @@ struct EngineFacts {
   int64_t streamable;            ///< ICudaEngine::getStreamableWeightsSize(); 0: not streamable.
   int64_t scratch;               ///< Needed besides the budget while streaming: getWeightStreamingScratchMemorySize().
   std::optional<Shares> shares;  ///< nullopt: a file without our metadata.
-  /// The engine's own choice that leaves `reserve` bytes of the device free. Called at most once, and only if needed.
+  /// The engine's own choice that leaves `reserve` bytes of the device free. Each resolve() calls it at most once, and
+  /// only if needed.
   std::function<Result<int64_t>(int64_t reserve)> automatic;
 };
 

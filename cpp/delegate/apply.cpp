@@ -25,8 +25,7 @@ Result<Resolution> decide(Engine& engine, const Request& request, const std::opt
 
 Status set_and_make(Engine& engine, int64_t budget) {
   Status set = engine.set_budget(budget);
-  if (!set.ok()) return set;
-  return engine.make_context();
+  return set.ok() ? engine.make_context() : set;
 }
 
 std::string bytes(int64_t count) { return std::to_string(count) + " bytes"; }

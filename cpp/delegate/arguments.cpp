@@ -13,19 +13,21 @@ using executorch::aten::Tensor;
 using executorch::runtime::EValue;
 using executorch::runtime::Span;
 
-std::string shape_text(const SizesType* sizes, size_t rank) {
+/// Sizes, or bounds where the two ends differ: "[1..4, 2]".
+template <typename Size>
+std::string shape_text(const Size* min, const Size* max, size_t rank) {
   std::string text = "[";
-  for (size_t i = 0; i < rank; ++i) text += (i == 0 ? "" : ", ") + std::to_string(sizes[i]);
+  for (size_t i = 0; i < rank; ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(min[i]);
+    if (max[i] != min[i]) text += ".." + std::to_string(max[i]);
+  }
   return text + "]";
 }
 
-std::string bounds_text(const TensorSpec& spec) {
-  std::string text = "[";
-  for (size_t i = 0; i < spec.min.size(); ++i) {
-    text += (i == 0 ? "" : ", ") + std::to_string(spec.min[i]);
-    if (spec.max[i] != spec.min[i]) text += ".." + std::to_string(spec.max[i]);
-  }
-  return text + "]";
+std::string shape_text(const SizesType* sizes, size_t rank) { return "shape " + shape_text(sizes, sizes, rank); }
+
+std::string dtype_text(executorch::aten::ScalarType type) {
+  return std::string("dtype ") + executorch::runtime::toString(type);
 }
 
 Failure refused(const char* role, const TensorSpec& spec, std::string found, std::string expected) {
@@ -58,16 +60,13 @@ TensorView view_of(const Tensor& tensor) {
 
 Status check_input(const TensorSpec& spec, const Tensor& tensor) {
   if (tensor.scalar_type() != spec.dtype) {
-    return refused("input", spec, std::string("dtype ") + executorch::runtime::toString(tensor.scalar_type()),
-                   std::string("dtype ") + executorch::runtime::toString(spec.dtype));
+    return refused("input", spec, dtype_text(tensor.scalar_type()), dtype_text(spec.dtype));
   }
   if (!within_bounds(spec, tensor)) {
-    return refused("input", spec, "shape " + shape_text(tensor.sizes().data(), static_cast<size_t>(tensor.dim())),
-                   "shape within " + bounds_text(spec));
+    return refused("input", spec, shape_text(tensor.sizes().data(), static_cast<size_t>(tensor.dim())),
+                   "shape within " + shape_text(spec.min.data(), spec.max.data(), spec.min.size()));
   }
-  if (!is_contiguous(tensor)) {
-    return refused("input", spec, "a permuted dim order", "the contiguous one");
-  }
+  if (!is_contiguous(tensor)) return refused("input", spec, "a permuted dim order", "the contiguous one");
   return ok_status();
 }
 
@@ -100,8 +99,7 @@ Result<TensorView> OutputArguments::resize(size_t index, const SizesType* sizes,
   if (arg == nullptr || !arg->isTensor()) return refused("output", spec, "no tensor", "a tensor");
   Tensor tensor = arg->toTensor();
   if (tensor.scalar_type() != spec.dtype) {
-    return refused("output", spec, std::string("dtype ") + executorch::runtime::toString(tensor.scalar_type()),
-                   std::string("dtype ") + executorch::runtime::toString(spec.dtype));
+    return refused("output", spec, dtype_text(tensor.scalar_type()), dtype_text(spec.dtype));
   }
   // TensorRT gives a 0-d tensor back as one element of rank 1, and ExecuTorch's rank never changes.
   const bool scalar = tensor.dim() == 0 && rank == 1 && sizes[0] == 1;
@@ -109,7 +107,7 @@ Result<TensorView> OutputArguments::resize(size_t index, const SizesType* sizes,
       scalar ? executorch::runtime::Error::Ok
              : executorch::runtime::resize_tensor(tensor, executorch::aten::ArrayRef<SizesType>(sizes, rank));
   if (error != executorch::runtime::Error::Ok) {
-    return refused("output", spec, "shape " + shape_text(sizes, rank) + " from the engine",
+    return refused("output", spec, shape_text(sizes, rank) + " from the engine",
                    "no more than the program planned memory for");
   }
   return view_of(tensor);

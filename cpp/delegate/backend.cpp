@@ -4,23 +4,24 @@
 #include <executorch/runtime/backend/interface.h>
 #include <executorch/runtime/platform/runtime.h>
 
-#include <exception>
 #include <memory>
-#include <new>
 #include <string>
 #include <utility>
 
 #include "blob/blob.h"
 #include "budget/request.h"
+#include "delegate/answer_options.h"
 #include "delegate/apply.h"
+#include "delegate/change_budgets.h"
 #include "delegate/error.h"
 #include "delegate/handle.h"
-#include "delegate/live_options.h"
-#include "delegate/options.h"
-#include "delegate/registry.h"
+#include "delegate/live_handles.h"
+#include "delegate/note_loaded.h"
+#include "delegate/read_options.h"
+#include "engine/engine_kind.h"
 #include "engine/log.h"
-#include "engine/registry.h"
-#include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/adapter.h"
+#include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws {
 namespace {
@@ -37,28 +38,12 @@ using executorch::runtime::EValue;
 using executorch::runtime::FreeableBuffer;
 using executorch::runtime::Span;
 
-/// Runs `body`, and lets no exception out: ExecuTorch is built without them.
-template <typename Body>
-Error guarded(const char* where, Body&& body) noexcept {
-  try {
-    Status done = body();
-    return done.ok() ? Error::Ok : report(done.failure());
-  } catch (const std::bad_alloc&) {
-    return report({ErrorCode::DoesNotFit, where, "no host memory left", "", "Free host memory, or load less"});
-  } catch (const std::exception& error) {
-    return report({ErrorCode::EngineFault, where, error.what(), "no exception", "Report this as a bug of torchtrt-ws"});
-  } catch (...) {
-    return report(
-        {ErrorCode::EngineFault, where, "an exception of unknown type", "", "Report this as a bug of torchtrt-ws"});
-  }
-}
-
 Identity identify(BackendInitContext& context, const Metadata& metadata) {
-  Registry& registry = Registry::instance();
+  LiveHandles& handles = LiveHandles::instance();
   const void* scope = context.get_runtime_allocator();
   const char* method = context.get_method_name();
-  return {registry.next_id(),
-          metadata.own ? metadata.own->name : registry.next_name(scope),
+  return {handles.next_id(),
+          metadata.own ? metadata.own->name : handles.next_name(scope),
           method == nullptr ? "" : method,
           {},
           scope};
@@ -80,7 +65,8 @@ void log_load(const EngineReport& report, const Applied& applied) {
 Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, FreeableBuffer* processed,
                                             ArrayRef<CompileSpec> specs) {
   if (processed == nullptr || processed->data() == nullptr) {
-    return Failure{ErrorCode::BadBlob, "engine blob", "no data", "a TR01 or TR02 blob", "Save the program again"};
+    return Failure{ErrorCode::BadBlob, "engine blob", "no data", "a blob that starts with " + wire::either_magic(),
+                   "Save the program again"};
   }
   auto blob = read_blob(processed->data(), processed->size());
   if (!blob.ok()) return std::move(blob).failure();
@@ -95,10 +81,10 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   if (!device.ok()) return std::move(device).failure();
 
   identity.kind = metadata.own ? metadata.own->kind : guess_engine_kind(payload.data(), payload.size());
-  auto kind = find_engine_kind(identity.kind);
-  if (!kind.ok()) return std::move(kind).failure();
-  auto engine = kind.value()->open(std::move(payload),
-                                   {metadata, identity.name, device.value().device_id, device.value().cuda_graph});
+  auto open = find_engine_kind(identity.kind);
+  if (!open.ok()) return std::move(open).failure();
+  auto engine =
+      open.value()(std::move(payload), {metadata, identity.name, device.value().device_id, device.value().cuda_graph});
   if (!engine.ok()) return std::move(engine).failure();
 
   const std::optional<Shares> shares = recorded_shares(metadata);
@@ -122,8 +108,8 @@ class Backend final : public executorch::runtime::BackendInterface {
       auto handle = load_engine(context, processed, specs);
       if (!handle.ok()) return std::move(handle).failure();
       loaded = handle.value().get();
-      LoadScope::note(handle.value()->identity().id);
-      Registry::instance().add(std::move(handle).value());
+      note_loaded(handle.value()->identity().id);
+      LiveHandles::instance().add(std::move(handle).value());
       return ok_status();
     });
     if (error != Error::Ok) return error;
@@ -137,17 +123,17 @@ class Backend final : public executorch::runtime::BackendInterface {
 
   Error set_option(BackendOptionContext&, const Span<BackendOption>& options) override {
     return guarded("set_option", [&] {
-      return change_budgets(copy_options({options.data(), options.size()}), Registry::instance().all());
+      return change_budgets(copy_options({options.data(), options.size()}), LiveHandles::instance().all());
     });
   }
 
   Error get_option(BackendOptionContext&, Span<BackendOption>& options) override {
-    return guarded("get_option", [&] { return read_live_options(options, Registry::instance().all()); });
+    return guarded("get_option", [&] { return answer_options(options, LiveHandles::instance().all()); });
   }
 
   void destroy(DelegateHandle* handle) const override {
     // The last reference may be held by a set_option() in another thread; the engine goes now all the same.
-    if (auto removed = Registry::instance().remove(handle)) removed->close();
+    if (auto removed = LiveHandles::instance().remove(handle)) removed->close();
   }
 };
 
@@ -180,28 +166,6 @@ Error load_adapter(const std::string& kind) {
     auto found = find_engine_kind(kind);
     if (!found.ok()) return std::move(found).failure();
     return ok_status();
-  });
-}
-
-std::vector<EngineReport> engines() {
-  std::vector<EngineReport> reports;
-  for (const auto& handle : Registry::instance().all()) reports.push_back(handle->report());
-  return reports;
-}
-
-EngineReport engine(uint64_t id) {
-  const auto handle = Registry::instance().find(id);
-  return handle == nullptr ? EngineReport{} : handle->report();
-}
-
-Error set_budget(uint64_t id, Span<const BackendOption> options) {
-  return guarded("set_budget", [&]() -> Status {
-    auto handle = Registry::instance().find(id);
-    if (handle == nullptr) {
-      return Failure{ErrorCode::BadArgument, "engine id " + std::to_string(id), "no live engine",
-                     "the id of a loaded engine", "Take it from torchtrt_ws::engines()"};
-    }
-    return change_budgets(copy_options(options), {handle});
   });
 }
 

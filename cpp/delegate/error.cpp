@@ -1,7 +1,7 @@
 #include "delegate/error.h"
 
 #include "engine/log.h"
-#include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/last_error.h"
 
 namespace torchtrt_ws {
 namespace {

@@ -1,6 +1,5 @@
 #include "delegate/handle.h"
 
-#include <chrono>
 #include <utility>
 
 #include "delegate/arguments.h"
@@ -11,11 +10,6 @@ namespace {
 
 using executorch::runtime::EValue;
 using executorch::runtime::Span;
-
-int64_t now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 bool asks_nothing(const Request& request) {
   return !request.engine && std::holds_alternative<std::monostate>(request.general);
@@ -34,11 +28,10 @@ Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<
 Status Handle::execute(Span<EValue*> args) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (engine_ == nullptr) return gone(identity_);
-  const int64_t start = now();
-  if (!has_context_) {  // a change of budget failed, and so did going back: there may be room by now
+  const auto start = std::chrono::steady_clock::now();
+  if (!engine_->has_context()) {  // a change of budget failed, and so did going back: there may be room by now
     Status made = engine_->make_context();
     if (!made.ok()) return made;
-    has_context_ = true;
   }
   Status checked = check_inputs(*engine_, args, inputs_);
   if (!checked.ok()) return checked;
@@ -46,7 +39,7 @@ Status Handle::execute(Span<EValue*> args) {
   Status ran = engine_->run(inputs_, outputs);
   if (!ran.ok()) return ran;
   ++runs_;
-  nanoseconds_ += now() - start;
+  seconds_ += std::chrono::steady_clock::now() - start;
   return ran;
 }
 
@@ -55,37 +48,29 @@ Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& req
   if (engine_ == nullptr || asks_nothing(request)) return std::optional<Previous>();
   const Previous previous{engine_->budget(), source_};
   engine_->drop_context();
-  has_context_ = false;
   auto applied = apply_budget(*engine_, request, shares_, identity_.name);
   if (!applied.ok()) {
-    Status restored = restore_locked(previous);
-    if (!restored.ok())
-      log_notes(identity_.name, {"warning: the old budget could not be put back: " + restored.failure().message()});
+    restore_locked(previous);
     return std::move(applied).failure();
   }
-  has_context_ = true;
   source_ = applied.value().source;
   log_notes(identity_.name, applied.value().notes);
   return std::optional<Previous>(previous);
 }
 
-Status Handle::undo_change(const Previous& previous) {
+void Handle::undo_change(const Previous& previous) {
   std::lock_guard<std::mutex> lock(mutex_);
-  if (engine_ == nullptr) return ok_status();
+  if (engine_ == nullptr) return;
   engine_->drop_context();
-  has_context_ = false;
-  return restore_locked(previous);
+  restore_locked(previous);
 }
 
-Status Handle::restore_locked(const Previous& previous) {
+void Handle::restore_locked(const Previous& previous) {
   source_ = previous.source;
-  if (engine_->streamable_bytes() > 0) {
-    Status set = engine_->set_budget(previous.budget);
-    if (!set.ok()) return set;
-  }
-  Status made = engine_->make_context();
-  has_context_ = made.ok();
-  return made;
+  Status restored = engine_->streamable_bytes() > 0 ? engine_->set_budget(previous.budget) : ok_status();
+  if (restored.ok()) restored = engine_->make_context();
+  if (restored.ok()) return;
+  log_notes(identity_.name, {"warning: the old budget could not be put back: " + restored.failure().message()});
 }
 
 EngineReport Handle::report() const {
@@ -97,7 +82,7 @@ EngineReport Handle::report() const {
   std::lock_guard<std::mutex> lock(mutex_);
   report.source = source_name(source_);
   report.runs = runs_;
-  report.seconds = static_cast<double>(nanoseconds_) * 1e-9;
+  report.seconds = seconds_.count();
   if (engine_ == nullptr) return report;
   report.streamable_bytes = engine_->streamable_bytes();
   report.budget_bytes = engine_->budget();

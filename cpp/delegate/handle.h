@@ -3,6 +3,7 @@
 #include <executorch/runtime/core/evalue.h>
 #include <executorch/runtime/core/span.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -25,15 +26,16 @@ struct Identity {
   std::string name;
   std::string method;
   std::string kind;
-  const void*
-      scope;  // the runtime allocator, which the methods of one extension::Module share: it tells programs apart
+  const void* scope;  // the runtime allocator, which one extension::Module's methods share: it tells programs apart
 };
 
 /// One loaded engine behind an ExecuTorch delegate handle.
 ///
-/// Two locks exist, and are never held at once. This is the only place that says so.
-///   Registry::mutex_  the list of live handles (shared_ptr). Held to read or change it, never across an engine's call.
-///   Handle::mutex_    all members below it. execute(), change_budget() and report() hold it for the whole call.
+/// The delegate has two locks, never held at once. This is the only place that says so.
+///
+///     LiveHandles::mutex_  the list of live handles. Held to read or change it, never across a call of an engine.
+///     Handle::mutex_       all members below it. Every member function but identity() holds it for the whole call.
+///
 /// Destroying unlists first, then drops the engine under mutex_: a change_budget() that holds an older copy of the
 /// list finds no engine and does nothing.
 class Handle {
@@ -53,8 +55,8 @@ class Handle {
   };
   Result<std::optional<Previous>> change_budget(const Request& request);
 
-  /// Puts back what a change_budget() that succeeded replaced.
-  Status undo_change(const Previous& previous);
+  /// Puts back what a change_budget() that succeeded replaced; where that cannot be, says so in the log.
+  void undo_change(const Previous& previous);
 
   EngineReport report() const;
 
@@ -62,7 +64,7 @@ class Handle {
   void close() noexcept;
 
  private:
-  Status restore_locked(const Previous& previous);
+  void restore_locked(const Previous& previous);
 
   const Identity identity_;
   const std::optional<Shares> shares_;
@@ -70,9 +72,8 @@ class Handle {
   mutable std::mutex mutex_;
   std::unique_ptr<Engine> engine_;
   Source source_;
-  bool has_context_ = true;
   uint64_t runs_ = 0;
-  int64_t nanoseconds_ = 0;
+  std::chrono::duration<double> seconds_{0};
   std::vector<TensorView> inputs_;  // of the call in progress; kept so that a call allocates nothing
 };
 

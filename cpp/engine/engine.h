@@ -4,15 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
-#include "blob/metadata.h"
 #include "budget/ladder.h"
-#include "engine/payload.h"
+#include "torchtrt_ws/api.h"
 
 namespace torchtrt_ws {
 
@@ -33,8 +30,10 @@ struct TensorView {
   size_t nbytes;
 };
 
+// The two classes below are exported so that their typeinfo and vtables are the same in the delegate and its adapters.
+
 /// Where an engine finds room for its outputs once it knows their shapes.
-class OutputSink {
+class TORCHTRT_WS_API OutputSink {
  public:
   virtual ~OutputSink() = default;
 
@@ -49,7 +48,7 @@ class OutputSink {
 /// `make_context()`, any number of `run()`, `drop_context()`, and again. The caller serializes all calls of one engine
 /// (delegate/handle.h says how); two engines may be used from two threads. Sizes are bytes. "Device" is the GPU for
 /// TensorRT and this process's resident memory for the host engine.
-class Engine {
+class TORCHTRT_WS_API Engine {
  public:
   virtual ~Engine() = default;
 
@@ -59,15 +58,15 @@ class Engine {
   /// Bytes of weights that can stay in host memory; 0 for an engine that was built without weight streaming.
   virtual int64_t streamable_bytes() const = 0;
 
-  /// Bytes of streamable weights kept on the device now, read back from the engine.
+  /// Bytes of streamable weights kept on the device now; where the engine's runtime tells it, its own answer.
   virtual int64_t budget() const = 0;
 
   /// The budget the engine's runtime would choose, less `reserve` bytes left free on the device; within
   /// [0, streamable_bytes()].
   virtual Result<int64_t> automatic_budget(int64_t reserve) const = 0;
 
-  /// Bytes of device memory that streaming needs beside the budget; what it would be when the budget is below
-  /// streamable_bytes(), also if it is not now.
+  /// Bytes of device memory that streaming needs beside the budget, also when nothing streams now; 0 while the engine
+  /// cannot tell.
   virtual int64_t scratch_bytes() const = 0;
 
   /// Bytes on the device for weights, scratch and context, now.
@@ -80,7 +79,10 @@ class Engine {
   /// a context lives. A call that fails leaves the engine able to take another budget.
   virtual Status set_budget(int64_t bytes) = 0;
 
-  /// Makes the engine ready to run. Fails with DoesNotFit when memory runs out; then `set_budget()` may be tried again.
+  virtual bool has_context() const = 0;
+
+  /// Makes the engine ready to run. Does nothing when there is a context. Fails with DoesNotFit when memory runs out;
+  /// then `set_budget()` may be tried again.
   virtual Status make_context() = 0;
 
   /// Waits for work in flight and gives the context's memory back. Does nothing when there is no context.
@@ -88,26 +90,6 @@ class Engine {
 
   /// Runs once. `inputs` has one view for each of inputs(), already checked against dtype, rank and bounds.
   virtual Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) = 0;
-};
-
-/// What the delegate knows of an engine before it is deserialized.
-struct OpenRequest {
-  const Metadata& metadata;
-  const std::string& name;
-  std::optional<int> device_id;  // load-time choice of the device; beats the one in the metadata
-  bool cuda_graph = false;       // load-time wish; engines without CUDA ignore it
-};
-
-/// A kind of engine: one for each adapter ("host", "tensorrt"). Registered while its library is loaded.
-class EngineKind {
- public:
-  virtual ~EngineKind() = default;
-
-  virtual const char* name() const = 0;
-
-  /// Deserializes. The payload is released by the engine, as soon as it has no more use for it.
-  /// Fails with BadEngine, Incompatible, NotSupported, DoesNotFit or EngineFault.
-  virtual Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request) = 0;
 };
 
 }  // namespace torchtrt_ws

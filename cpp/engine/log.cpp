@@ -9,33 +9,28 @@ namespace {
 
 constexpr size_t kLine = 220;  // bytes of ours in a line; ExecuTorch's prefix and our name take the rest
 
-/// The first line of `rest`, which keeps what is left.
-std::string_view take_line(std::string_view& rest) {
-  size_t end = rest.size();
-  if (end > kLine) {
-    const size_t space = rest.rfind(' ', kLine);
-    end = space == std::string_view::npos || space == 0 ? kLine : space;
+template <typename Write>
+void for_each_line(std::string_view rest, const Write& write) {
+  while (!rest.empty()) {
+    size_t end = rest.size();
+    if (end > kLine) {
+      const size_t space = rest.rfind(' ', kLine);
+      end = space == std::string_view::npos || space == 0 ? kLine : space;
+    }
+    write(static_cast<int>(end), rest.data());
+    rest.remove_prefix(end);
+    if (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
   }
-  const std::string_view line = rest.substr(0, end);
-  rest.remove_prefix(end);
-  if (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
-  return line;
 }
 
 }  // namespace
 
 void log_info(const std::string& text) noexcept {
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::string_view line = take_line(rest);
-    ET_LOG(Info, "torchtrt_ws: %.*s", static_cast<int>(line.size()), line.data());
-  }
+  for_each_line(text, [](int size, const char* line) { ET_LOG(Info, "torchtrt_ws: %.*s", size, line); });
 }
 
 void log_error(const std::string& text) noexcept {
-  for (std::string_view rest = text; !rest.empty();) {
-    const std::string_view line = take_line(rest);
-    ET_LOG(Error, "torchtrt_ws: %.*s", static_cast<int>(line.size()), line.data());
-  }
+  for_each_line(text, [](int size, const char* line) { ET_LOG(Error, "torchtrt_ws: %.*s", size, line); });
 }
 
 }  // namespace torchtrt_ws

@@ -2,15 +2,17 @@
 
 #include <string>
 
+#include "torchtrt_ws/api.h"
+
 namespace torchtrt_ws {
 
 /// Log lines of the delegate and its adapters, through ExecuTorch's log. A line there holds 255 bytes and is cut behind
 /// them (runtime/platform/log.cpp), so a longer text goes out as several, broken at spaces.
 ///
 /// ExecuTorch has no level for warnings: they are Info, and start with "warning: ".
-void log_info(const std::string& text) noexcept;
+TORCHTRT_WS_API void log_info(const std::string& text) noexcept;
 
 /// For calls that fail.
-void log_error(const std::string& text) noexcept;
+TORCHTRT_WS_API void log_error(const std::string& text) noexcept;
 
 }  // namespace torchtrt_ws

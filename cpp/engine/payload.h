@@ -2,10 +2,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <utility>
 
 namespace torchtrt_ws {
+
+/// Whether `size` bytes are an ExecuTorch program: a flatbuffer whose identifier, at byte 4, is the one that
+/// ExecuTorch's schema/program.fbs names.
+inline bool is_executorch_program(const uint8_t* data, uint64_t size) noexcept {
+  return size >= 8 && std::memcmp(data + 4, "ET12", 4) == 0;
+}
 
 /// The engine's bytes as they lie in the program, and the right to give them back. Move-only.
 ///

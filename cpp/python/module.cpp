@@ -7,12 +7,18 @@
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
-#include <string_view>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "blob/blob.h"
 #include "budget/decimal.h"
+#include "engine/dtype.h"
 #include "python/arrays.h"
 #include "python/program.h"
+#include "torchtrt_ws/adapter.h"
+#include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/last_error.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -20,7 +26,11 @@ using namespace nb::literals;
 namespace torchtrt_ws::python {
 namespace {
 
-nb::dict to_dict(const EngineReport& report) {
+nb::dict engine_report(uint64_t id) {
+  const EngineReport report = [id] {
+    nb::gil_scoped_release unlocked;  // it waits for a run in flight
+    return engine(id);
+  }();
   nb::dict fields;
   fields["id"] = report.id;
   fields["name"] = report.name;
@@ -60,6 +70,13 @@ nb::tuple read_blob_facts(nb::bytes data) {
                         blob.value().metadata.io_bindings.size(), blob.value().metadata.own.has_value());
 }
 
+/// For tests: name and bytes of every dtype, to be compared with Python's.
+std::vector<std::pair<std::string, size_t>> dtypes() {
+  std::vector<std::pair<std::string, size_t>> all;
+  for (const Dtype& dtype : kDtypes) all.emplace_back(dtype.name, dtype.bytes);
+  return all;
+}
+
 int64_t parse_decimal_bytes(nb::bytes text) {
   auto parsed = parse_decimal("value", text.data(), text.size());
   if (!parsed.ok())
@@ -69,10 +86,10 @@ int64_t parse_decimal_bytes(nb::bytes text) {
 }
 
 void set_engine_budget(uint64_t id, const Options& options) {
-  auto converted = to_backend_options(options);
+  LoadOptions converted = to_load_options(options);
   nb::gil_scoped_release unlocked;  // it waits for a run in flight
   clear_last_error();
-  const auto error = set_budget(id, {converted.data(), converted.size()});
+  const auto error = set_budget(id, {converted.view().data(), converted.view().size()});
   if (error != executorch::runtime::Error::Ok) throw_error(error, "options", "options of the backend");
 }
 
@@ -80,11 +97,6 @@ void load_adapter_or_throw(const std::string& kind) {
   clear_last_error();
   const auto error = load_adapter(kind);
   if (error != executorch::runtime::Error::Ok) throw_error(error, "engine kind '" + kind + "'", "an adapter");
-}
-
-EngineReport report_engine(uint64_t id) {
-  nb::gil_scoped_release unlocked;  // it waits for a run in flight
-  return engine(id);
 }
 
 }  // namespace
@@ -108,19 +120,15 @@ NB_MODULE(_native, m) {
     }
   });
 
-  nb::class_<Declared>(m, "Declared").def_ro("dtype", &Declared::dtype).def_ro("shape", &Declared::shape);
-
   nb::class_<Program>(m, "Program")
       .def(nb::init<const std::string&, const Options&, bool>(), "path"_a, "options"_a, "mmap"_a = true,
            nb::call_guard<nb::gil_scoped_release>())
-      .def("method_names", &Program::method_names, nb::call_guard<nb::gil_scoped_release>())
       .def("load_method", &Program::load_method, "method"_a, nb::call_guard<nb::gil_scoped_release>())
-      .def("inputs", &Program::inputs, "method"_a, nb::call_guard<nb::gil_scoped_release>())
-      .def("outputs", &Program::outputs, "method"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("engine_ids", &Program::engine_ids, nb::call_guard<nb::gil_scoped_release>())
       .def("execute", &execute, "method"_a, "inputs"_a);
 
-  m.def("engine_report", [](uint64_t id) { return to_dict(report_engine(id)); }, "id"_a);
+  m.def("dtypes", &dtypes);
+  m.def("engine_report", &engine_report, "id"_a);
   m.def("load_adapter", &load_adapter_or_throw, "kind"_a);
   m.def("set_engine_budget", &set_engine_budget, "id"_a, "options"_a);
   m.def("parse_decimal", &parse_decimal_bytes, "text"_a);

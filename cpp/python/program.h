@@ -4,14 +4,13 @@
 #include <executorch/runtime/core/evalue.h>
 
 #include <exception>
-#include <map>
 #include <mutex>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/load_options.h"
 
 namespace torchtrt_ws::python {
 
@@ -37,14 +36,8 @@ struct NativeError : std::exception {
 /// Load-time options: key and value, as Python gives them.
 using Options = std::vector<std::pair<std::string, std::variant<bool, int, std::string>>>;
 
-/// ExecuTorch's array form of options. Throws NativeError for a key or string that ExecuTorch would cut.
-std::vector<executorch::runtime::BackendOption> to_backend_options(const Options& options);
-
-/// What the program declares for one input or output.
-struct Declared {
-  std::string dtype;
-  std::vector<int64_t> shape;  // the largest, where it is dynamic
-};
+/// The same for ExecuTorch. Throws NativeError for a key or string that ExecuTorch would cut.
+LoadOptions to_load_options(const Options& options);
 
 /// A loaded program. Safe to use from several threads: calls take turns. No member needs the GIL.
 class Program {
@@ -52,10 +45,7 @@ class Program {
   /// Opens `path` (memory mapped, or read whole) and keeps the options for the methods that load later.
   Program(const std::string& path, const Options& options, bool mmap);
 
-  std::vector<std::string> method_names();
   void load_method(const std::string& method);
-  std::vector<Declared> inputs(const std::string& method);
-  std::vector<Declared> outputs(const std::string& method);
 
   /// Runs, and hands the outputs to `take` before anyone else may run: they lie in the program's own memory.
   template <typename Take>

@@ -18,7 +18,9 @@
 #include "nlohmann/json.hpp"
 #include "run/arguments.h"
 #include "run/npy.h"
+#include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/load_options.h"
 
 namespace torchtrt_ws::run {
@@ -34,6 +36,11 @@ struct Outcome {
   std::vector<double> run_seconds;  // sorted
   std::vector<EValue> outputs;
 };
+
+const char* dtype_name(executorch::aten::ScalarType type) {
+  const Dtype* dtype = find_dtype(type);
+  return dtype == nullptr ? "unknown" : dtype->name;
+}
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -10,7 +10,7 @@ namespace torchtrt_ws::testing {
 
 /// The fields of a header as raw numbers, so that a test can write any wrong one.
 struct RawHeader {
-  std::string magic = std::string(wire::kMagic, sizeof(wire::kMagic));
+  std::string magic = std::string(wire::kMagic);
   uint32_t metadata_offset = wire::kHeaderSize;
   uint32_t metadata_size = 0;
   uint32_t engine_offset = wire::kHeaderSize;
@@ -33,7 +33,7 @@ inline std::string encode(const RawHeader& header) {
 /// A whole blob: header, JSON, zeros up to a multiple of 16, engine.
 inline std::string make_blob(std::string_view json, std::string_view engine, bool aliased = false) {
   RawHeader header;
-  if (aliased) header.magic.assign(wire::kMagicAliased, sizeof(wire::kMagicAliased));
+  if (aliased) header.magic = wire::kMagicAliased;
   header.metadata_size = static_cast<uint32_t>(json.size());
   const std::size_t end = wire::kHeaderSize + json.size();
   header.engine_offset =

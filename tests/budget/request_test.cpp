@@ -5,22 +5,6 @@
 namespace torchtrt_ws {
 namespace {
 
-TEST(EngineName, IsOneTo39OfTheNamedCharacters) {
-  EXPECT_TRUE(is_engine_name("forward"));
-  EXPECT_TRUE(is_engine_name("Tower_2.layer-3"));
-  EXPECT_TRUE(is_engine_name(std::string(39, 'x')));
-  EXPECT_FALSE(is_engine_name(""));
-  EXPECT_FALSE(is_engine_name(std::string(40, 'x')));
-  EXPECT_FALSE(is_engine_name("two words"));
-  EXPECT_FALSE(is_engine_name("caf\xc3\xa9"));
-  EXPECT_FALSE(is_engine_name(std::string_view("a\0", 2)));
-}
-
-TEST(EngineName, TheLongestKeyIsWhatExecuTorchHolds) {
-  EXPECT_EQ(engine_budget_key(std::string(kMaxEngineName, 'x')).size(), 63U);
-  EXPECT_EQ(engine_budget_key("forward"), "weight_streaming_budget.forward");
-}
-
 TEST(ReadRequest, KeepsEveryFormByItsType) {
   auto general = [](const char* key) { return read_request({{key, std::string("7")}}, {}, "e").value().general; };
   EXPECT_EQ(std::get<Bytes>(general("weight_streaming_budget")).value, 7);

@@ -5,6 +5,7 @@
 
 #include "fake_engine.h"
 #include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/last_error.h"
 
 namespace torchtrt_ws::testing {
 namespace {

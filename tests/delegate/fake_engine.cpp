@@ -9,8 +9,7 @@
 #include <cstring>
 
 #include "blob/header.h"
-#include "engine/registry.h"
-#include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws::testing {
 namespace {
@@ -59,6 +58,8 @@ class FakeEngine final : public Engine {
     return ok_status();
   }
 
+  bool has_context() const override { return has_context_; }
+
   Status make_context() override {
     device().calls.push_back("make");
     const bool streaming = budget_ < device().streamable;
@@ -99,14 +100,6 @@ class FakeEngine final : public Engine {
   mutable bool scratch_asked_ = false;
 };
 
-class FakeKind final : public EngineKind {
- public:
-  const char* name() const override { return "fake"; }
-  Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest&) override {
-    return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::move(payload)));
-  }
-};
-
 std::string tensor_json(const char* name) {
   return std::string("{\"name\":\"") + name + R"(","dtype":"float32","shape":[-1,2],"min":[1,2],"max":[4,2]})";
 }
@@ -118,9 +111,12 @@ Device& device() {
   return device;
 }
 
+Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest&) {
+  return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::move(payload)));
+}
+
 void reset_device() {
-  static FakeKind kind;
-  static const bool registered = register_engine_kind(kind);
+  static const bool registered = register_engine_kind("fake", &open_fake);
   (void)registered;
   executorch::runtime::runtime_init();
   device() = Device{};
@@ -143,7 +139,7 @@ std::vector<char> make_blob(const std::string& name, int engines, const std::str
   const uint32_t metadata_offset = wire::kHeaderSize;
   const uint64_t engine_size = engine.size();
   std::vector<char> blob(engine_offset + engine.size());
-  std::memcpy(blob.data(), wire::kMagic, sizeof(wire::kMagic));
+  std::copy(wire::kMagic.begin(), wire::kMagic.end(), blob.begin());
   std::memcpy(blob.data() + wire::kMetadataOffsetField, &metadata_offset, sizeof(metadata_offset));
   std::memcpy(blob.data() + wire::kMetadataSizeField, &metadata_size, sizeof(metadata_size));
   std::memcpy(blob.data() + wire::kEngineOffsetField, &engine_offset, sizeof(engine_offset));

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/engine.h"
+#include "engine/engine_kind.h"
 
 namespace torchtrt_ws::testing {
 
@@ -25,6 +25,9 @@ struct Device {
   bool payload_held = false;
 };
 Device& device();
+
+/// Opens an engine on the device.
+Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& request);
 
 /// Makes the device as new, and the kind "fake" known.
 void reset_device();

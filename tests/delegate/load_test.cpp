@@ -6,6 +6,8 @@
 
 #include "fake_engine.h"
 #include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/last_error.h"
+#include "torchtrt_ws/load_scope.h"
 
 namespace torchtrt_ws::testing {
 namespace {

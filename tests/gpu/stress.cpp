@@ -26,7 +26,9 @@
 #include <vector>
 
 #include "nlohmann/json.hpp"
+#include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/load_options.h"
 
 namespace {
@@ -98,7 +100,7 @@ class Loaded {
     if (!processed.ok()) die("cannot map the payload");
     processed_.emplace(std::move(processed.get()));
     std::vector<CompileSpec> specs;
-    if (baked) specs.push_back({"weight_streaming_budget", {const_cast<char*>(baked->data()), baked->size()}});
+    if (baked) specs.push_back({torchtrt_ws::kBudgetKey.data(), {const_cast<char*>(baked->data()), baked->size()}});
     const auto view = options.view();
     executorch::runtime::BackendInitContext context(&allocator_, nullptr, "forward", nullptr,
                                                     {view.data(), view.size()});
@@ -171,7 +173,7 @@ int64_t host_rss() {
 
 void set_budget(int64_t bytes) {
   LoadOptions options;
-  options.set_budget(bytes);
+  options.set_budget_per_engine(bytes);
   if (executorch::runtime::set_option(torchtrt_ws::kBackendId, options.view()) != Error::Ok) {
     die("set_option: " + torchtrt_ws::last_error().message);
   }
@@ -185,7 +187,7 @@ Json memory_after_changes(const Arguments& arguments, int64_t all) {
     for (const bool changed : {false, true}) {
       const int64_t before = free_on_device();
       LoadOptions options;
-      options.set_budget(changed ? all / 3 : budget);
+      options.set_budget_per_engine(changed ? all / 3 : budget);
       Loaded loaded(arguments, options);
       if (loaded.error != Error::Ok) die(torchtrt_ws::last_error().message);
       if (changed) set_budget(budget);
@@ -289,7 +291,7 @@ Json full(const Arguments& arguments) {
   everything.set_percent(100);
   result["all_weights"] = outcome(arguments, everything);
   LoadOptions nothing;
-  nothing.set_budget(0);
+  nothing.set_budget_per_engine(0);
   result["nothing"] = outcome(arguments, nothing);
   for (void* memory : hog) check(cudaFree(memory), "cudaFree");
   return result;
@@ -297,8 +299,8 @@ Json full(const Arguments& arguments) {
 
 Json precedence(const Arguments& arguments) {
   LoadOptions general, engine, automatic, percent;
-  general.set_budget(1 << 20);
-  engine.set_budget(1 << 20);
+  general.set_budget_per_engine(1 << 20);
+  engine.set_budget_per_engine(1 << 20);
   engine.set_budget(arguments.name, 2 << 20);
   automatic.set_reserve(0);
   percent.set_percent(50);

@@ -15,15 +15,15 @@ namespace {
 
 /// The tensor as the metadata describes it, if the program agrees.
 Result<TensorSpec> agreed(const TensorFacts& facts, const TensorSpec& declared) {
-  const auto dtype = scalar_type_from_name(facts.dtype);
-  const bool fits = dtype && *dtype == declared.dtype && facts.min.size() == declared.max.size() &&
+  const Dtype* dtype = find_dtype(facts.dtype);
+  const bool fits = dtype != nullptr && dtype->type == declared.dtype && facts.min.size() == declared.max.size() &&
                     std::equal(facts.max.begin(), facts.max.end(), declared.max.begin(),
                                [](int64_t recorded, int64_t planned) { return recorded <= planned; });
   if (!fits) {
     return Failure{ErrorCode::BadEngine, "tensor '" + facts.name + "'", "metadata that its engine contradicts",
                    "the dtype and rank of the engine, within its bounds", "Save the program again"};
   }
-  return TensorSpec{facts.name, *dtype, facts.min, facts.max};
+  return TensorSpec{facts.name, declared.dtype, facts.min, facts.max};
 }
 
 Status describe(std::vector<TensorSpec>& declared, const std::vector<TensorFacts>& recorded) {
@@ -131,11 +131,6 @@ Status HostEngine::set_budget(int64_t bytes) {
   }
   budget_ = std::clamp<int64_t>(bytes, 0, streamable_bytes());
   for (Residency& mapping : residency_) mapping.keep(budget_, streamable_bytes());
-  return ok_status();
-}
-
-Status HostEngine::make_context() {
-  has_context_ = true;
   return ok_status();
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/engine_kind.h"
 #include "engine/host/nested_program.h"
 #include "engine/host/packed_file.h"
 #include "engine/host/residency.h"
@@ -31,7 +32,11 @@ class HostEngine final : public Engine {
   int64_t device_bytes() const override;
   MemoryFacts memory() const override;
   Status set_budget(int64_t bytes) override;
-  Status make_context() override;
+  bool has_context() const override { return has_context_; }
+  Status make_context() override {
+    has_context_ = true;
+    return ok_status();
+  }
   void drop_context() noexcept override { has_context_ = false; }
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override;
 

@@ -22,12 +22,17 @@ Failure refused(const std::string& step, Error error) {
           "an ExecuTorch program with one method 'forward'", "ExecuTorch's own log lines above say more"};
 }
 
-template <typename Meta>
-Result<TensorSpec> spec_of(const Meta& meta, const std::string& name) {
-  if (!meta.ok()) return refused("reading '" + name + "'", meta.error());
-  const auto sizes = meta->sizes();
-  std::vector<int64_t> shape(sizes.begin(), sizes.end());
-  return TensorSpec{name, meta->scalar_type(), shape, shape};
+template <typename MetaOf>
+Result<std::vector<TensorSpec>> specs_of(size_t count, const std::string& role, const MetaOf& meta_of) {
+  std::vector<TensorSpec> specs;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string name = role + std::to_string(i);
+    const auto meta = meta_of(i);
+    if (!meta.ok()) return refused("reading '" + name + "'", meta.error());
+    const std::vector<int64_t> shape(meta->sizes().begin(), meta->sizes().end());
+    specs.push_back({name, meta->scalar_type(), shape, shape});
+  }
+  return specs;
 }
 
 }  // namespace
@@ -53,25 +58,13 @@ Result<NestedProgram> NestedProgram::load(const uint8_t* data, size_t size, cons
 Result<std::vector<TensorSpec>> NestedProgram::inputs() const {
   const auto meta = module_->method_meta(kMethod);
   if (!meta.ok()) return refused("reading its method", meta.error());
-  std::vector<TensorSpec> specs;
-  for (size_t i = 0; i < meta->num_inputs(); ++i) {
-    auto spec = spec_of(meta->input_tensor_meta(i), "input " + std::to_string(i));
-    if (!spec.ok()) return std::move(spec).failure();
-    specs.push_back(std::move(spec).value());
-  }
-  return specs;
+  return specs_of(meta->num_inputs(), "input ", [&meta](size_t i) { return meta->input_tensor_meta(i); });
 }
 
 Result<std::vector<TensorSpec>> NestedProgram::outputs() const {
   const auto meta = module_->method_meta(kMethod);
   if (!meta.ok()) return refused("reading its method", meta.error());
-  std::vector<TensorSpec> specs;
-  for (size_t i = 0; i < meta->num_outputs(); ++i) {
-    auto spec = spec_of(meta->output_tensor_meta(i), "output " + std::to_string(i));
-    if (!spec.ok()) return std::move(spec).failure();
-    specs.push_back(std::move(spec).value());
-  }
-  return specs;
+  return specs_of(meta->num_outputs(), "output ", [&meta](size_t i) { return meta->output_tensor_meta(i); });
 }
 
 Status NestedProgram::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {

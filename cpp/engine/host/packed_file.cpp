@@ -20,22 +20,6 @@
 namespace torchtrt_ws::host {
 namespace {
 
-/// A file descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int file) : file_(file) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (file_ >= 0) close(file_);
-  }
-  int get() const { return file_; }
-  int release() { return std::exchange(file_, -1); }
-
- private:
-  int file_;
-};
-
 Failure unusable(const std::string& path, const std::string& why) {
   return {ErrorCode::NotSupported, path, why, "a folder this process can write",
           "Set TORCHTRT_WS_CACHE to one; until then the engine runs with all weights on the heap"};
@@ -162,16 +146,6 @@ std::string cache_folder() {
   return {};
 }
 
-PackedFile::PackedFile(PackedFile&& other) noexcept
-    : file_(std::exchange(other.file_, -1)),
-      device_(other.device_),
-      inode_(other.inode_),
-      weight_bytes_(other.weight_bytes_) {}
-
-PackedFile::~PackedFile() {
-  if (file_ >= 0) close(file_);
-}
-
 Result<PackedFile> PackedFile::open(const std::string& sha256, const Load& load, const std::function<void()>& unload) {
   const std::string folder = cache_folder();
   if (folder.empty()) return unusable("cache folder", "neither TORCHTRT_WS_CACHE nor HOME");
@@ -209,7 +183,7 @@ Result<PackedFile> PackedFile::open(const std::string& sha256, const Load& load,
       Status loaded = load(path_of(file.get()));
       take_back_lock(file.get(), info.st_dev, info.st_ino);
       if (!loaded.ok()) return std::move(loaded).failure();
-      opened.file_ = file.release();
+      opened.file_ = std::move(file);
     }
     return opened;
   }

@@ -1,13 +1,33 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 
 namespace torchtrt_ws::host {
+
+/// A file descriptor that closes itself; -1 is none.
+class Descriptor {
+ public:
+  explicit Descriptor(int file) : file_(file) {}
+  Descriptor(Descriptor&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(file_, other.file_);
+    return *this;
+  }
+  ~Descriptor() {
+    if (file_ >= 0) close(file_);
+  }
+  int get() const { return file_; }
+
+ private:
+  int file_;
+};
 
 /// The file that holds XNNPACK's packed weights of one engine, in the cache folder.
 ///
@@ -21,10 +41,6 @@ class PackedFile {
   /// Loads the program with `path` as XNNPACK's `packed_cache_path`. The path is short and its own for each call, so
   /// that two engines of one digest get two mappings and two budgets.
   using Load = std::function<Status(const std::string& path)>;
-
-  PackedFile(PackedFile&& other) noexcept;
-  PackedFile& operator=(PackedFile&&) = delete;
-  ~PackedFile();
 
   /// Builds the file when there is none (one call of `load`, whose program may be dropped at once by `unload`), then
   /// loads for good. Fails with what `load` fails with, or with NotSupported when the cache folder cannot be used or
@@ -40,7 +56,7 @@ class PackedFile {
  private:
   PackedFile() = default;
 
-  int file_ = -1;  // kept open: /proc/self/fd/<file_> is the path that XNNPACK knows
+  Descriptor file_{-1};  // kept open: /proc/self/fd/<number> is the path that XNNPACK knows
   dev_t device_ = 0;
   ino_t inode_ = 0;
   int64_t weight_bytes_ = 0;

@@ -1,41 +1,30 @@
 #include "engine/tensorrt/cuda.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace torchtrt_ws::tensorrt {
 namespace {
 
-bool is_missing_support(cudaError_t error) {
-  switch (error) {
-    case cudaErrorNoDevice:
-    case cudaErrorInsufficientDriver:
-    case cudaErrorStubLibrary:
-    case cudaErrorInitializationError:
-    case cudaErrorSystemDriverMismatch:
-    case cudaErrorCompatNotSupportedOnDevice:
-    case cudaErrorSystemNotReady:
-    case cudaErrorDevicesUnavailable:
-      return true;
-    default:
-      return false;
-  }
-}
+constexpr cudaError_t kMissingSupport[] = {cudaErrorNoDevice,
+                                           cudaErrorInsufficientDriver,
+                                           cudaErrorStubLibrary,
+                                           cudaErrorInitializationError,
+                                           cudaErrorSystemDriverMismatch,
+                                           cudaErrorCompatNotSupportedOnDevice,
+                                           cudaErrorSystemNotReady,
+                                           cudaErrorDevicesUnavailable};
 
 /// Errors after which CUDA refuses every call of the process (cudaError_t's documentation).
-bool is_sticky(cudaError_t error) {
-  switch (error) {
-    case cudaErrorIllegalAddress:
-    case cudaErrorLaunchTimeout:
-    case cudaErrorAssert:
-    case cudaErrorHardwareStackError:
-    case cudaErrorIllegalInstruction:
-    case cudaErrorMisalignedAddress:
-    case cudaErrorInvalidAddressSpace:
-    case cudaErrorInvalidPc:
-    case cudaErrorLaunchFailure:
-    case cudaErrorECCUncorrectable:
-      return true;
-    default:
-      return false;
-  }
+constexpr cudaError_t kSticky[] = {
+    cudaErrorIllegalAddress,      cudaErrorLaunchTimeout,      cudaErrorAssert,
+    cudaErrorHardwareStackError,  cudaErrorIllegalInstruction, cudaErrorMisalignedAddress,
+    cudaErrorInvalidAddressSpace, cudaErrorInvalidPc,          cudaErrorLaunchFailure,
+    cudaErrorECCUncorrectable};
+
+template <typename Errors>
+bool is_one_of(const Errors& errors, cudaError_t error) {
+  return std::find(std::begin(errors), std::end(errors), error) != std::end(errors);
 }
 
 }  // namespace
@@ -47,14 +36,14 @@ Failure cuda_failure(const std::string& subject, const char* call, cudaError_t e
     return {ErrorCode::DoesNotFit, subject, std::move(found), "enough free memory on the device",
             "Free memory there, or choose a smaller budget"};
   }
-  if (is_missing_support(error)) {
+  if (is_one_of(kMissingSupport, error)) {
     return {ErrorCode::NotSupported, subject, std::move(found),
             "an NVIDIA GPU and a driver for CUDA " + std::to_string(CUDART_VERSION / 1000) + "." +
                 std::to_string(CUDART_VERSION / 10 % 100),
             "Install or update the NVIDIA driver (nvidia-smi shows it), or run on a machine that has a GPU"};
   }
   return {ErrorCode::EngineFault, subject, std::move(found), "cudaSuccess",
-          is_sticky(error)
+          is_one_of(kSticky, error)
               ? "The GPU gave up this process's work: restart the process; compute-sanitizer finds the cause"
               : "If it is not this program's own work on the device, report it"};
 }

@@ -48,6 +48,7 @@ class DeviceGuard {
   DeviceGuard& operator=(const DeviceGuard&) = delete;
 
   cudaError_t error() const noexcept { return error_; }
+  Status check(const std::string& subject) const { return check_cuda(subject, "cudaSetDevice", error_); }
 
  private:
   int previous_ = -1;

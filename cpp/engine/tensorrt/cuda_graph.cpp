@@ -40,7 +40,7 @@ bool CudaGraph::should_capture() noexcept {
 
 bool CudaGraph::launch(nvinfer1::IExecutionContext& context, cudaStream_t stream) {
   error_ = cudaSuccess;
-  if (should_capture()) (void)capture(context);
+  if (should_capture()) capture(context);
   if (executable_ == nullptr) return context.enqueueV3(stream);
   ++replays_;
   error_ = cudaGraphLaunch(executable_, stream);
@@ -64,21 +64,16 @@ cudaGraph_t CudaGraph::record(nvinfer1::IExecutionContext& context, std::string&
   return nullptr;
 }
 
-bool CudaGraph::capture(nvinfer1::IExecutionContext& context) {
+void CudaGraph::capture(nvinfer1::IExecutionContext& context) {
   std::string why;
   cudaGraph_t graph = record(context, why);
   if (graph != nullptr) {
     const cudaError_t error = cudaGraphInstantiate(&executable_, graph, 0);
     ignore(cudaGraphDestroy(graph));
-    if (error == cudaSuccess) return true;
+    if (error == cudaSuccess) return;
     executable_ = nullptr;
     why = cudaGetErrorString(error);
   }
-  give_up(why);
-  return false;
-}
-
-void CudaGraph::give_up(const std::string& why) {
   (void)cudaGetLastError();
   wanted_ = false;
   log_info("warning: " + subject_ + " runs without a CUDA graph: it could not be captured (" + why + ")");

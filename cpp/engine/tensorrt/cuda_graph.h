@@ -40,9 +40,8 @@ class CudaGraph {
 
  private:
   bool should_capture() noexcept;
-  bool capture(nvinfer1::IExecutionContext& context);
+  void capture(nvinfer1::IExecutionContext& context);
   cudaGraph_t record(nvinfer1::IExecutionContext& context, std::string& why);
-  void give_up(const std::string& why);
 
   const std::string subject_;
   bool wanted_;

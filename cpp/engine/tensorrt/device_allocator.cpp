@@ -3,8 +3,8 @@
 #include <cuda_runtime_api.h>
 #include <executorch/runtime/core/device_allocator.h>
 
+#include "engine/caller_stream.h"
 #include "engine/log.h"
-#include "engine/stream.h"
 #include "engine/tensorrt/cuda.h"
 
 namespace torchtrt_ws::tensorrt {

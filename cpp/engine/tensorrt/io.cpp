@@ -6,7 +6,7 @@
 #include "base/quote.h"
 #include "engine/log.h"
 #include "engine/tensorrt/alias.h"
-#include "engine/tensorrt/dtype.h"
+#include "engine/tensorrt/data_type.h"
 #include "engine/tensorrt/logger.h"
 
 namespace torchtrt_ws::tensorrt {

@@ -3,19 +3,17 @@
 #include <cstring>
 
 #include "base/quote.h"
+#include "engine/payload.h"
 #include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
 namespace {
 
-// A TensorRT-RTX plan's header (seen, 1.4 to 1.7): `vtrt`, u64 size of the plan at 16, version at 24 to 27.
+// A TensorRT-RTX plan's header (seen, 1.4 to 1.7): its magic, u64 size of the plan at 16, version at 24 to 27.
+constexpr std::string_view kRtxMagic = "vtrt";
 constexpr uint64_t kRtxSizeOffset = 16;
 constexpr uint64_t kRtxVersionOffset = 24;
 constexpr uint64_t kRtxHeaderSize = 28;
-
-bool starts_with(const uint8_t* plan, uint64_t size, uint64_t offset, std::string_view text) {
-  return size >= offset && size - offset >= text.size() && std::memcmp(plan + offset, text.data(), text.size()) == 0;
-}
 
 std::string rtx_version(const uint8_t* plan) {
   const uint8_t* version = plan + kRtxVersionOffset;
@@ -37,7 +35,8 @@ Failure other_version(const std::string& subject, const Library& library, const 
 }  // namespace
 
 Product product_of(const uint8_t* plan, uint64_t size) noexcept {
-  return starts_with(plan, size, 0, "vtrt") ? Product::TensorRTRTX : Product::TensorRT;
+  const bool rtx = size >= kRtxMagic.size() && std::memcmp(plan, kRtxMagic.data(), kRtxMagic.size()) == 0;
+  return rtx ? Product::TensorRTRTX : Product::TensorRT;
 }
 
 Status check_platform(const std::string& subject, const std::string& target_platform) {
@@ -56,7 +55,7 @@ Status check_plan(const std::string& subject, const uint8_t* plan, uint64_t size
   if (size == 0) {
     return Failure{ErrorCode::BadEngine, subject, "an empty plan", "a TensorRT plan", "Save the program again"};
   }
-  if (starts_with(plan, size, 4, "ET12")) {
+  if (is_executorch_program(plan, size)) {
     return Failure{ErrorCode::Incompatible, subject, "an ExecuTorch program", "a TensorRT or TensorRT-RTX plan",
                    "It is for the engine kind \"host\"; save the program again"};
   }

@@ -36,7 +36,7 @@ Result<std::shared_ptr<Runtime>> Runtime::shared(const std::string& subject, Pro
   Result<const Library*> library = load_library(product);
   if (!library.ok()) return std::move(library).failure();
   const DeviceGuard guard(device);
-  if (guard.error() != cudaSuccess) return cuda_failure(subject, "cudaSetDevice", guard.error());
+  if (Status current = guard.check(subject); !current.ok()) return std::move(current).failure();
   std::shared_ptr<Runtime> runtime(new Runtime(*library.value(), device));
   const ErrorScope errors;
   runtime->runtime_.reset(

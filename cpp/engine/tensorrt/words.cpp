@@ -5,6 +5,8 @@
 #include <initializer_list>
 #include <string>
 
+#include "base/quote.h"
+
 namespace torchtrt_ws::tensorrt {
 namespace {
 
@@ -35,6 +37,19 @@ bool says_cuda_failed(std::string_view words) {
   // Without a working GPU TensorRT ends each refusal with a CUDA error; what it said of the plan comes first.
   return contains_any(words, {"cuda runtime (", "cuda driver ("}) &&
          !contains_any(words, {"serialization (", "assertion"});
+}
+
+Failure refused_call(const std::string& subject, const char* call, const std::string& tensor,
+                     const std::string& words) {
+  const std::string about = tensor.empty() ? subject : subject + ", tensor " + quoted(tensor);
+  const std::string found = std::string(call) + " failed" + (words.empty() ? "" : ": " + words);
+  if (says_out_of_memory(words)) {
+    return {ErrorCode::DoesNotFit, about, found, "enough free memory on the device",
+            "Free memory there, or choose a smaller budget"};
+  }
+  const char* next_step = tensor.empty() ? "If there is a caller's stream, check that it belongs to the engine's device"
+                                         : "Report it with this message";
+  return {ErrorCode::EngineFault, about, found, "success", next_step};
 }
 
 }  // namespace torchtrt_ws::tensorrt

@@ -1,11 +1,15 @@
 #pragma once
 
+#include <string>
 #include <string_view>
+
+#include "base/result.h"
 
 namespace torchtrt_ws::tensorrt {
 
 // What TensorRT's messages mean. It reports the reason for a null or false only as text to its logger; these are the
-// phrases of TensorRT 10, 11 and TensorRT-RTX 1.4 to 1.7. Tests run the real library's messages through them.
+// phrases of TensorRT 10, 11 and TensorRT-RTX 1.4 to 1.7. The
+// acceptance tests check them against the library they run with, a stand-in or the real one.
 
 /// The device or the host ran out of memory.
 bool says_out_of_memory(std::string_view words);
@@ -15,5 +19,9 @@ bool says_other_version(std::string_view words);
 
 /// CUDA failed inside TensorRT: the plan is not to blame.
 bool says_cuda_failed(std::string_view words);
+
+/// Why a `call` of a context failed, from what TensorRT said of it: DoesNotFit or EngineFault. `subject` names the
+/// engine; `tensor` is empty for a call about the whole run.
+Failure refused_call(const std::string& subject, const char* call, const std::string& tensor, const std::string& words);
 
 }  // namespace torchtrt_ws::tensorrt

@@ -9,79 +9,78 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws {
 
 /// Load-time options for the delegate, so that no user spells a key:
 ///
 ///     torchtrt_ws::LoadOptions options;
-///     options.set_budget("encoder", 512 << 20);
+///     options.set_total_budget(512 << 20);
 ///     executorch::runtime::LoadBackendOptionsMap map;
 ///     if (auto error = options.add_to(map); error != Error::Ok) return error;
 ///     module.load(map);
 ///
-/// Module::load() copies the options; this object may go afterwards. The first error sticks and add_to() returns it:
-/// InvalidArgument for a negative number, a percent over 100, or a name that does not fit ExecuTorch's option key.
+/// Module::load() copies the options; this object may go afterwards. One general budget (total, per engine, percent or
+/// reserve) may be set: two of them are refused at load, as is an option that is set twice. The first error sticks, and
+/// error() and add_to() return it: InvalidArgument for a negative number, a percent over 100, a key over 63 bytes or a
+/// text over 255, which ExecuTorch would cut silently.
 class LoadOptions {
  public:
+  /// Bytes for the whole program, split over its engines by the sizes recorded in the file. Refused at load for a
+  /// program of several engines that records none.
+  LoadOptions& set_total_budget(int64_t bytes) { return add_number(kTotalBudgetKey, bytes); }
+
   /// Bytes of each engine's weights that stay on the device.
-  LoadOptions& set_budget(int64_t bytes) { return add_number("weight_streaming_budget", bytes); }
+  LoadOptions& set_budget_per_engine(int64_t bytes) { return add_number(kBudgetKey, bytes); }
 
-  /// Bytes of one engine's weights; stronger than all the others.
+  /// Bytes of one engine's weights; stronger than all the others. `engine`: its name in the file, at most 39
+  /// characters.
   LoadOptions& set_budget(std::string_view engine, int64_t bytes) {
-    return add_number("weight_streaming_budget." + std::string(engine), bytes);
+    return add_number(std::string(kEngineBudgetPrefix).append(engine), bytes);
   }
 
-  /// Bytes for the whole program, split over its engines.
-  LoadOptions& set_total_budget(int64_t bytes) { return add_number("weight_streaming_total_budget", bytes); }
-
-  /// Percent of each engine's streamable weights, 0 to 100.
-  LoadOptions& set_percent(int percent) {
-    if (percent > 100) first_error_ = executorch::runtime::Error::InvalidArgument;
-    return add_number("weight_streaming_percent", percent);
-  }
+  /// Percent of each engine's streamable weights that stays on the device, 0 to 100.
+  LoadOptions& set_percent(int percent) { return percent > 100 ? refuse() : add_number(kPercentKey, percent); }
 
   /// The automatic budget that leaves `bytes` of the device free; 0 asks for the automatic one over a baked value.
-  LoadOptions& set_reserve(int64_t bytes) { return add_number("weight_streaming_reserve", bytes); }
+  LoadOptions& set_reserve(int64_t bytes) { return add_number(kReserveKey, bytes); }
 
-  /// The device to load on, instead of the one in the file.
-  LoadOptions& set_device_id(int device) { return add_number("device_id", device); }
+  /// The device to load on, as CUDA counts them, instead of the one in the file.
+  LoadOptions& set_device_id(int device) { return add_number(kDeviceIdKey, device); }
 
-  /// Capture and replay runs as CUDA graphs where shapes and addresses repeat.
-  LoadOptions& set_cuda_graph(bool wanted) { return add("cuda_graph", wanted); }
+  /// Capture and replay runs as CUDA graphs where shapes and addresses repeat. Engines without CUDA ignore it.
+  LoadOptions& set_cuda_graph(bool wanted) { return add(kCudaGraphKey, wanted); }
 
-  /// Any option by its key, for programs that read theirs from elsewhere.
+  /// Any option by its key, for programs that read theirs from elsewhere. At most 63 bytes of key
+  /// (runtime/backend/options.h, kMaxOptionKeyLength).
   LoadOptions& add(std::string_view key, executorch::runtime::OptionValue value) {
     executorch::runtime::BackendOption option{};
-    if (key.size() >= sizeof(option.key)) {
-      first_error_ = executorch::runtime::Error::InvalidArgument;
-      return *this;
-    }
+    if (key.size() >= sizeof(option.key)) return refuse();
     std::copy(key.begin(), key.end(), option.key);
     option.value = value;
     options_.push_back(option);
     return *this;
   }
 
-  /// Any option whose value is a string; at most 255 bytes, which ExecuTorch would cut silently.
+  /// Any option whose value is a string; at most 255 bytes (runtime/backend/options.h, kMaxOptionValueLength).
   LoadOptions& add_text(std::string_view key, std::string_view text) {
     std::array<char, executorch::runtime::kMaxOptionValueLength> value{};
-    if (text.size() >= value.size()) {
-      first_error_ = executorch::runtime::Error::InvalidArgument;
-      return *this;
-    }
+    if (text.size() >= value.size()) return refuse();
     std::copy(text.begin(), text.end(), value.begin());
     return add(key, value);
   }
 
+  /// For executorch::runtime::set_option() and set_budget(); valid until the next change of this object.
   executorch::runtime::Span<executorch::runtime::BackendOption> view() { return {options_.data(), options_.size()}; }
+
+  /// Ok, or the first error.
   executorch::runtime::Error error() const { return first_error_; }
 
-  /// Puts the options into ExecuTorch's map, which points to them: keep this object until the map was used.
+  /// Puts the options into ExecuTorch's map, which points to them: keep this object until the map was used. Returns
+  /// the first error, or what LoadBackendOptionsMap::set_options() returns (runtime/backend/backend_options_map.h).
   template <typename Map>
   executorch::runtime::Error add_to(Map& map) {
     if (first_error_ != executorch::runtime::Error::Ok) return first_error_;
@@ -89,12 +88,14 @@ class LoadOptions {
   }
 
  private:
-  LoadOptions& add_number(const std::string& key, int64_t number) {
-    if (number < 0) {
-      first_error_ = executorch::runtime::Error::InvalidArgument;
-      return *this;
-    }
+  LoadOptions& add_number(std::string_view key, int64_t number) {
+    if (number < 0) return refuse();
     return add_text(key, std::to_string(number));  // a string: ExecuTorch's integers have 32 bits
+  }
+
+  LoadOptions& refuse() {
+    if (first_error_ == executorch::runtime::Error::Ok) first_error_ = executorch::runtime::Error::InvalidArgument;
+    return *this;
   }
 
   std::vector<executorch::runtime::BackendOption> options_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "torchtrt_ws/api.h"
+
 namespace torchtrt_ws {
 
 /// While it lives, engines that this thread runs put their work on `stream`, a `cudaStream_t` of the engine's device.
@@ -11,7 +13,7 @@ namespace torchtrt_ws {
 ///
 ///     torchtrt_ws::CallerStreamGuard guard(stream);
 ///     module.forward(inputs);  // enqueued on `stream`
-class __attribute__((visibility("default"))) CallerStreamGuard {
+class TORCHTRT_WS_API CallerStreamGuard {
  public:
   explicit CallerStreamGuard(void* stream) noexcept;
   ~CallerStreamGuard();

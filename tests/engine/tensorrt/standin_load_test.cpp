@@ -89,7 +89,7 @@ TEST_F(StandinLoad, PayloadIsGoneBeforeAnythingIsAllocatedForStreaming) {
     weights = standin_live_bytes("weights");
   });
   const Metadata metadata = acceptance_metadata();
-  auto engine = tensorrt_kind().open(std::move(payload), {metadata, "forward", {}, false});
+  auto engine = tensorrt_kind()(std::move(payload), {metadata, "forward", {}, false});
   ASSERT_TRUE(is_ok(engine));
   EXPECT_EQ(contexts, 0);
   EXPECT_EQ(weights, 1 * kMiB);

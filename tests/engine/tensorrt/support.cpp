@@ -6,8 +6,6 @@
 #include <cstring>
 #include <numeric>
 
-#include "engine/registry.h"
-
 // Null where there are no stand-ins; tests/standin/standin.h documents them.
 extern "C" {
 void standin_exempt(int on) __attribute__((weak));
@@ -139,13 +137,13 @@ Result<TensorView> Sink::resize(size_t index, const SizesType* sizes, size_t ran
   return Failure{ErrorCode::BadArgument, "output " + std::to_string(index), "too little memory", "more", "Plan more"};
 }
 
-EngineKind& tensorrt_kind() {
+OpenEngine tensorrt_kind() {
   auto kind = find_engine_kind("tensorrt");
   if (!kind.ok()) {
     ADD_FAILURE() << kind.failure().message();
     std::abort();
   }
-  return *kind.value();
+  return kind.value();
 }
 
 Result<std::unique_ptr<Engine>> open_plan(const std::vector<uint8_t>& plan, const Metadata& metadata,
@@ -160,7 +158,7 @@ Result<std::unique_ptr<Engine>> open_plan(const std::vector<uint8_t>& plan, cons
   Metadata described = metadata;
   described.device_id = options.metadata_device;
   const std::string name = "forward";
-  return tensorrt_kind().open(std::move(payload), OpenRequest{described, name, options.device_id, options.cuda_graph});
+  return tensorrt_kind()(std::move(payload), OpenRequest{described, name, options.device_id, options.cuda_graph});
 }
 
 Metadata metadata_of(const std::vector<Binding>& bindings) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/engine_kind.h"
 
 // What the tests of the TensorRT adapter share: tensors in memory of each kind, engines from plans, and a look at
 // results. Knows nothing of the stand-ins, so that the acceptance tests run on a real GPU as well.
@@ -108,7 +109,7 @@ struct OpenOptions {
 };
 
 /// The kind under test.
-EngineKind& tensorrt_kind();
+OpenEngine tensorrt_kind();
 
 /// Opens a plan that lies on the heap. `released`, where given, is set when the payload is released.
 Result<std::unique_ptr<Engine>> open_plan(const std::vector<uint8_t>& plan, const Metadata& metadata,

@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "call.h"
-#include "stream.h"
+#include "standin_stream.h"
 
 using standin::call;
 

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "call.h"
-#include "stream.h"
+#include "standin_stream.h"
 
 using standin::call;
 using standin::give_back_call;

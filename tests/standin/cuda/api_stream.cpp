@@ -2,7 +2,7 @@
 #include <string>
 
 #include "call.h"
-#include "stream.h"
+#include "standin_stream.h"
 
 using standin::call;
 using standin::give_back_call;

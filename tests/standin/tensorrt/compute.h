@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "plan.h"
+#include "standin_plan.h"
 
 namespace standin {
 

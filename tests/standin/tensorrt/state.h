@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "plan.h"
+#include "standin_plan.h"
 
 namespace standin {
 

@@ -1,0 +1,36 @@
+#include "torchtrt_ws/engines.h"
+
+#include "delegate/change_budgets.h"
+#include "delegate/error.h"
+#include "delegate/live_handles.h"
+#include "delegate/read_options.h"
+
+namespace torchtrt_ws {
+
+using executorch::runtime::BackendOption;
+using executorch::runtime::Error;
+using executorch::runtime::Span;
+
+std::vector<EngineReport> engines() {
+  std::vector<EngineReport> reports;
+  for (const auto& handle : LiveHandles::instance().all()) reports.push_back(handle->report());
+  return reports;
+}
+
+EngineReport engine(uint64_t id) {
+  const auto handle = LiveHandles::instance().find(id);
+  return handle == nullptr ? EngineReport{} : handle->report();
+}
+
+Error set_budget(uint64_t id, Span<const BackendOption> options) {
+  return guarded("set_budget", [&]() -> Status {
+    auto handle = LiveHandles::instance().find(id);
+    if (handle == nullptr) {
+      return Failure{ErrorCode::BadArgument, "engine id " + std::to_string(id), "no live engine",
+                     "the id of a loaded engine", "Take it from torchtrt_ws::engines()"};
+    }
+    return change_budgets(copy_options(options), {handle});
+  });
+}
+
+}  // namespace torchtrt_ws

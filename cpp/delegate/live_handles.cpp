@@ -1,0 +1,70 @@
+#include "delegate/live_handles.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/quote.h"
+
+namespace torchtrt_ws {
+
+std::string names_of(const Handles& handles) {
+  std::string names;
+  for (const auto& handle : handles) names += (names.empty() ? "" : ",") + handle->identity().name;
+  return names;
+}
+
+Result<Handle*> find_named(const Handles& handles, std::string_view name, std::string_view key) {
+  const auto found = std::find_if(handles.begin(), handles.end(),
+                                  [name](const auto& handle) { return handle->identity().name == name; });
+  if (found != handles.end()) return found->get();
+  return Failure{ErrorCode::BadArgument, escaped(key), "no live engine of that name",
+                 handles.empty() ? "a loaded program" : "one of " + names_of(handles),
+                 "Load the program first, or mend the name"};
+}
+
+LiveHandles& LiveHandles::instance() {
+  // Leaked: programs may be destroyed during static destruction.
+  static auto* handles = new LiveHandles;
+  return *handles;
+}
+
+uint64_t LiveHandles::next_id() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return ++last_id_;
+}
+
+void LiveHandles::add(std::shared_ptr<Handle> handle) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  handles_.push_back(std::move(handle));
+}
+
+std::shared_ptr<Handle> LiveHandles::remove(const void* handle) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto found =
+      std::find_if(handles_.begin(), handles_.end(), [handle](const auto& live) { return live.get() == handle; });
+  if (found == handles_.end()) return nullptr;
+  std::shared_ptr<Handle> removed = std::move(*found);
+  handles_.erase(found);
+  return removed;
+}
+
+Handles LiveHandles::all() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return handles_;
+}
+
+std::shared_ptr<Handle> LiveHandles::find(uint64_t id) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto found =
+      std::find_if(handles_.begin(), handles_.end(), [id](const auto& live) { return live->identity().id == id; });
+  return found == handles_.end() ? nullptr : *found;
+}
+
+std::string LiveHandles::next_name(const void* scope) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto loaded = std::count_if(handles_.begin(), handles_.end(),
+                                    [scope](const auto& live) { return live->identity().scope == scope; });
+  return "engine" + std::to_string(loaded);
+}
+
+}  // namespace torchtrt_ws

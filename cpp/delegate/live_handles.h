@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "delegate/handle.h"
+
+namespace torchtrt_ws {
+
+using Handles = std::vector<std::shared_ptr<Handle>>;
+
+/// Names of engines with commas, in the order of `handles`.
+std::string names_of(const Handles& handles);
+
+/// The engine called `name`, for which the option `key` asks. Fails with BadArgument, saying which there are. `handles`
+/// owns it.
+Result<Handle*> find_named(const Handles& handles, std::string_view name, std::string_view key);
+
+/// The live handles of the process. ExecuTorch gives set_option() and get_option() no handle, so they go through here.
+/// Locks: see delegate/handle.h.
+class LiveHandles {
+ public:
+  static LiveHandles& instance();
+
+  uint64_t next_id();
+  void add(std::shared_ptr<Handle> handle);
+
+  /// Unlists; the caller closes what it gets. Null when it is not listed.
+  std::shared_ptr<Handle> remove(const void* handle);
+
+  /// All, in loading order.
+  Handles all() const;
+  std::shared_ptr<Handle> find(uint64_t id) const;
+
+  /// `engine0`, `engine1`, ...: the name of the next engine of a program, if it has none; counts the program's engines.
+  std::string next_name(const void* scope) const;
+
+ private:
+  mutable std::mutex mutex_;
+  uint64_t last_id_ = 0;
+  Handles handles_;
+};
+
+}  // namespace torchtrt_ws

@@ -1,0 +1,77 @@
+#include "delegate/read_options.h"
+
+#include <array>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "budget/decimal.h"
+#include "torchtrt_ws/option_keys.h"
+
+namespace torchtrt_ws {
+namespace {
+
+using Text = std::array<char, executorch::runtime::kMaxOptionValueLength>;
+
+Result<int> read_device_id(const OptionValue& value) {
+  const Failure refused{ErrorCode::BadOption, std::string(kDeviceIdKey), "a value that is no device index",
+                        "an integer from 0", "Give the index that CUDA uses for the device."};
+  if (const int* number = std::get_if<int>(&value)) {
+    if (*number < 0) return refused;
+    return *number;
+  }
+  const auto* text = std::get_if<std::string>(&value);
+  if (text == nullptr) return refused;
+  auto parsed = parse_decimal(kDeviceIdKey, text->data(), text->size());
+  if (!parsed.ok()) return parsed.failure();
+  if (parsed.value() > std::numeric_limits<int>::max()) return refused;
+  return static_cast<int>(parsed.value());
+}
+
+}  // namespace
+
+std::vector<Option> copy_options(executorch::runtime::Span<const executorch::runtime::BackendOption> options) {
+  std::vector<Option> copies;
+  copies.reserve(options.size());
+  for (const auto& option : options) {
+    OptionValue value;
+    if (const bool* flag = std::get_if<bool>(&option.value)) value = *flag;
+    if (const int* number = std::get_if<int>(&option.value)) value = *number;
+    if (const auto* text = std::get_if<Text>(&option.value))
+      value.emplace<std::string>(text->data(), strnlen(text->data(), text->size()));
+    copies.push_back({std::string(option.key, strnlen(option.key, sizeof(option.key))), std::move(value)});
+  }
+  return copies;
+}
+
+std::vector<BakedSpec> copy_specs(executorch::runtime::ArrayRef<executorch::runtime::CompileSpec> specs) {
+  std::vector<BakedSpec> copies;
+  copies.reserve(specs.size());
+  for (const auto& spec : specs) {
+    if (spec.key == nullptr) continue;
+    const auto* bytes = static_cast<const char*>(spec.value.buffer);
+    copies.push_back({spec.key, bytes == nullptr ? std::string() : std::string(bytes, spec.value.nbytes)});
+  }
+  return copies;
+}
+
+Result<DeviceOptions> read_device_options(const std::vector<Option>& options) {
+  DeviceOptions read;
+  for (const Option& option : options) {
+    if (option.key == kDeviceIdKey) {
+      auto id = read_device_id(option.value);
+      if (!id.ok()) return id.failure();
+      read.device_id = id.value();
+    } else if (option.key == kCudaGraphKey) {
+      const bool* wish = std::get_if<bool>(&option.value);
+      if (wish == nullptr) {
+        return Failure{ErrorCode::BadOption, std::string(kCudaGraphKey), "a value that is not a bool", "true or false",
+                       "Set the option with a bool."};
+      }
+      read.cuda_graph = *wish;
+    }
+  }
+  return read;
+}
+
+}  // namespace torchtrt_ws

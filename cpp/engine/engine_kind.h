@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "blob/metadata.h"
+#include "engine/engine.h"
+#include "engine/payload.h"
+#include "torchtrt_ws/api.h"
+
+namespace torchtrt_ws {
+
+/// What the delegate knows of an engine before it is deserialized.
+struct OpenRequest {
+  const Metadata& metadata;
+  const std::string& name;
+  std::optional<int> device_id;  // load-time choice of the device; beats the one in the metadata
+  bool cuda_graph = false;       // load-time wish; engines without CUDA ignore it
+};
+
+/// What an engine kind is: how to deserialize one. The payload is released by the engine, as soon as it has no more use
+/// for it. Fails with BadEngine, Incompatible, NotSupported, DoesNotFit or EngineFault.
+using OpenEngine = Result<std::unique_ptr<Engine>> (*)(Payload payload, const OpenRequest& request);
+
+/// Counts the layouts that adapters and this library share. Raise it with every change of a class or struct that
+/// crosses between them: those of this file and of engine.h, payload.h, blob/metadata.h, budget/ladder.h and
+/// base/result.h.
+inline constexpr int kEngineAbi = 1;
+
+/// Makes an engine kind known; there is one for each adapter ("host", "tensorrt"), whose library calls this while it is
+/// loaded, and stays loaded. Returns false for a second registration of a name, and for an adapter that was compiled
+/// with another kEngineAbi: the log says so, and `open` is never called.
+TORCHTRT_WS_API bool register_engine_kind(const char* name, OpenEngine open, int abi = kEngineAbi);
+
+/// The kind of an engine that does not name it: "host" for an ExecuTorch program, else "tensorrt".
+std::string guess_engine_kind(const uint8_t* engine, uint64_t size);
+
+/// The registered kind `name`. When none is, loads its adapter: the library named by the environment variable
+/// TORCHTRT_WS_<NAME>_LIBRARY (upper case), else libtorchtrt_ws_<name>.so beside this library.
+/// Fails with NotSupported and the loader's own words, or where the adapter has another kEngineAbi. Exported for the
+/// adapters' tests.
+TORCHTRT_WS_API Result<OpenEngine> find_engine_kind(const std::string& name);
+
+}  // namespace torchtrt_ws

@@ -1,0 +1,242 @@
+#include "engine/tensorrt/execution.h"
+
+#include <utility>
+
+#include "base/quote.h"
+#include "engine/caller_stream.h"
+#include "engine/tensorrt/logger.h"
+#include "engine/tensorrt/words.h"
+
+namespace torchtrt_ws::tensorrt {
+
+Execution::Execution(std::string subject, const Io& io, Placer placer, bool cuda_graph)
+    : subject_(std::move(subject)),
+      io_(io),
+      placer_(placer),
+      shapes_(subject_, io),
+      graph_(subject_, cuda_graph),
+      nothing_(Buffer::Kind::Device),
+      inputs_(io.inputs.size()),
+      outputs_(io.outputs.size()) {}
+
+Result<std::unique_ptr<Execution>> Execution::create(const std::string& subject, int device, const Io& io,
+                                                     bool cuda_graph) {
+  Result<Placer> placer = Placer::of(subject, device);
+  if (!placer.ok()) return std::move(placer).failure();
+  std::unique_ptr<Execution> made(new Execution(subject, io, placer.value(), cuda_graph));
+  Status step = check_cuda(subject, "cudaStreamCreateWithFlags",
+                           cudaStreamCreateWithFlags(made->stream_.out(), cudaStreamDefault));
+  if (step.ok()) {
+    step = check_cuda(subject, "cudaEventCreateWithFlags",
+                      cudaEventCreateWithFlags(made->done_.out(), cudaEventDisableTiming));
+  }
+  if (step.ok()) step = made->staging_.create(subject);
+  if (step.ok()) step = made->nothing_.reserve(subject, kAddressAlignment);
+  if (!step.ok()) return std::move(step).failure();
+  return made;
+}
+
+Execution::~Execution() { detach(); }
+
+void Execution::attach(Context context) {
+  detach();
+  context_ = std::move(context);
+}
+
+void Execution::detach() noexcept {
+  if (in_flight_) ignore(cudaEventSynchronize(done_.get()));
+  in_flight_ = false;
+  forget_bindings();
+  graph_.restart();
+  context_.reset();
+}
+
+void Execution::forget_bindings() noexcept {
+  graph_.forget();
+  shapes_.forget();
+  for (std::vector<Slot>* slots : {&inputs_, &outputs_}) {
+    for (Slot& slot : *slots) slot.address = nullptr;
+  }
+}
+
+Status Execution::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {
+  const std::optional<void*> callers = caller_stream();
+  const cudaStream_t stream = callers ? static_cast<cudaStream_t>(*callers) : stream_.get();
+  Status step = prepare(inputs, outputs);
+  if (!step.ok()) {  // nothing was enqueued, but TensorRT may have taken some of the shapes and addresses
+    (void)wait_in_flight();
+    forget_bindings();
+    return step;
+  }
+  step = enqueue(stream);
+  if (step.ok()) step = finish(stream, callers.has_value());
+  if (!step.ok()) drain(stream);
+  return step;
+}
+
+Status Execution::prepare(const std::vector<TensorView>& inputs, OutputSink& outputs) {
+  for (size_t i = 0; i < inputs.size(); ++i) inputs_[i].view = inputs[i];
+  if (shapes_.would_change(inputs)) {
+    Status waited = wait_in_flight();
+    if (!waited.ok()) return waited;
+    graph_.forget();
+  }
+  Status step = shapes_.set(*context_, inputs);
+  if (step.ok()) step = take_outputs(outputs);
+  if (step.ok()) step = place_all();
+  if (step.ok()) step = bind_all();
+  return step;
+}
+
+Status Execution::take_outputs(OutputSink& sink) {
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const Shapes::Output& output = shapes_.output(i);
+    Result<TensorView> view = sink.resize(i, output.sizes.data(), output.rank);
+    if (!view.ok()) return std::move(view).failure();
+    outputs_[i].view = view.value();
+    if (view.value().nbytes == output.nbytes) continue;
+    return Failure{ErrorCode::BadArgument, "output " + quoted(io_.outputs[i].name),
+                   std::to_string(view.value().nbytes) + " bytes", std::to_string(output.nbytes) + " bytes",
+                   "Give the output the dtype and shape that the engine has"};
+  }
+  return ok_status();
+}
+
+Status Execution::place(const IoTensor& tensor, Slot& slot) const {
+  slot.place = Place::Bound;
+  if (slot.view.nbytes == 0) return ok_status();
+  if (slot.view.data == nullptr) {
+    return Failure{ErrorCode::BadArgument, "tensor " + quoted(tensor.name), "no memory",
+                   std::to_string(slot.view.nbytes) + " bytes", "Set the tensor's data before the call"};
+  }
+  Result<Place> place = placer_(tensor.name, slot.view.data);
+  if (!place.ok()) return std::move(place).failure();
+  slot.place = place.value();
+  return ok_status();
+}
+
+void Execution::stage(Place which, bool is_input, std::vector<Slot>& slots) {
+  for (size_t i = 0; i < slots.size(); ++i) {
+    Slot& slot = slots[i];
+    const bool aliased = !is_input && io_.aliased_inputs[i].has_value();  // lives where its input does
+    if (slot.place == which && !aliased) slot.staged = staging_.add(which, is_input, slot.view.data, slot.view.nbytes);
+  }
+}
+
+Status Execution::place_all() {
+  Status placed = ok_status();
+  for (size_t i = 0; placed.ok() && i < inputs_.size(); ++i) placed = place(io_.inputs[i], inputs_[i]);
+  for (size_t i = 0; placed.ok() && i < outputs_.size(); ++i) placed = place(io_.outputs[i], outputs_[i]);
+  if (!placed.ok()) return placed;
+  staging_.begin();
+  for (const Place which : {Place::HostStaged, Place::DeviceStaged}) {
+    stage(which, true, inputs_);
+    stage(which, false, outputs_);
+  }
+  if (!staging_.must_grow()) return ok_status();
+  Status waited = wait_in_flight();  // it may use the memory that goes
+  return waited.ok() ? staging_.reserve(subject_) : waited;
+}
+
+void* Execution::address_of(const Slot& slot) const noexcept {
+  if (slot.view.nbytes == 0) return nothing_.data();
+  return is_staged(slot.place) ? staging_.address(slot.staged) : slot.view.data;
+}
+
+Status Execution::bind_all() {
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    Status bound = bind(io_.inputs[i], inputs_[i], address_of(inputs_[i]));
+    if (!bound.ok()) return bound;
+  }
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const auto aliased = io_.aliased_inputs[i];
+    Status bound = bind(io_.outputs[i], outputs_[i], address_of(aliased ? inputs_[*aliased] : outputs_[i]));
+    if (!bound.ok()) return bound;
+  }
+  plan_copies_back();
+  return ok_status();
+}
+
+Status Execution::bind(const IoTensor& tensor, Slot& slot, void* address) {
+  if (slot.address == address) return ok_status();
+  if (graph_.is_captured()) {
+    Status waited = wait_in_flight();
+    if (!waited.ok()) return waited;
+  }
+  graph_.forget();
+  const ErrorScope errors;
+  if (!context_->setTensorAddress(tensor.name.c_str(), address)) {
+    return refused_call(subject_, "setTensorAddress", tensor.name, errors.words());
+  }
+  slot.address = address;
+  return ok_status();
+}
+
+void Execution::plan_copies_back() {
+  copies_back_.clear();
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const auto aliased = io_.aliased_inputs[i];
+    if (!aliased || outputs_[i].view.nbytes == 0) continue;
+    const Slot& input = inputs_[*aliased];
+    if (outputs_[i].view.data != input.view.data) {
+      copies_back_.push_back({input.address, outputs_[i].view.data, outputs_[i].view.nbytes});
+    }
+    if (is_staged(input.place)) copies_back_.push_back({input.address, input.view.data, input.view.nbytes});
+  }
+}
+
+Status Execution::enqueue(cudaStream_t stream) {
+  cudaError_t error = cudaSuccess;
+  const char* call = "cudaStreamWaitEvent";
+  if (in_flight_) error = cudaStreamWaitEvent(stream, done_.get(), 0);
+  if (error == cudaSuccess) {
+    call = "cudaMemcpyAsync";
+    error = staging_.upload(stream);
+  }
+  if (error != cudaSuccess) return cuda_failure(subject_, call, error);
+  const ErrorScope errors;
+  if (!graph_.launch(*context_, stream)) {
+    if (graph_.error() != cudaSuccess) return cuda_failure(subject_, "cudaGraphLaunch", graph_.error());
+    return refused_call(subject_, "enqueueV3", {}, errors.words());
+  }
+  for (const CopyBack& copy : copies_back_) {
+    error = cudaMemcpyAsync(copy.to, copy.from, copy.nbytes, cudaMemcpyDefault, stream);
+    if (error != cudaSuccess) return cuda_failure(subject_, call, error);
+  }
+  return check_cuda(subject_, call, staging_.download_device(stream));
+}
+
+bool Execution::touches_host() const noexcept {
+  for (const std::vector<Slot>* slots : {&inputs_, &outputs_}) {
+    for (const Slot& slot : *slots) {
+      if (slot.view.nbytes != 0 && is_on_host(slot.place)) return true;
+    }
+  }
+  return false;
+}
+
+Status Execution::finish(cudaStream_t stream, bool callers) {
+  // ExecuTorch copies aliased outputs back on the host's side once we return.
+  if (callers && !touches_host() && !io_.has_aliases()) {
+    Status recorded = check_cuda(subject_, "cudaEventRecord", cudaEventRecord(done_.get(), stream));
+    in_flight_ = recorded.ok();
+    return recorded;
+  }
+  in_flight_ = false;  // an earlier run was waited for on this stream
+  return check_cuda(subject_, "the run, or copying its outputs to the host", staging_.download_host(stream));
+}
+
+Status Execution::wait_in_flight() {
+  if (!in_flight_) return ok_status();
+  in_flight_ = false;
+  return check_cuda(subject_, "cudaEventSynchronize", cudaEventSynchronize(done_.get()));
+}
+
+void Execution::drain(cudaStream_t stream) noexcept {
+  ignore(cudaStreamSynchronize(stream));
+  if (in_flight_) ignore(cudaEventSynchronize(done_.get()));
+  in_flight_ = false;
+  forget_bindings();
+}
+
+}  // namespace torchtrt_ws::tensorrt

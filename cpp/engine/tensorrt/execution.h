@@ -1,0 +1,98 @@
+#pragma once
+
+#include <NvInferRuntime.h>
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "engine/tensorrt/context.h"
+#include "engine/tensorrt/cuda.h"
+#include "engine/tensorrt/cuda_graph.h"
+#include "engine/tensorrt/io.h"
+#include "engine/tensorrt/place.h"
+#include "engine/tensorrt/shapes.h"
+#include "engine/tensorrt/staging.h"
+
+namespace torchtrt_ws::tensorrt {
+
+/// Runs an engine's execution context, and knows what of it is in flight. The engine's device is current in every call.
+///
+/// Which stream: the caller's (torchtrt_ws/stream.h), else one of the engine's own. That one synchronizes with the
+/// legacy default stream, so that inputs written there, or by cudaMemcpy, are seen; it is neither that stream itself,
+/// on which TensorRT synchronizes the whole device, nor the per-thread one, which a green context makes invalid.
+///
+/// A call returns without waiting when there is a caller's stream and all its tensors are in device memory. An event
+/// then orders what comes after: the next run waits for it on the device, a change of shapes or of memory on the host.
+class Execution {
+ public:
+  /// `io` outlives this object. Fails with EngineFault or DoesNotFit.
+  static Result<std::unique_ptr<Execution>> create(const std::string& subject, int device, const Io& io,
+                                                   bool cuda_graph);
+  ~Execution();
+  Execution(const Execution&) = delete;
+  Execution& operator=(const Execution&) = delete;
+
+  bool has_context() const noexcept { return context_ != nullptr; }
+  void attach(Context context);
+  void detach() noexcept;  // waits for work in flight
+
+  /// Precondition: has_context(). After a failure nothing is in flight and the next call starts afresh.
+  Status run(const std::vector<TensorView>& inputs, OutputSink& outputs);
+
+  int64_t staging_bytes() const noexcept { return staging_.device_bytes() + static_cast<int64_t>(nothing_.size()); }
+
+ private:
+  /// One tensor in the call in progress, and what TensorRT was last told of it.
+  struct Slot {
+    void* address = nullptr;  // null: TensorRT was not told
+    TensorView view{};
+    Place place = Place::Bound;
+    size_t staged = 0;  // index in staging_
+  };
+  struct CopyBack {
+    const void* from;
+    void* to;
+    size_t nbytes;
+  };
+
+  Execution(std::string subject, const Io& io, Placer placer, bool cuda_graph);
+
+  Status prepare(const std::vector<TensorView>& inputs, OutputSink& outputs);
+  Status take_outputs(OutputSink& sink);
+  Status place_all();
+  Status place(const IoTensor& tensor, Slot& slot) const;
+  void stage(Place which, bool is_input, std::vector<Slot>& slots);
+  Status bind_all();
+  Status bind(const IoTensor& tensor, Slot& slot, void* address);
+  void* address_of(const Slot& slot) const noexcept;
+  void plan_copies_back();
+
+  Status enqueue(cudaStream_t stream);
+  Status finish(cudaStream_t stream, bool callers);
+  Status wait_in_flight();
+  void drain(cudaStream_t stream) noexcept;
+  void forget_bindings() noexcept;
+  bool touches_host() const noexcept;
+
+  const std::string subject_;
+  const Io& io_;
+  const Placer placer_;
+  Context context_;
+  Stream stream_;  // for calls without a caller's stream
+  Event done_;     // recorded behind the last run that was not waited for
+  bool in_flight_ = false;
+  Shapes shapes_;
+  Staging staging_;
+  CudaGraph graph_;
+  Buffer nothing_;  // what tensors without elements are bound to: TensorRT wants an address
+  std::vector<Slot> inputs_;
+  std::vector<Slot> outputs_;
+  std::vector<CopyBack> copies_back_;  // from inputs that outputs are written into
+};
+
+}  // namespace torchtrt_ws::tensorrt

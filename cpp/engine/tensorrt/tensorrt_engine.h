@@ -1,0 +1,58 @@
+#pragma once
+
+#include <NvInferRuntime.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/engine_kind.h"
+#include "engine/tensorrt/execution.h"
+#include "engine/tensorrt/io.h"
+#include "engine/tensorrt/runtime.h"
+#include "engine/tensorrt/weight_budget.h"
+
+namespace torchtrt_ws::tensorrt {
+
+/// A TensorRT or TensorRT-RTX plan behind the Engine port. The caller serializes its calls (engine/engine.h).
+class TensorRTEngine final : public Engine {
+ public:
+  /// Deserializes on request.device_id, else on the metadata's device. Every failure that OpenEngine names.
+  static Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request);
+  ~TensorRTEngine() override;
+
+  const std::vector<TensorSpec>& inputs() const override { return io_.input_specs; }
+  const std::vector<TensorSpec>& outputs() const override { return io_.output_specs; }
+  int64_t streamable_bytes() const override { return budget_->streamable(); }
+  int64_t budget() const override { return budget_->now(); }
+  Result<int64_t> automatic_budget(int64_t reserve) const override;
+
+  /// May set the budget to 0 (WeightBudget::scratch()): ask before set_budget(), and only where streaming is thought
+  /// of.
+  int64_t scratch_bytes() const override;
+
+  int64_t device_bytes() const override;
+  MemoryFacts memory() const override;
+  Status set_budget(int64_t bytes) override;
+  bool has_context() const override { return execution_ != nullptr && execution_->has_context(); }
+  Status make_context() override;
+  void drop_context() noexcept override;
+  Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override;
+
+ private:
+  TensorRTEngine(std::string subject, int device) : subject_(std::move(subject)), device_(device) {}
+
+  Status load(Payload payload, const OpenRequest& request);
+
+  const std::string subject_;  // "engine 'name'", for messages
+  const int device_;
+  // Each of these needs those above it.
+  std::shared_ptr<Runtime> runtime_;
+  std::unique_ptr<nvinfer1::ICudaEngine> engine_;
+  Io io_;
+  std::unique_ptr<WeightBudget> budget_;  // its const questions may probe TensorRT
+  std::unique_ptr<Execution> execution_;
+};
+
+}  // namespace torchtrt_ws::tensorrt

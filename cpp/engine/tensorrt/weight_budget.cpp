@@ -1,0 +1,125 @@
+#include "engine/tensorrt/weight_budget.h"
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/log.h"
+#include "engine/tensorrt/logger.h"
+#include "engine/tensorrt/words.h"
+
+namespace torchtrt_ws::tensorrt {
+namespace {
+
+/// All weights of the engine; 0 when the library cannot tell.
+int64_t total_weights(const nvinfer1::ICudaEngine& engine, const Library& library) {
+#if NV_TENSORRT_MAJOR < 8 || NV_TENSORRT_VERSION >= 101100
+  if (library.has(101100)) return std::max<int64_t>(engine.getEngineStat(nvinfer1::EngineStat::kTOTAL_WEIGHTS_SIZE), 0);
+#else
+  (void)engine;
+  (void)library;
+#endif
+  return 0;
+}
+
+int64_t free_bytes() {
+  size_t free = 0;
+  size_t total = 0;
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) {
+    (void)cudaGetLastError();
+    return 0;
+  }
+  return static_cast<int64_t>(free);
+}
+
+Failure refused(const std::string& subject, int64_t bytes, const std::string& words) {
+  const std::string found = words.empty() ? "no reason from TensorRT" : words;
+  const std::string asked = std::to_string(bytes) + " bytes of weights on the device";
+  if (says_out_of_memory(words)) {
+    return {ErrorCode::DoesNotFit, subject, found, "room for " + asked, "Free memory, or choose a smaller budget"};
+  }
+  return {ErrorCode::EngineFault, subject, found, "a budget of " + asked, "Report it with this message"};
+}
+
+}  // namespace
+
+WeightBudget::WeightBudget(std::string subject, nvinfer1::ICudaEngine& engine, const Library& library)
+    : subject_(std::move(subject)),
+      engine_(engine),
+      streamable_(std::max<int64_t>(engine.getStreamableWeightsSize(), 0)) {
+  fixed_ = std::max<int64_t>(total_weights(engine, library) - streamable_, 0);
+  note_scratch();
+  context_ = std::max<int64_t>(engine.getDeviceMemorySizeV2(), 0);
+  // While the engine streams, that number has the scratch in it (NvInferRuntime.h,
+  // getWeightStreamingScratchMemorySize).
+  if (scratch_ && context_ >= *scratch_) context_ -= *scratch_;
+}
+
+int64_t WeightBudget::now() const noexcept {
+  // TensorRT complains when an engine without streamable weights is asked.
+  return streamable_ > 0 ? std::clamp<int64_t>(engine_.getWeightStreamingBudgetV2(), 0, streamable_) : 0;
+}
+
+void WeightBudget::note_scratch() noexcept {
+  if (streamable_ == 0 || !streams()) return;
+  scratch_ = std::max<int64_t>(engine_.getWeightStreamingScratchMemorySize(), 0);
+}
+
+Status WeightBudget::set(int64_t bytes) {
+  if (streamable_ == 0) return ok_status();
+  bytes = std::clamp<int64_t>(bytes, 0, streamable_);
+  const ErrorScope errors;
+  if (!engine_.setWeightStreamingBudgetV2(bytes)) {
+    resident_ = resident_ && !streams();
+    return refused(subject_, bytes, errors.words());
+  }
+  resident_ = !streams();
+  note_scratch();
+  return ok_status();
+}
+
+int64_t WeightBudget::automatic(int64_t reserve, bool has_context) {
+  if (streamable_ == 0) return 0;
+  const ErrorScope errors;
+  // TensorRT looks at what is free now: what this engine holds itself would come on top after a fresh load.
+  int64_t chosen = std::max<int64_t>(engine_.getWeightStreamingAutomaticBudget(), 0);
+  chosen = std::min(streamable_, chosen + held(has_context));
+  if (reserve <= 0) return chosen;
+  MemoryFacts facts = memory(has_context);
+  facts.free -= std::min(reserve, facts.free);
+  int64_t fits = largest_budget_that_fits(facts);
+  if (fits < streamable_) {  // only then does scratch count
+    facts.scratch = scratch(!has_context);
+    fits = largest_budget_that_fits(facts);
+  }
+  if (fits < 0) {
+    log_info("warning: " + subject_ + " cannot leave " + std::to_string(reserve) +
+             " bytes free: " + std::to_string(memory(has_context).free) + " are free and it needs " +
+             std::to_string(least_memory_that_would_do(facts)) + "; budget 0");
+  }
+  return std::clamp<int64_t>(fits, 0, chosen);
+}
+
+int64_t WeightBudget::scratch(bool may_probe) {
+  if (!scratch_ && streamable_ > 0 && may_probe) {
+    Status probed = set(0);  // notes the scratch
+    if (!probed.ok()) {
+      log_info("warning: " + probed.failure().message());
+    }
+  }
+  return scratch_.value_or(0);
+}
+
+int64_t WeightBudget::held(bool has_context) const {
+  if (!has_context) return resident_ ? streamable_ : 0;
+  return now() + context_ + (streams() ? scratch_.value_or(0) : 0);
+}
+
+MemoryFacts WeightBudget::memory(bool has_context) const {
+  return {free_bytes() + held(has_context), context_, scratch_.value_or(0), streamable_};
+}
+
+int64_t WeightBudget::device_bytes(bool has_context) const { return fixed_ + held(has_context); }
+
+}  // namespace torchtrt_ws::tensorrt

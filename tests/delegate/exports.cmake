@@ -1,0 +1,25 @@
+# Fails if LIBRARY exports other functions of ours than those of the public headers and, for adapters, of cpp/engine.
+# Vtables and typeinfo of the Engine port's classes are exported on purpose (cpp/engine/engine.h).
+set(torchtrt_ws
+  CallerStreamGuard::CallerStreamGuard CallerStreamGuard::~CallerStreamGuard LoadScope::LoadScope LoadScope::~LoadScope
+  clear_last_error engine engines last_error load_adapter registration_status set_budget
+  caller_stream find_engine_kind log_error log_info register_engine_kind)
+set(torchtrt_ws_host "")
+set(torchtrt_ws_tensorrt "")
+
+execute_process(COMMAND ${NM} --dynamic --defined-only --demangle ${LIBRARY}
+                OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[A-Za-z] torchtrt_ws::[^\n]*" symbols "${symbols}")
+set(exported "")
+foreach(symbol ${symbols})
+  string(REGEX REPLACE "^[A-Za-z] torchtrt_ws::([A-Za-z_:~]*).*" "\\1" name "${symbol}")
+  if(NOT name MATCHES "^(Engine|OutputSink)(::~.*)?$")
+    list(APPEND exported "${name}")
+  endif()
+endforeach()
+list(REMOVE_DUPLICATES exported)
+list(SORT exported)
+list(SORT ${NAME})
+if(NOT "${exported}" STREQUAL "${${NAME}}")
+  message(FATAL_ERROR "${LIBRARY} exports\n  ${exported}\nexpected\n  ${${NAME}}")
+endif()

@@ -1,0 +1,381 @@
+#include <NvInferRuntime.h>
+
+#include <map>
+#include <utility>
+
+#include "../cuda/call.h"
+#include "../cuda/standin_stream.h"
+#include "compute.h"
+#include "state.h"
+
+// Execution context: memory that comes and goes with it, shapes, addresses, and the run itself.
+namespace standin {
+namespace {
+
+using nvinfer1::Dims;
+
+constexpr Dims kNoDims = {-1, {}};
+constexpr uintptr_t kAlignment = 256;  // bytes, of every tensor address
+constexpr const char* kEnqueue = "IExecutionContext::enqueueV3";
+
+/// What enqueued work needs to know after the context's own object is gone.
+struct ContextState {
+  bool alive = true;
+  uint64_t shapes = 0;  // how often a shape was changed
+  Mark last;            // the latest enqueue
+};
+
+/// One tensor of one enqueue.
+struct Bound {
+  const Plan::Tensor* tensor;
+  void* address;
+  size_t elements;
+
+  size_t bytes() const { return elements * element_size(tensor->dtype); }
+};
+
+class Context final : public nvinfer1::apiv::VExecutionContext {
+ public:
+  Context(nvinfer1::IExecutionContext& face, std::shared_ptr<EngineState> engine, nvinfer1::ICudaEngine& engine_face,
+          void* scratch, void* memory)
+      : face_(face), engine_(std::move(engine)), engine_face_(engine_face), scratch_(scratch), memory_(memory) {
+    ++engine_->contexts;
+    for (const Plan::Tensor& tensor : engine_->plan.tensors) {
+      if (tensor.is_input) shapes_[tensor.name] = tensor.min == tensor.max ? to_dims(tensor.max) : kNoDims;
+    }
+    count_live("execution_context", 1);
+  }
+
+  ~Context() noexcept override {
+    auto guard = lock();
+    if (!is_done(state_->last)) misuse("~IExecutionContext: destroyed while its work is in flight");
+    if (!engine_->alive) misuse("~IExecutionContext: its engine was destroyed before it");
+    state_->alive = false;
+    if (scratch_ != nullptr) release(scratch_, Kind::Scratch, "~IExecutionContext");
+    if (memory_ != nullptr) release(memory_, Kind::Context, "~IExecutionContext");
+    if (--engine_->contexts == 0 && engine_->is_streaming() && engine_->weights != nullptr) {
+      release(std::exchange(engine_->weights, nullptr), Kind::Weights, "~IExecutionContext");
+    }
+    count_live("execution_context", -1);
+  }
+
+  nvinfer1::IExecutionContext* getPImpl() noexcept override { return &face_; }
+  nvinfer1::ICudaEngine const& getEngine() const noexcept override { return engine_face_; }
+
+  bool setInputShape(char const* name, Dims const& dims) noexcept override;
+  Dims getTensorShape(char const* name) const noexcept override;
+  bool setTensorAddress(char const* name, void* data) noexcept override {
+    return set_address("setTensorAddress", name, data, true, true);
+  }
+  bool setInputTensorAddress(char const* name, void const* data) noexcept override {
+    return set_address("setInputTensorAddress", name, const_cast<void*>(data), true, false);
+  }
+  bool setOutputTensorAddress(char const* name, void* data) noexcept override {
+    return set_address("setOutputTensorAddress", name, data, false, true);
+  }
+  void const* getTensorAddress(char const* name) const noexcept override { return address_of(name); }
+  void* getOutputTensorAddress(char const* name) const noexcept override { return address_of(name); }
+  int32_t inferShapes(int32_t most, char const** names) noexcept override;
+  bool allInputDimensionsSpecified() const noexcept override { return unspecified() == 0; }
+  bool enqueueV3(cudaStream_t stream) noexcept override;
+
+  int32_t getOptimizationProfile() const noexcept override { return 0; }
+  bool setOptimizationProfileAsync(int32_t profile, cudaStream_t) noexcept override {
+    auto guard = lock();
+    return !enter("setOptimizationProfileAsync") && profile == 0;
+  }
+  void setErrorRecorder(nvinfer1::IErrorRecorder* recorder) noexcept override { recorder_ = recorder; }
+  nvinfer1::IErrorRecorder* getErrorRecorder() const noexcept override { return recorder_; }
+  void setName(char const* name) noexcept override { name_ = name; }
+  char const* getName() const noexcept override { return name_.c_str(); }
+  void setEnqueueEmitsProfile(bool) noexcept override {}
+  bool getEnqueueEmitsProfile() const noexcept override { return false; }
+  bool setNvtxVerbosity(nvinfer1::ProfilingVerbosity) noexcept override { return true; }
+  nvinfer1::ProfilingVerbosity getNvtxVerbosity() const noexcept override {
+    return nvinfer1::ProfilingVerbosity::kNONE;
+  }
+
+  // Not modelled: profiling, debugging, own allocators, data-dependent shapes, memory from the caller.
+  void setDebugSync(bool) noexcept override { absent("IExecutionContext::setDebugSync"); }
+  bool getDebugSync() const noexcept override { return false; }
+  void setProfiler(nvinfer1::IProfiler*) noexcept override { absent("IExecutionContext::setProfiler"); }
+  nvinfer1::IProfiler* getProfiler() const noexcept override { return nullptr; }
+  bool reportToProfiler() const noexcept override { return false; }
+  void setDeviceMemory(void*) noexcept override { absent("IExecutionContext::setDeviceMemory"); }
+  void setDeviceMemoryV2(void*, int64_t) noexcept override { absent("IExecutionContext::setDeviceMemoryV2"); }
+  size_t updateDeviceMemorySizeForShapes() noexcept override {
+    absent("IExecutionContext::updateDeviceMemorySizeForShapes");
+  }
+  bool executeV2(void* const*) noexcept override { absent("IExecutionContext::executeV2"); }
+  Dims getTensorStrides(char const*) const noexcept override { absent("IExecutionContext::getTensorStrides"); }
+  bool setInputConsumedEvent(cudaEvent_t) noexcept override { absent("IExecutionContext::setInputConsumedEvent"); }
+  cudaEvent_t getInputConsumedEvent() const noexcept override { return nullptr; }
+  bool setOutputAllocator(char const*, nvinfer1::IOutputAllocator*) noexcept override {
+    absent("IExecutionContext::setOutputAllocator");
+  }
+  nvinfer1::IOutputAllocator* getOutputAllocator(char const*) noexcept override { return nullptr; }
+  int64_t getMaxOutputSize(char const*) const noexcept override { absent("IExecutionContext::getMaxOutputSize"); }
+  bool setTemporaryStorageAllocator(nvinfer1::IGpuAllocator*) noexcept override {
+    absent("IExecutionContext::setTemporaryStorageAllocator");
+  }
+  nvinfer1::IGpuAllocator* getTemporaryStorageAllocator() const noexcept override { return nullptr; }
+  void setPersistentCacheLimit(size_t) noexcept override {}
+  size_t getPersistentCacheLimit() const noexcept override { return 0; }
+  void setAuxStreams(cudaStream_t*, int32_t) noexcept override {}
+  bool setDebugListener(nvinfer1::IDebugListener*) noexcept override { return false; }
+  nvinfer1::IDebugListener* getDebugListener() noexcept override { return nullptr; }
+  bool setTensorDebugState(char const*, bool) noexcept override { return false; }
+  bool getDebugState(char const*) const noexcept override { return false; }
+  bool setAllTensorsDebugState(bool) noexcept override { return false; }
+  nvinfer1::IRuntimeConfig* getRuntimeConfig() const noexcept override { return nullptr; }
+  bool setUnfusedTensorsDebugState(bool) noexcept override { return false; }
+  bool getUnfusedTensorsDebugState() const noexcept override { return false; }
+#if NV_TENSORRT_MAJOR < 11
+  bool allInputShapesSpecified() const noexcept override { return true; }
+#else
+  bool setCommunicator(void*) noexcept override { return false; }
+#endif
+
+ private:
+  bool set_address(const char* function, char const* name, void* data, bool input, bool output) {
+    auto guard = lock();
+    if (enter(function)) return false;
+    const Plan::Tensor* tensor = engine_->find(name);
+    if (tensor == nullptr || (tensor->is_input ? !input : !output)) return false;
+    addresses_[tensor->name] = data;
+    return true;
+  }
+
+  void* address_of(char const* name) const {
+    auto guard = lock();
+    auto found = addresses_.find(name == nullptr ? "" : name);
+    return found == addresses_.end() ? nullptr : found->second;
+  }
+
+  int32_t unspecified() const {
+    int32_t count = 0;
+    for (const auto& [name, dims] : shapes_) count += dims.nbDims < 0;
+    return count;
+  }
+
+  std::string bind(std::vector<Bound>& bound) const;
+  std::string check_capture(const Stream& stream) const;
+  Work make_work(std::vector<Bound> bound, const std::shared_ptr<Stream>& stream) const;
+
+  nvinfer1::IExecutionContext& face_;
+  std::shared_ptr<EngineState> engine_;
+  nvinfer1::ICudaEngine& engine_face_;
+  void* scratch_;
+  void* memory_;
+  std::shared_ptr<ContextState> state_ = std::make_shared<ContextState>();
+  std::map<std::string, Dims> shapes_;  // inputs
+  std::map<std::string, void*> addresses_;
+  uint64_t warm_shapes_ = UINT64_MAX;  // state_->shapes at the last run that was not captured
+  nvinfer1::IErrorRecorder* recorder_ = nullptr;
+  std::string name_;
+};
+
+bool Context::setInputShape(char const* name, Dims const& dims) noexcept {
+  constexpr const char* kWhere = "IExecutionContext::setInputShape";
+  auto guard = lock();
+  if (enter("setInputShape")) return false;
+  const Plan::Tensor* tensor = engine_->find(name);
+  if (tensor == nullptr || !tensor->is_input) return false;
+  bool fits = dims.nbDims == static_cast<int32_t>(tensor->max.size());
+  for (int i = 0; fits && i < dims.nbDims; ++i) {
+    auto at = static_cast<size_t>(i);
+    fits = dims.d[i] >= tensor->min[at] && dims.d[i] <= tensor->max[at];
+  }
+  if (!fits) {
+    log_misuse(*engine_->runtime, kWhere, "satisfyProfile",
+               "Set dimension " + to_text(dims) + " for tensor " + tensor->name +
+                   " does not satisfy any optimization profiles. Valid range for profile 0: " +
+                   to_text(to_dims(tensor->min)) + ".." + to_text(to_dims(tensor->max)) + ".");
+    return false;
+  }
+  Dims& kept = shapes_[tensor->name];
+  if (to_text(kept) != to_text(dims)) ++state_->shapes;
+  kept = dims;
+  return true;
+}
+
+Dims Context::getTensorShape(char const* name) const noexcept {
+  auto guard = lock();
+  if (enter("getTensorShape")) return kNoDims;
+  const Plan::Tensor* tensor = engine_->find(name);
+  if (tensor == nullptr) return kNoDims;
+  if (tensor->sum || tensor->unknown_shape) return engine_face_.getTensorShape(name);
+  const Plan::Tensor& source = tensor->is_input ? *tensor : engine_->plan.tensors[tensor->terms[0].input];
+  const Dims& dims = shapes_.at(source.name);
+  return dims.nbDims < 0 ? engine_face_.getTensorShape(name) : dims;
+}
+
+int32_t Context::inferShapes(int32_t most, char const** names) noexcept {
+  auto guard = lock();
+  if (enter("inferShapes") || most < 0 || (names == nullptr && most != 0)) return -1;
+  int32_t written = 0;
+  for (const auto& [name, dims] : shapes_) {
+    if (dims.nbDims < 0 && written < most) names[written++] = engine_->find(name.c_str())->name.c_str();
+  }
+  return unspecified();
+}
+
+// Empty when every tensor has a shape and an address that it can have, else what TensorRT would say.
+std::string Context::bind(std::vector<Bound>& bound) const {
+  for (const Plan::Tensor& tensor : engine_->plan.tensors) {
+    const Plan::Tensor& source = tensor.is_input ? tensor : engine_->plan.tensors[tensor.terms[0].input];
+    const Dims& dims = shapes_.at(source.name);
+    if (tensor.unknown_shape) return "allocator. Neither address or allocator is set for output tensor " + tensor.name;
+    if (dims.nbDims < 0) return "allInputDimensionsSpecified. Not all shapes are specified for input " + source.name;
+    void* address = address_of(tensor.name.c_str());
+    if (address == nullptr) {
+      return std::string("address != nullptr. ") +
+             (tensor.is_input ? "Address is not set for input tensor "
+                              : "Neither address or allocator is set for output tensor ") +
+             tensor.name + ". Call setTensorAddress before enqueue/execute.";
+    }
+    if (reinterpret_cast<uintptr_t>(address) % kAlignment != 0) {
+      return "isAligned. The address of tensor " + tensor.name + " is not aligned to 256 bytes";
+    }
+    if (tensor.alias >= 0 &&
+        address != address_of(engine_->plan.tensors[static_cast<size_t>(tensor.alias)].name.c_str())) {
+      return "isAliased. The output tensor " + tensor.name + " must share memory with the input it aliases";
+    }
+    bound.push_back({&tensor, address, tensor.sum ? 1 : static_cast<size_t>(volume(dims))});
+  }
+  return "";
+}
+
+// TensorRT updates its state at the first run after a change of shape, which cannot be captured.
+std::string Context::check_capture(const Stream& stream) const {
+  if (stream.capture == nullptr) return "";
+  if (setting("capture") == 0 || !engine_->plan.capturable) return "operation not permitted when stream is capturing";
+  if (warm_shapes_ != state_->shapes) return "the first enqueue after a change of shape cannot be captured";
+  return "";
+}
+
+// True when the kernel can reach [address, address + bytes).
+bool is_reachable(const Bound& bound, int device) {
+  const Allocation* allocation = find_allocation(bound.address);
+  const std::string name = std::string(kEnqueue) + ", tensor " + bound.tensor->name;
+  if (allocation == nullptr && !is_device_address(bound.address)) {
+    if (setting("pageable_access") != 0) return true;
+    misuse(name + ": pageable host memory, which this device cannot reach");
+    return false;
+  }
+  if (allocation != nullptr && allocation->kind != Kind::Pinned && allocation->device != device) {
+    misuse(name + ": memory of device " + std::to_string(allocation->device) + ", but the engine is on " +
+           std::to_string(device));
+    return false;
+  }
+  return host_view(bound.address, bound.bytes(), name.c_str()) != nullptr;
+}
+
+void compute(const Plan& plan, const std::vector<Bound>& bound) {
+  for (size_t i = 0; i < bound.size(); ++i) {
+    const Plan::Tensor& tensor = *bound[i].tensor;
+    if (tensor.is_input) continue;
+    std::vector<Operand> operands;
+    for (const Plan::Term& term : tensor.terms) {
+      const Bound& input = bound[term.input];
+      operands.push_back({host_view(input.address, input.bytes(), kEnqueue), plan.tensors[term.input].dtype,
+                          input.elements, term.factor});
+    }
+    std::byte* target = host_view(bound[i].address, bound[i].bytes(), kEnqueue);
+    if (tensor.sum) {
+      compute_sum(tensor.bias, operands, tensor.dtype, target);
+    } else {
+      compute_affine(tensor.bias, operands, tensor.dtype, target, bound[i].elements);
+    }
+  }
+}
+
+Work Context::make_work(std::vector<Bound> bound, const std::shared_ptr<Stream>& stream) const {
+  // Work in flight has its shapes with it; a graph is good for those it was captured with. A graph launches on streams
+  // of the caller's choice, so order is only checked for plain enqueues.
+  bool captured = stream->capture != nullptr;
+  Mark before = captured || state_->last.stream.lock() == stream ? Mark{} : state_->last;
+  return [bound = std::move(bound), engine = engine_, state = state_, shapes = state_->shapes, before, captured] {
+    if (!state->alive) {
+      misuse("work or a graph of an execution context that was destroyed");
+      return cudaErrorIllegalAddress;
+    }
+    if (captured && state->shapes != shapes) {
+      misuse("a graph of an execution context whose shapes have changed since");
+      return cudaErrorIllegalAddress;
+    }
+    if (!is_done(before)) misuse("one execution context on two streams, with no order between them");
+    for (const Bound& tensor : bound) {
+      if (tensor.elements != 0 && !is_reachable(tensor, engine->device)) return cudaErrorIllegalAddress;
+    }
+    compute(engine->plan, bound);
+    if (engine->is_streaming()) count_bytes("streamed", engine->plan.streamable - engine->budget);
+    return cudaSuccess;
+  };
+}
+
+bool Context::enqueueV3(cudaStream_t handle) noexcept {
+  auto guard = lock();
+  auto refuse = [&](const std::string& words) {
+    log_error(*engine_->runtime, kEnqueue, words);
+    return false;
+  };
+  check_device(engine_->device, kEnqueue);
+  if (!engine_->alive) misuse("enqueueV3: the engine was destroyed");
+  if (enter("enqueueV3")) return refuse("1: Cuda Runtime (unspecified launch failure)");
+  auto stream = find_stream(handle, kEnqueue);
+  if (stream == nullptr || stream->device != engine_->device) {
+    misuse("enqueueV3: not a stream of the engine's device");
+    return refuse("1: Cuda Runtime (invalid resource handle)");
+  }
+  std::vector<Bound> bound;
+  if (std::string words = bind(bound); !words.empty()) {
+    return refuse("3: API Usage Error (Parameter check failed, condition: " + words + ")");
+  }
+  bool capturing = stream->capture != nullptr;
+  if (std::string words = check_capture(*stream); !words.empty()) {
+    stream->capture->invalid = true;
+    return refuse("1: Cuda Runtime (" + words + ")");
+  }
+  if (!capturing) {
+    if (handle == nullptr && engine_->runtime->logger != nullptr) {
+      engine_->runtime->logger->log(nvinfer1::ILogger::Severity::kWARNING,
+                                    "Using default stream in enqueueV3() may lead to performance issues due to "
+                                    "additional calls to cudaStreamSynchronize() by TensorRT to ensure correct "
+                                    "synchronization. Please use non-default stream instead.");
+    }
+    warm_shapes_ = state_->shapes;
+  }
+  cudaError_t error = enqueue(*stream, make_work(std::move(bound), stream));
+  if (error != cudaSuccess) return refuse(std::string("1: Cuda Runtime (") + cudaGetErrorString(error) + ")");
+  if (!capturing) state_->last = mark(stream);
+  return true;
+}
+
+}  // namespace
+
+nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nvinfer1::ICudaEngine& engine) {
+  constexpr const char* kWhere = "ICudaEngine::createExecutionContext";
+  void* taken[3] = {};
+  const Kind kinds[3] = {Kind::Weights, Kind::Scratch, Kind::Context};
+  const int64_t sizes[3] = {state->weights == nullptr ? state->budget : 0, state->scratch(), state->plan.context};
+  for (int i = 0; i < 3; ++i) {
+    if (sizes[i] == 0) continue;
+    taken[i] = allocate(kinds[i], state->device, static_cast<size_t>(sizes[i]));
+    if (taken[i] != nullptr) continue;
+    log_out_of_memory(*state->runtime, kWhere, sizes[i]);
+    if (i < 2) {
+      log_error(*state->runtime, kWhere,
+                "2: OutOfMemory (Failed to allocate weight streaming device memory. Please try reducing the weight "
+                "streaming budget.)");
+    }
+    for (int back = 0; back < i; ++back) {
+      if (taken[back] != nullptr) release(taken[back], kinds[back], kWhere);
+    }
+    return nullptr;
+  }
+  if (taken[0] != nullptr) state->weights = taken[0];
+  return new Face<nvinfer1::IExecutionContext, Context>(std::move(state), engine, taken[1], taken[2]);
+}
+
+}  // namespace standin

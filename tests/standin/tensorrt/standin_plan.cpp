@@ -1,0 +1,148 @@
+#include "standin_plan.h"
+
+#include <array>
+#include <sstream>
+
+namespace standin {
+namespace {
+
+using nvinfer1::DataType;
+
+struct Name {
+  const char* name;
+  DataType dtype;
+  size_t size;
+};
+
+// torch's names without "torch."
+constexpr Name kDtypes[] = {
+    {"float32", DataType::kFLOAT, 4}, {"float16", DataType::kHALF, 2}, {"bfloat16", DataType::kBF16, 2},
+    {"int8", DataType::kINT8, 1},     {"uint8", DataType::kUINT8, 1},  {"int32", DataType::kINT32, 4},
+    {"int64", DataType::kINT64, 8},   {"bool", DataType::kBOOL, 1},    {"float8_e4m3fn", DataType::kFP8, 1},
+    {"int4", DataType::kINT4, 1},  // half a byte in truth; only for plans that are refused
+};
+
+bool read_dtype(std::istream& in, DataType& dtype) {
+  std::string word;
+  in >> word;
+  for (const Name& known : kDtypes) {
+    if (word == known.name) {
+      dtype = known.dtype;
+      return true;
+    }
+  }
+  return false;
+}
+
+// "2,4"; "-" for 0-d
+bool read_shape(std::istream& in, std::vector<int64_t>& shape) {
+  std::string word, number;
+  if (!(in >> word)) return false;
+  if (word == "-") return true;
+  std::istringstream numbers(word);
+  while (std::getline(numbers, number, ',')) shape.push_back(std::stoll(number));
+  return !shape.empty() && shape.size() <= static_cast<size_t>(nvinfer1::Dims::MAX_DIMS);
+}
+
+int find_input(const Plan& plan, const std::string& name) {
+  for (size_t i = 0; i < plan.tensors.size(); ++i) {
+    if (plan.tensors[i].is_input && plan.tensors[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+// "2*x" or "x"
+bool read_term(const Plan& plan, const std::string& word, Plan::Tensor& output) {
+  size_t star = word.find('*');
+  int input = find_input(plan, star == std::string::npos ? word : word.substr(star + 1));
+  if (input < 0) return false;
+  output.terms.push_back({star == std::string::npos ? 1.0 : std::stod(word), static_cast<size_t>(input)});
+  return true;
+}
+
+bool read_output(std::istream& in, const Plan& plan, Plan::Tensor& output) {
+  std::string word;
+  if (!(in >> output.name) || !read_dtype(in, output.dtype) || !(in >> word)) return false;
+  if (word != "affine" && word != "sum" && word != "sum1" && word != "unknown") return false;
+  output.sum = word == "sum" || word == "sum1";
+  output.sum_rank = word == "sum1" ? 1 : 0;
+  output.unknown_shape = word == "unknown";
+  if (!(in >> output.bias)) return false;
+  while (in >> word) {
+    if (word != "alias") {
+      if (!read_term(plan, word, output)) return false;
+      continue;
+    }
+    if (!(in >> word)) return false;
+    output.alias = find_input(plan, word);
+    if (output.alias < 0) return false;
+  }
+  return !output.terms.empty();
+}
+
+bool read_line(const std::string& line, Plan& plan) {
+  std::istringstream in(line);
+  std::string key;
+  in >> key;
+  if (key == "compute") return static_cast<bool>(in >> plan.compute);
+  if (key == "platform") return static_cast<bool>(in >> plan.platform);
+  if (key == "streaming") return static_cast<bool>(in >> plan.streaming);
+  if (key == "streamable") return static_cast<bool>(in >> plan.streamable);
+  if (key == "resident") return static_cast<bool>(in >> plan.resident);
+  if (key == "scratch") return static_cast<bool>(in >> plan.scratch);
+  if (key == "context") return static_cast<bool>(in >> plan.context);
+  if (key == "capturable") return static_cast<bool>(in >> plan.capturable);
+  Plan::Tensor tensor{};
+  tensor.alias = -1;
+  tensor.is_input = key == "input";
+  if (tensor.is_input) {
+    if (!(in >> tensor.name) || !read_dtype(in, tensor.dtype) || !read_shape(in, tensor.min) ||
+        !read_shape(in, tensor.opt) || !read_shape(in, tensor.max)) {
+      return false;
+    }
+    if (tensor.min.size() != tensor.max.size() || tensor.opt.size() != tensor.max.size()) return false;
+    for (std::string flag; in >> flag;) {
+      tensor.host = tensor.host || flag == "host";
+      tensor.vectorized = tensor.vectorized || flag == "vectorized";
+    }
+  } else if (key != "output" || !read_output(in, plan, tensor)) {
+    return false;
+  }
+  plan.tensors.push_back(std::move(tensor));
+  return true;
+}
+
+}  // namespace
+
+std::string parse_plan_text(const std::string& text, Plan& plan) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty() && !read_line(line, plan)) return "cannot read the line '" + line + "'";
+  }
+  return plan.tensors.empty() ? "no inputs or outputs" : "";
+}
+
+uint32_t crc32(uint32_t crc, const void* data, size_t size) {
+  static const std::array<uint32_t, 256> table = [] {
+    std::array<uint32_t, 256> made{};
+    for (uint32_t i = 0; i < 256; ++i) {
+      uint32_t value = i;
+      for (int bit = 0; bit < 8; ++bit) value = (value & 1) != 0 ? 0xEDB88320u ^ (value >> 1) : value >> 1;
+      made[i] = value;
+    }
+    return made;
+  }();
+  crc = ~crc;
+  const auto* bytes = static_cast<const uint8_t*>(data);
+  for (size_t i = 0; i < size; ++i) crc = table[(crc ^ bytes[i]) & 0xFF] ^ (crc >> 8);
+  return ~crc;
+}
+
+size_t element_size(DataType dtype) {
+  for (const Name& known : kDtypes) {
+    if (known.dtype == dtype) return known.size;
+  }
+  return 0;
+}
+
+}  // namespace standin
