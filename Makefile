@@ -15,9 +15,13 @@ export CCACHE_BASEDIR ?= $(CURDIR)
 endif
 
 CPP = $(shell find cpp tests benchmarks examples -name '*.cpp' -o -name '*.h')
-# What the compiled part is made of. Not the Python files: the editable install takes them from the tree.
+# What the compiled part is made of. Not the Python files: the editable install takes them from the tree. It knows them by
+# name, though, so the list of them counts.
 COMPILED := CMakeLists.txt CMakePresets.json pyproject.toml \
   $(shell find cpp tests -name '*.cpp' -o -name '*.h' -o -name '*.cmake' -o -name CMakeLists.txt)
+MODULES := build/modules
+$(shell mkdir -p build; find torchtrt_ws -name '*.py' | LC_ALL=C sort > $(MODULES).new; \
+  cmp -s $(MODULES).new $(MODULES) || cp $(MODULES).new $(MODULES))
 
 SITE = $(shell $(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'), end='')")
 # CUDA's headers and libcudart as pip brings them: a toolkit on the machine is not asked for.
@@ -40,7 +44,7 @@ $(VENV)/deps: pyproject.toml tools/requirements.py
 
 # Editable: Python from the tree, compiled code in the environment. The build folder is CMakePresets.json's "dev", which
 # compiles the unit tests too; ctest and clang-tidy use the same one.
-$(DEV)/installed: $(VENV)/deps $(COMPILED)
+$(DEV)/installed: $(VENV)/deps $(COMPILED) $(MODULES)
 	$(PY) -m pip install --quiet --no-build-isolation --no-deps -C build-dir=$(DEV) -C cmake.args=--preset=dev \
 	  $(DEFINES:-D%=-C cmake.define.%) --editable .
 	ln -sf $(DEV)/compile_commands.json compile_commands.json
@@ -63,7 +67,8 @@ test-python: $(DEV)/installed
 # tests that save programs with torch.export or build plans (compiled, export, runtime), and those that run what users run
 # (examples, readme).
 test-fast:
-	@test -e $(DEV)/installed || { echo "test-fast: nothing is installed yet; run make dev first" >&2; exit 1; }
+	@test $(DEV)/installed -nt $(MODULES) || \
+	  { echo "test-fast: found no install of these Python files; run make dev first" >&2; exit 1; }
 	$(PY) -m pytest -q -m "not exports" $(addprefix --ignore=tests/,compiled export runtime examples readme)
 
 # make test-one T=test_split_is_exact, or T=Decimal.Table: a Python test when its name begins with test_, else a C++ test.
