@@ -373,10 +373,11 @@ def test_what_an_error_offers_is_taken_there(call: Callable[[], object], offered
 
 def test_nothing_is_baked_for_an_engine_without_streamable_weights() -> None:
     resident, streaming = EngineSize("resident", 0), EngineSize("streaming", 100)
-    for keywords in (("50%", None), (None, "50%"), (None, {"resident": 5, "streaming": "50%"})):
-        baked = budget.bake(*keywords, [resident, streaming])
+    per_engine: dict[str, int | str | None] = {"resident": 5, "streaming": "50%"}
+    for total, each in (("50%", None), (None, "50%"), (None, per_engine)):
+        baked = budget.bake(total, each, [resident, streaming])
         assert baked == {"resident": None, "streaming": b"50"}
-        assert budget.without_effect(*keywords, [resident, streaming]) == ["resident"]
+        assert budget.without_effect(total, each, [resident, streaming]) == ["resident"]
     assert budget.without_effect(None, {"streaming": 5}, [resident, streaming]) == []
     assert budget.without_effect("auto", None, [resident]) == []
     assert budget.without_effect("50%", None, [EngineSize("unknown", None), EngineSize("guess", 0, True)]) == []
