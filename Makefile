@@ -1,18 +1,34 @@
 # make demo, make test: each sets up all it needs in .venv: Python 3.10 or later, a C++17 compiler and git are enough.
+# A change of C++ compiles what it touches, once, for the package and for the unit tests; a change of Python nothing.
 
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-BIN := $(VENV)/bin
-SITE = $(CURDIR)/$(shell echo $(VENV)/lib/python3.*/site-packages)
+DEV := build/dev
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+# Where ccache is installed it is used, and a second clone finds what the first compiled.
+ifneq ($(shell command -v ccache),)
+export CMAKE_C_COMPILER_LAUNCHER ?= ccache
+export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
+export CCACHE_BASEDIR ?= $(CURDIR)
+endif
+
+CPP = $(shell find cpp tests benchmarks examples -name '*.cpp' -o -name '*.h')
+# What the compiled part is made of. Not the Python files: the editable install takes them from the tree. It knows them by
+# name, though, so the list of them counts.
+COMPILED := CMakeLists.txt CMakePresets.json pyproject.toml \
+  $(shell find cpp tests -name '*.cpp' -o -name '*.h' -o -name '*.cmake' -o -name CMakeLists.txt)
+MODULES := build/modules
+$(shell mkdir -p build; find torchtrt_ws -name '*.py' | LC_ALL=C sort > $(MODULES).new; \
+  cmp -s $(MODULES).new $(MODULES) || cp $(MODULES).new $(MODULES))
+
+SITE = $(shell $(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'), end='')")
 # CUDA's headers and libcudart as pip brings them: a toolkit on the machine is not asked for.
 CUDA = -DCUDA_INCLUDE_DIR=$(SITE)/nvidia/cu13/include -DCUDART_LIBRARY=$(SITE)/nvidia/cu13/lib/libcudart.so.13
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+DEFINES = $(CUDA) -DGTest_DIR=$(shell tools/gtest.sh build/gtest)
 
-CPP := $(shell git ls-files 'cpp/*.cpp' 'cpp/*.h' 'tests/*.cpp' 'tests/*.h' 'benchmarks/*.cpp' 'examples/*.cpp' 2>/dev/null)
-SOURCES := $(shell git ls-files cpp torchtrt_ws CMakeLists.txt pyproject.toml 2>/dev/null)
-
-.PHONY: demo test test-python test-cpp lint format bench gpu-report clean
+.PHONY: dev demo test test-cpp test-python test-fast test-one sanitize lint tidy format bench gpu-report clean
 
 # The order matters: what changes least comes first. executorch's own dependencies are for its Python side, which saving
 # needs; --no-deps would do for running.
@@ -22,53 +38,76 @@ $(VENV)/deps: pyproject.toml tools/requirements.py
 	$(PY) tools/requirements.py build run export examples rtx adapter dev > $(VENV)/requirements.txt
 	$(PY) -m pip install --quiet -r $(VENV)/requirements.txt
 	# Their dependencies are a GPU's: TensorRT, triton. Tests read the one's format, the build takes the other's headers.
-	$(PY) -m pip install --quiet --no-deps torch-tensorrt-rtx==2.14.0 kernel-lens==2.0.1
+	$(PY) tools/requirements.py tensorrt headers > $(VENV)/no-deps.txt
+	$(PY) -m pip install --quiet --no-deps -r $(VENV)/no-deps.txt
 	touch $@
 
-# Editable: Python from the tree, compiled code in the environment.
-$(VENV)/installed: $(VENV)/deps $(SOURCES)
-	$(PY) -m pip install --quiet --no-build-isolation --no-deps $(CUDA:-D%=-C cmake.define.%) --editable .
+# Editable: Python from the tree, compiled code in the environment. The build folder is CMakePresets.json's "dev", which
+# compiles the unit tests too; ctest and clang-tidy use the same one.
+$(DEV)/installed: $(VENV)/deps $(COMPILED) $(MODULES)
+	$(PY) -m pip install --quiet --no-build-isolation --no-deps -C build-dir=$(DEV) -C cmake.args=--preset=dev \
+	  $(DEFINES:-D%=-C cmake.define.%) --editable .
+	ln -sf $(DEV)/compile_commands.json compile_commands.json
 	touch $@
 
-demo: $(VENV)/installed
+dev: $(DEV)/installed
+
+demo: $(DEV)/installed
 	$(PY) examples/demo.py
 
 test: test-cpp test-python
 
-test-python: $(VENV)/installed
-	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q -n 2 --dist loadfile
+test-cpp: $(DEV)/installed
+	ctest --test-dir $(DEV) --output-on-failure
 
-test-cpp: $(VENV)/deps
-	cmake -S . -B build/tests -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(PY) -DTORCHTRT_WS_TESTS=ON \
-	  -DTORCHTRT_WS_PYTHON=OFF -DTORCHTRT_WS_WERROR=ON -DTORCHTRT_WS_TENSORRT=ON $(CUDA) \
-	  -DGTest_DIR=$$(tools/gtest.sh build/gtest)
-	cmake --build build/tests
-	ctest --test-dir build/tests --output-on-failure
+test-python: $(DEV)/installed
+	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q -n 2 --dist loadfile $(PYTEST)
 
-lint: $(VENV)/deps
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run --Werror $(CPP)
+# Under a minute, most of it Python's imports; compiles and exports nothing, so it needs an earlier `make dev`. Left out:
+# tests that save programs with torch.export or build plans (compiled, export, runtime), and those that run what users run
+# (examples, readme).
+test-fast:
+	@test $(DEV)/installed -nt $(MODULES) || \
+	  { echo "test-fast: found no install of these Python files; run make dev first" >&2; exit 1; }
+	$(PY) -m pytest -q -m "not exports" $(addprefix --ignore=tests/,compiled export runtime examples readme)
+
+# make test-one T=test_split_is_exact, or T=Decimal.Table: a Python test when its name begins with test_, else a C++ test.
+test-one: $(DEV)/installed
+	tools/test_one.sh "$(T)" $(DEV)
+
+# The C++ tests once more, under AddressSanitizer and UndefinedBehaviorSanitizer.
+sanitize: $(VENV)/deps
+	cmake --preset sanitize $(DEFINES)
+	cmake --build --preset sanitize
+	ctest --preset sanitize
+
+lint: tidy
+	ruff check .
+	ruff format --check .
+	mypy
+	clang-format --dry-run --Werror $(CPP)
+
+# clang-tidy reads how each file is compiled, so it needs the build. Less than a minute on two cores.
+tidy: $(DEV)/installed
+	tools/tidy.sh $(DEV)
 
 format: $(VENV)/deps
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $(CPP)
+	ruff check --fix .
+	ruff format .
+	clang-format -i $(CPP)
 
-bench: $(VENV)/installed
+bench: $(DEV)/installed
 	$(PY) benchmarks/host.py
 	$(PY) benchmarks/save.py
 
 # On a machine with a GPU and TensorRT-RTX: make gpu-report NAME=h100 TENSORRT_INCLUDE_DIR=<TensorRT 11's include folder>
-gpu-report: $(VENV)/installed
-	cmake -S . -B build/gpu -G Ninja -DPython_EXECUTABLE=$(CURDIR)/$(PY) -DTORCHTRT_WS_TESTS=ON \
-	  -DTORCHTRT_WS_BENCHMARKS=ON -DTORCHTRT_WS_TENSORRT=ON -DTENSORRT_INCLUDE_DIR=$(TENSORRT_INCLUDE_DIR) $(CUDA) \
-	  -DGTest_DIR=$$(tools/gtest.sh build/gtest)
+gpu-report: $(DEV)/installed
+	cmake --preset dev -B build/gpu -DTORCHTRT_WS_BENCHMARKS=ON -DTORCHTRT_WS_WERROR=OFF \
+	  -DTENSORRT_INCLUDE_DIR=$(TENSORRT_INCLUDE_DIR) $(DEFINES)
 	cmake --build build/gpu
 	$(PY) tests/gpu/programs.py build/gpu/programs
 	LD_LIBRARY_PATH=$(SITE)/tensorrt_rtx_libs $(PY) tests/gpu/report.py --name $(NAME) --build build/gpu \
 	  --programs build/gpu/programs
 
 clean:
-	rm -rf build $(VENV)
+	rm -rf build $(VENV) compile_commands.json

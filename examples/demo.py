@@ -100,8 +100,8 @@ def main() -> None:
         for column in ("given", "source", "budget", "streamable", "resident", "ms", "cosine"):
             table.add_column(column, justify="left" if column in ("given", "source") else "right")
         worst = 1.0
-        for label, file, keywords in LOADS:
-            engine, embeddings = run(folder / file, inputs, folder, keywords)
+        for label, name, keywords in LOADS:
+            engine, embeddings = run(folder / name, inputs, folder, keywords)
             similarity = cosine(embeddings, expected)
             worst = min(worst, similarity)
             sizes = [f"{engine[key] / 2**20:.1f}" for key in ("budget_bytes", "streamable_bytes", "device_bytes")]

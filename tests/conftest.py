@@ -30,6 +30,13 @@ def pte_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests that wait for an export, so that `make test-fast` can leave them out."""
+    for item in items:
+        if "pte_folder" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.exports)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

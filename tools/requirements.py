@@ -2,7 +2,7 @@
 
     tools/requirements.py build run export dev
 
-"build" is the build system's list, "run" the package's own, any other word an extra.
+"build" is the build system's list, "run" the package's own, any other word an extra or a dependency group.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ImportError:  # Python 3.10
+else:
     from pip._vendor import tomli as tomllib
 
-project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
-lists = {
+project: dict[str, Any] = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+lists: dict[str, list[str]] = {
     "build": project["build-system"]["requires"],
     "run": project["project"]["dependencies"],
     **project["project"]["optional-dependencies"],
+    **project["dependency-groups"],
 }
-requirements = dict.fromkeys(requirement for name in sys.argv[1:] for requirement in lists[name])
-print("\n".join(re.sub(r"\s", "", requirement) for requirement in requirements))
+
+if __name__ == "__main__":
+    requirements = dict.fromkeys(requirement for name in sys.argv[1:] for requirement in lists[name])
+    print("\n".join(re.sub(r"\s", "", requirement) for requirement in requirements))

@@ -41,7 +41,7 @@ std::string library_variable(const std::string& name) {
 
 /// Path of the adapter's library beside this one.
 std::string default_library(const std::string& name) {
-  const std::string file = "libtorchtrt_ws_" + name + ".so";
+  std::string file = "libtorchtrt_ws_" + name + ".so";
   Dl_info self{};
   if (dladdr(reinterpret_cast<void*>(&default_library), &self) == 0 || self.dli_fname == nullptr) return file;
   const std::string path = self.dli_fname;

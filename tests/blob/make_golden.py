@@ -146,7 +146,7 @@ def golden() -> dict[str, tuple[bytes, str]]:
         "target_platform": "linux_x86_64",
     }
     aliased = {**theirs, "aliased_io": [{"output": "output_0", "input": "input_0", "kind": "user"}]}
-    compact = {"separators": (",", ":")}
+    compact: dict[str, Any] = {"separators": (",", ":")}
     return {
         "minimal.bin": (
             blob.write(HOST_ENGINE, minimal),

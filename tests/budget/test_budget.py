@@ -303,7 +303,7 @@ def test_split_gives_away_all_of_the_total_and_never_more(engines: list[EngineSi
     assert given_away <= total
     if total < streamable:
         assert given_away == total, "nothing is lost to rounding"
-    elif any(engine.estimated for engine in engines) and sum(e.streamable_bytes or 0 for e in engines if e.estimated):
+    elif any(engine.estimated and engine.streamable_bytes for engine in engines):
         assert given_away == total, "what is left covers estimates that were too low"
     else:
         assert given_away == streamable
@@ -335,7 +335,7 @@ def test_a_total_of_exactly_the_sum_gives_every_engine_its_size(engines: list[En
 def test_errors_say_four_things_and_survive_pickling() -> None:
     import pickle
 
-    error = pickle.loads(pickle.dumps(BudgetError("the key", 1.5, "an integer", "Write one.")))
+    error: BudgetError = pickle.loads(pickle.dumps(BudgetError("the key", 1.5, "an integer", "Write one.")))
     assert isinstance(error, ValueError)
     assert (error.subject, error.found, error.expected, error.next_step) == ("the key", 1.5, "an integer", "Write one.")
     assert str(error) == "the key: found 1.5; expected an integer. Write one."
@@ -373,10 +373,11 @@ def test_what_an_error_offers_is_taken_there(call: Callable[[], object], offered
 
 def test_nothing_is_baked_for_an_engine_without_streamable_weights() -> None:
     resident, streaming = EngineSize("resident", 0), EngineSize("streaming", 100)
-    for keywords in (("50%", None), (None, "50%"), (None, {"resident": 5, "streaming": "50%"})):
-        baked = budget.bake(*keywords, [resident, streaming])
+    per_engine: dict[str, int | str | None] = {"resident": 5, "streaming": "50%"}
+    for total, each in (("50%", None), (None, "50%"), (None, per_engine)):
+        baked = budget.bake(total, each, [resident, streaming])
         assert baked == {"resident": None, "streaming": b"50"}
-        assert budget.without_effect(*keywords, [resident, streaming]) == ["resident"]
+        assert budget.without_effect(total, each, [resident, streaming]) == ["resident"]
     assert budget.without_effect(None, {"streaming": 5}, [resident, streaming]) == []
     assert budget.without_effect("auto", None, [resident]) == []
     assert budget.without_effect("50%", None, [EngineSize("unknown", None), EngineSize("guess", 0, True)]) == []

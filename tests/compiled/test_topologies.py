@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 import torchtrt_ws
 from torchtrt_ws import pte
@@ -73,7 +74,7 @@ def test_a_program_of_a_gpu(tmp_path: Path, program_of: Callable[..., Any]) -> N
     exported = program_of(lambda self, call, x: torch.relu(call("a", x)) + torch.ones(4, 64, device=x.device), False)
     for node in exported.graph.nodes:
         value = node.meta.get("val")
-        if isinstance(value, torch.Tensor) and not node.name.startswith("b_"):  # not the engine's bytes
+        if isinstance(value, FakeTensor) and not node.name.startswith("b_"):  # not the engine's bytes
             with value.fake_mode:
                 node.meta["val"] = torch.empty(value.shape, device="cuda:0")
         if "device" in node.kwargs:

@@ -69,7 +69,7 @@ Status read_alias(const std::string& subject, const nvinfer1::ICudaEngine& engin
   } else if (!same_layout(io.output_specs[*output], io.input_specs[*input], io.outputs[*output], io.inputs[*input])) {
     return contradiction(subject, alias, "another shape or dtype than input " + quoted(alias.input), "the same");
   }
-  io.aliased_inputs[*output] = *input;
+  io.aliased_inputs[*output] = input;
   return ok_status();
 }
 
