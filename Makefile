@@ -100,6 +100,19 @@ bench: $(DEV)/installed
 	$(PY) benchmarks/host.py
 	$(PY) benchmarks/save.py
 
+# Reads the sources and needs none of what they import: no other target's set-up. mkdocs has a successor and says so at
+# length, hence the variable.
+$(VENV)/docs: pyproject.toml tools/requirements.py
+	test -e $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) tools/requirements.py docs > $(VENV)/docs.txt
+	$(PY) -m pip install --quiet -r $(VENV)/docs.txt
+	touch $@
+
+.PHONY: docs
+docs: $(VENV)/docs
+	$(PY) tools/architecture.py --check
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
 # On a machine with a GPU and TensorRT-RTX: make gpu-report NAME=h100 TENSORRT_INCLUDE_DIR=<TensorRT 11's include folder>
 gpu-report: $(DEV)/installed
 	cmake --preset dev -B build/gpu -DTORCHTRT_WS_BENCHMARKS=ON -DTORCHTRT_WS_WERROR=OFF \
