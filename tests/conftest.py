@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "pte_folder" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.exports)
+
+
+@pytest.fixture(scope="session")
+def build_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Builds a C++ project against the installed package, as the README says; returns the folder of what it builds."""
+
+    def command(*arguments: object) -> str:
+        done = subprocess.run(list(map(str, arguments)), text=True, capture_output=True, timeout=600)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    def build(source: Path) -> Path:
+        build = tmp_path_factory.mktemp("build")  # this worker's own
+        prefix = command(sys.executable, "-m", "torchtrt_ws", "--cmake-prefix-path")
+        command("cmake", "-S", source, "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
+        command("cmake", "--build", build)
+        return build
+
+    return build
 
 
 @pytest.hookimpl(wrapper=True)

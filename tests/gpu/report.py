@@ -3,10 +3,10 @@
     make gpu-report NAME=h100                      # builds, makes the plans, runs
     python tests/gpu/report.py --name h100 --build BUILD --programs FOLDER [--library libtensorrt_rtx.so.1]
 
-BUILD is a folder with the programs of benchmarks/gpu and tests/engine/tensorrt and the libraries that they use, or a
-CMake build tree. FOLDER has the .pte files that tests/gpu/programs.py writes, with programs.json beside them. Needs a
-GPU, TensorRT or TensorRT-RTX, and numpy; no torch, no executorch Python. Sections that a machine lacks something for
-say so.
+BUILD is a folder with the programs of benchmarks/gpu, examples/cpp_app and tests/engine/tensorrt and the libraries that
+they use, or a CMake build tree. FOLDER has the .pte files that tests/gpu/programs.py writes, with programs.json beside
+them. Needs a GPU, TensorRT or TensorRT-RTX, and numpy; no torch, no executorch Python. Sections that a machine lacks
+something for say so.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cpp_app
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -44,6 +45,7 @@ SANITIZED = {
     ),
 }
 SANITIZER_SECONDS = 140
+MINILM_BUDGETS = ("100%", "50%", "0%", "auto")
 REPEATS = 3  # processes of each kind, in turn; medians are reported
 
 
@@ -58,7 +60,7 @@ class Machine:
         self.scratch = Path(tempfile.mkdtemp(prefix="torchtrt-ws-gpu-"))
 
     def tool(self, name: str) -> str:
-        found = sorted(self.build.rglob(name))
+        found = sorted(path for path in self.build.rglob(name) if path.is_file())
         if not found:
             sys.exit(
                 f"{name}: not found below {self.build}; build with -DTORCHTRT_WS_BENCHMARKS=ON -DTORCHTRT_WS_TESTS=ON"
@@ -74,11 +76,23 @@ class Machine:
             env={**os.environ, **environment},
         )
 
-    def json(self, *arguments: object, **environment: str) -> Any:
+    def text(self, *arguments: object, **environment: str) -> str:
         done = self.run(*arguments, **environment)
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(map(str, arguments))}: exit {done.returncode}: {done.stderr[-2000:]}")
-        return json.loads(done.stdout)
+        return done.stdout
+
+    def json(self, *arguments: object, **environment: str) -> Any:
+        return json.loads(self.text(*arguments, **environment))
+
+    def app(self, name: str, *flags: object) -> tuple[cpp_app.Report, np.ndarray]:
+        """examples/cpp_app with a program and its inputs: what it says, and its first output."""
+        facts = self.facts[name]
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        inputs = cpp_app.input_flags((np.load(self.programs / file) for file in facts["inputs"]), folder)
+        program = self.programs / facts["file"]
+        report = cpp_app.Report.read(self.text(self.tool("cpp_app"), program, *flags, *inputs, "--output", folder))
+        return report, report.array(0, folder)
 
     def engine(self, name: str) -> list[object]:
         """The arguments of benchmarks/gpu for the engine of a program."""
@@ -196,45 +210,26 @@ def streamed_speed(row: dict[str, Any], all_bytes: int, resident_us: float, key:
 
 
 def minilm(machine: Machine) -> dict[str, Any]:
-    """The real model through the C++ runner and through Python, by budget, against eager PyTorch's embeddings."""
+    """The real model through examples/cpp_app and through Python, by budget, against eager PyTorch's embeddings."""
     facts = machine.facts.get("minilm")
     if facts is None:
         return {"skipped": "programs.json has no minilm"}
     program = machine.programs / facts["file"]
     inputs = [machine.programs / name for name in facts["inputs"]]
     expected = np.load(machine.programs / facts["expected"])
-    budgets = {
-        "100%": "weight_streaming_percent=100",
-        "50%": "weight_streaming_percent=50",
-        "0%": "weight_streaming_percent=0",
-        "automatic": "weight_streaming_reserve=0",
-    }
     rows = []
-    for label, option in budgets.items():
-        folder = machine.scratch / f"minilm-{label}"
-        files = [item for path in inputs for item in ("--input", path)]
-        report = machine.json(
-            machine.tool("torchtrt_ws_run"),
-            program,
-            "--option",
-            option,
-            *files,
-            "--output",
-            folder,
-            "--repeat",
-            100,
-            "--json",
-        )
-        engine = report["engines"][0]
+    for budget in MINILM_BUDGETS:
+        report, found = machine.app("minilm", "--weight-streaming-budget", budget, "--repeat", 100)
+        engine = report.engines[0]
         rows.append(
             {
-                "asked": label,
+                "asked": budget,
                 "budget": engine["budget_bytes"],
                 "streamable": engine["streamable_bytes"],
                 "source": engine["source"],
                 "device_bytes": engine["device_bytes"],
-                "ms": report["run_seconds"] * 1e3,
-                "cosine": cosine(np.load(folder / "output0.npy"), expected),
+                "ms": report.method["run_seconds"] * 1e3,
+                "cosine": cosine(found, expected),
             }
         )
     return {"runner": rows, "python": minilm_in_python(program, inputs, expected)}
@@ -245,7 +240,7 @@ def minilm_in_python(program: Path, inputs: list[Path], expected: np.ndarray) ->
         import torchtrt_ws
 
         rows = []
-        for budget in ("100%", "50%", "0%", "auto"):
+        for budget in MINILM_BUDGETS:
             loaded = torchtrt_ws.load(program, weight_streaming_budget=budget)
             arrays = [np.load(path) for path in inputs]
             (found,) = loaded(*arrays)
@@ -299,29 +294,17 @@ def towers(machine: Machine) -> Any:
 
 
 def answers(machine: Machine, name: str, *flags: str) -> list[dict[str, Any]]:
-    """A program through the C++ runner, against what numpy computes."""
+    """A program through examples/cpp_app, against what numpy computes."""
     facts = machine.facts[name]
     rows = []
     for percent in PERCENTS:
-        folder = machine.scratch / f"{name}-{percent}"
-        report = machine.json(
-            machine.tool("torchtrt_ws_run"),
-            machine.programs / facts["file"],
-            "--option",
-            f"weight_streaming_percent={percent}",
-            "--input",
-            machine.programs / facts["inputs"][0],
-            "--output",
-            folder,
-            "--json",
-            *flags,
-        )
-        found, expected = np.load(folder / "output0.npy"), np.load(machine.programs / facts["expected"])
+        report, found = machine.app(name, "--weight-streaming-budget", f"{percent}%", *flags)
+        expected = np.load(machine.programs / facts["expected"])
         difference = float(np.abs(found.astype(np.float64) - expected).max())
         rows.append(
             {
                 "percent": percent,
-                "budget": report["engines"][0]["budget_bytes"],
+                "budget": report.engines[0]["budget_bytes"],
                 "largest_difference": difference,
                 "cosine": cosine(found, expected),
             }

@@ -20,7 +20,7 @@ def markdown(results: dict[str, Any]) -> str:
         ("big", "Big plan: 537 MB of fp16 weights, 16 layers, batch 16", _latency),
         ("big", "Big plan: loading, and memory", _memory),
         ("big", "Big plan: streaming", _streaming),
-        ("answers", "Right answers at every budget (C++ runner, against numpy)", _answers),
+        ("answers", "Right answers at every budget (examples/cpp_app, against numpy)", _answers),
         ("planned", "The same with delegate tensors planned in device memory (target_device)", _answers),
         ("towers", "Two engines in one program, one total budget (Python)", _towers),
         ("minilm", "MiniLM built for TensorRT-RTX on a CPU, against eager PyTorch", _minilm),

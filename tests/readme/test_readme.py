@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,11 @@ def test_python(folder: Path) -> None:
     assert (folder / "model.pte").exists()
 
 
-def test_cpp_with_the_installed_package(folder: Path) -> None:
-    (folder / "serve.cpp").write_text(block("cpp"))
+def test_cpp_with_the_installed_package(folder: Path, build_project: Callable[[Path], Path]) -> None:
+    (folder / "main.cpp").write_text(block("cpp"))
     (folder / "CMakeLists.txt").write_text(block("cmake"))
-    prefix = run(sys.executable, "-m", "torchtrt_ws", "--cmake-prefix-path", cwd=folder).stdout.strip()
-    run("cmake", "-B", "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}", cwd=folder)
-    run("cmake", "--build", "build", cwd=folder)
-    assert "source=load-time" in run(folder / "build" / "serve", cwd=folder).stderr
+    assert "source=load-time" in run(build_project(folder) / "cpp_app", cwd=folder).stderr
+
+
+def test_the_cmake_lines_are_those_of_the_example() -> None:
+    assert block("cmake") == (ROOT / "examples" / "cpp_app" / "CMakeLists.txt").read_text()
