@@ -125,6 +125,17 @@ def test_a_view_with_one_dynamic_dimension_is_left_to_xnnpack() -> None:
         torch.testing.assert_close(found, torch.full((rows, 2, 4), math.exp(2)))
 
 
+def test_a_convolution_and_its_view_run_at_every_batch() -> None:
+    torch.manual_seed(0)
+    convolution = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU())
+    module = torch.nn.Sequential(convolution, torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(36, 5)).eval()
+    program = torch.export.export(module, (torch.randn(2, 3, 8, 8),), dynamic_shapes=({0: BATCH},))
+    run = runner(host._lower("forward", program))
+    for rows in (1, 2, 4):
+        x = torch.randn(rows, 3, 8, 8)
+        torch.testing.assert_close(run((x,)), [module(x)], atol=1e-5, rtol=1e-5)
+
+
 def test_copies_of_inputs_and_in_another_order_stay() -> None:
     class Copies(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -149,14 +160,33 @@ class Plain(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = torch.nn.functional.gelu(self.layer(x)).abs() + 1
         y = torch.maximum(torch.minimum(y.log(), y.exp()), y.sqrt() / y.rsqrt()) - y.sigmoid() * y.tanh()
+        y = torch.cat([-y[:, 4:], y[:, :4]], 1) + y.pow(2) + y.unsqueeze(-1).view(-1, 8)
         y = torch.addmm(self.layer.bias, (-y).clamp(-1, 1).softmax(-1), self.weight) @ self.weight
         return torch.bmm(y.view(-1, 2, 4), y.view(-1, 2, 4).permute(0, 2, 1))
 
 
+class Six(torch.nn.Module):
+    """XNNPACK joins five at once; three of these are one node."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.rand(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x * self.scale
+        return torch.cat([y, y, y, y + 1, y + 2, y + 3], 1)
+
+
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_fewer_passes_make_the_same_bytes(monkeypatch: pytest.MonkeyPatch, dynamic: bool) -> None:
-    program = torch.export.export(Plain(), (torch.randn(3, 8),), dynamic_shapes=({0: BATCH},) if dynamic else None)
+    torch.manual_seed(0)
+    module = Plain()
+    program = torch.export.export(module, (torch.randn(3, 8),), dynamic_shapes=({0: BATCH},) if dynamic else None)
     few = host._lower("forward", program)
+    for rows in (1, 3, 4) if dynamic else (3,):
+        x = torch.randn(rows, 8)
+        (found,) = runner(few)((x,))
+        torch.testing.assert_close(found, module(x), atol=1e-3, rtol=1e-4)
     used = {spec.key for each in few.executorch_program.execution_plan[0].delegates for spec in each.compile_specs}
     assert used == {xnnpack.FEW_PASSES}
     monkeypatch.setattr(xnnpack, "FEW_PASSES", "a_key_that_xnnpack_does_not_know")
@@ -169,6 +199,7 @@ def test_fewer_passes_make_the_same_bytes(monkeypatch: pytest.MonkeyPatch, dynam
         pytest.param(torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.ReLU()), id="a fused activation"),
         pytest.param(torch.nn.Sequential(torch.nn.Conv1d(3, 4, 2), torch.nn.BatchNorm1d(4)), id="batch norm"),
         pytest.param(torch.nn.Linear(8, 8).half(), id="not float32"),
+        pytest.param(Six(), id="a cat of six"),
     ],
 )
 def test_what_needs_the_passes_gets_them(module: torch.nn.Module) -> None:

@@ -23,26 +23,16 @@ FEW_PASSES = "dqlinear_partitioner"
 # Operators that the other 16 leave alone; tests/export/test_host_passes.py compares the bytes. Those passes are for
 # convolutions, batch norm, fused activations, quantization, copies, and operators with several outputs.
 PLAIN = frozenset(
-    f"aten.{name}.default"
+    f"aten.{name}"
     for name in [
-        *(
-            "_softmax",
-            "abs",
-            "addmm",
-            "bmm",
-            "clamp",
-            "exp",
-            "gelu",
-            "linear",
-            "log",
-            "maximum",
-            "minimum",
-            "mm",
-            "neg",
-        ),
-        *("permute_copy", "rsqrt", "sigmoid", "sqrt", "tanh", "view_copy"),
+        *("_softmax.default", "abs.default", "add.Tensor", "addmm.default", "bmm.default", "cat.default"),
+        *("clamp.default", "div.Tensor", "exp.default", "gelu.default", "linear.default", "log.default"),
+        *("maximum.default", "minimum.default", "mm.default", "mul.Tensor", "neg.default", "permute_copy.default"),
+        *("pow.Tensor_Scalar", "rsqrt.default", "sigmoid.default", "slice_copy.Tensor", "sqrt.default", "sub.Tensor"),
+        *("tanh.default", "unsqueeze_copy.default", "view_copy.default"),
     ]
-) | {"aten.add.Tensor", "aten.div.Tensor", "aten.mul.Tensor", "aten.sub.Tensor"}
+)
+MOST_IN_CAT = 5  # tensors; a pass splits larger ones
 
 
 def partitioner() -> Partitioner:
@@ -114,9 +104,12 @@ def _is_plain(node: torch.fx.Node, program: ExportedProgram) -> bool:
 
     if node.op != "call_function":
         return True
+    name: str = getattr(node.target, "__name__", "")
+    tensors: Any = node.args[0]
     values = [each.meta["val"] for each in [*node.all_input_nodes, node]]
     return (
-        getattr(node.target, "__name__", "") in PLAIN
+        name in PLAIN
+        and (name != "aten.cat.default" or len(tensors) <= MOST_IN_CAT)
         and all(isinstance(value, torch.Tensor) and value.dtype == torch.float32 for value in values)
         and all(list(value.dim_order()) == list(range(value.dim())) for value in values)
         and not all(is_param_node(program, each) for each in node.all_input_nodes)  # constants are folded
