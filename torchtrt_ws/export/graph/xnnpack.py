@@ -20,7 +20,7 @@ __all__ = ["FEW_PASSES", "partitioner"]
 # it runs them all: slower, not wrong. Source: executorch/backends/xnnpack/xnnpack_preprocess.py (1.5.1).
 FEW_PASSES = "dqlinear_partitioner"
 
-# Operators that the other 16 leave alone; tests/export/graph/test_host_passes.py compares the bytes. Those passes are for
+# Operators that the other 16 leave alone (tests/export/graph/test_host_passes.py compares the bytes). Those are for
 # convolutions, batch norm, fused activations, quantization, copies, and operators with several outputs.
 PLAIN = frozenset(
     f"aten.{name}"
