@@ -31,8 +31,8 @@ TEST(Crc32c, KnownValues) {  // RFC 3720, appendix B.4, and the check value of t
 
 TEST(Crc32c, InstructionsAndTableAgreeAtEverySizeAndAlignment) {
   const auto data = bytes(40000);
-  for (const std::size_t size : {1, 7, 8, 9, 63, 4095, 4096, 12287, 12288, 12289, 24576, 36871}) {
-    for (const std::size_t offset : {0, 1, 3}) {
+  for (const unsigned size : {1U, 7U, 8U, 9U, 63U, 4095U, 4096U, 12287U, 12288U, 12289U, 24576U, 36871U}) {
+    for (const unsigned offset : {0U, 1U, 3U}) {
       EXPECT_EQ(crc32c(data.data() + offset, size), crc32c_by_table(data.data() + offset, size)) << size;
     }
   }

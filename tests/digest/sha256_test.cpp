@@ -22,7 +22,7 @@ TEST(Sha256, PiecesAreTheWhole) {
   std::string data;
   for (int i = 0; i < 1000; ++i) data += static_cast<char>(i * 7);
   const std::string whole = sha256_hex(data.data(), data.size());
-  for (const std::size_t piece : {1, 7, 63, 64, 65, 200}) {
+  for (const std::size_t piece : std::vector<std::size_t>{1, 7, 63, 64, 65, 200}) {
     Sha256 hash;
     for (std::size_t at = 0; at < data.size(); at += piece) {
       hash.update(data.data() + at, std::min(piece, data.size() - at));
@@ -42,7 +42,7 @@ TEST(Sha256, PaddingAtEverySize) {  // sizes around the ends of blocks, against 
 
 TEST(Sha256, ExtensionsAndPortableCodeAgree) {
   if (!has_sha_extensions()) return;  // then all tests above ran the portable code
-  std::vector<unsigned char> data(64 * 50);
+  std::vector<unsigned char> data(std::size_t{64} * 50);
   uint32_t state = 1;
   for (auto& byte : data) byte = static_cast<unsigned char>((state = state * 1664525 + 1013904223) >> 24);
   std::array<uint32_t, 8> portable{1, 2, 3, 4, 5, 6, 7, 8}, extended = portable;
