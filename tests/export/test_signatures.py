@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,8 @@ def test_runs_as_eager(
     names = [tensor.name for tensor in own.inputs + own.outputs]
     assert len(set(names)) == len(names)
     exported = torch.export.export(method, arguments, keywords)
-    inputs = pytree.arg_tree_leaves(*arguments, **dict(sorted(keywords.items())))
+    in_order = {name: keywords[name] for name in inspect.signature(method.forward).parameters if name in keywords}
+    inputs = pytree.arg_tree_leaves(*arguments, **in_order)
     assert len(exported.graph_signature.user_inputs) == len(own.inputs) == len(inputs)
     expected = pytree.tree_leaves(method(*arguments, **keywords))
     tolerance = 1e-5 if expected[0].dtype in (torch.float32, torch.float64) else 2e-2
