@@ -3,6 +3,7 @@
 #include <executorch/runtime/backend/interface.h>
 #include <executorch/runtime/core/memory_allocator.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,6 +24,8 @@ struct Device {
   bool fault = false;              // the next run fails
   std::vector<std::string> calls;  // "set 400", "make", "drop", "run", "close", in order
   bool payload_held = false;
+  std::function<void()> on_open;  // at the start of each; may throw, or wait
+  std::function<void()> on_run;
 };
 Device& device();
 
