@@ -80,7 +80,7 @@ class FakeEngine final : public Engine {
 
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override {
     device().calls.push_back("run");
-    if (device().on_run) device().on_run();
+    if (const auto hook = device().on_run) hook();  // a copy: it may take itself away
     if (std::exchange(device().fault, false)) return Failure{ErrorCode::EngineFault, "run", "a fault", "", ""};
     auto target = outputs.resize(0, inputs[0].sizes, inputs[0].rank);
     if (!target.ok()) return std::move(target).failure();
@@ -113,7 +113,7 @@ Device& device() {
 }
 
 Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest&) {
-  if (device().on_open) device().on_open();
+  if (const auto hook = device().on_open) hook();
   return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::move(payload)));
 }
 
