@@ -24,7 +24,7 @@ namespace torchtrt_ws {
 /// What names one loaded engine; never changes.
 struct Identity {
   uint64_t id;
-  std::string name;
+  std::string name;  // fit for a message (base/engine_name.h), as `kind` is: it is registered
   std::string method;
   std::string kind;
   const void* scope;  // the runtime allocator, which one extension::Module's methods share: it tells programs apart

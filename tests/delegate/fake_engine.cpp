@@ -92,7 +92,7 @@ class FakeEngine final : public Engine {
 
  private:
   Payload payload_;
-  std::vector<TensorSpec> inputs_ = {{"x", ScalarType::Float, {1, 2}, {4, 2}}};
+  std::vector<TensorSpec> inputs_ = {{device().input_name, ScalarType::Float, {1, 2}, {4, 2}}};
   std::vector<TensorSpec> outputs_ = {{"y", ScalarType::Float, {1, 2}, {4, 2}}};
   int64_t budget_ = 0;
   int64_t weights_ = 0;       // held without a context
@@ -125,12 +125,12 @@ void reset_device() {
 }
 
 std::vector<char> make_blob(const std::string& name, int engines, const std::string& program_streamable,
-                            const std::string& streamable) {
+                            const std::string& streamable, const std::string& kind) {
   const std::string json = R"({"io_bindings":[{"name":"x","dtype":"float32","shape":[-1,2],"is_input":true},)"
                            R"({"name":"y","dtype":"float32","shape":[-1,2],"is_input":false}],"aliased_io":[],)"
                            R"("hardware_compatible":false,"device_id":0,"serialized_metadata":"","target_platform":"",)"
                            R"("torchtrt_ws":{"schema":1,"name":")" +
-                           name + R"(","kind":"fake","sha256":")" + std::string(64, 'a') +
+                           name + R"(","kind":")" + kind + R"(","sha256":")" + std::string(64, 'a') +
                            R"(","builder":"test","streamable_bytes":)" + streamable +
                            R"(,"streamable_estimated":false,"program":{"engines":)" + std::to_string(engines) +
                            R"(,"streamable_bytes":)" + program_streamable + R"(},"inputs":[)" + tensor_json("x") +

@@ -24,6 +24,7 @@ struct Device {
   bool fault = false;              // the next run fails
   std::vector<std::string> calls;  // "set 400", "make", "drop", "run", "close", in order
   bool payload_held = false;
+  std::string input_name = "x";
   std::function<void()> on_open;  // at the start of each; may throw, or wait
   std::function<void()> on_run;
 };
@@ -35,9 +36,10 @@ Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& re
 /// Makes the device as new, and the kind "fake" known.
 void reset_device();
 
-/// A blob of the wire format for an engine `name` of kind "fake" with float32 x[1..4, 2] -> y of the same shape.
+/// A blob of the wire format for an engine `name` of `kind` (in JSON's escapes) with float32 x[1..4, 2] -> y of the
+/// same shape.
 std::vector<char> make_blob(const std::string& name, int engines = 1, const std::string& program_streamable = "null",
-                            const std::string& streamable = "null");
+                            const std::string& streamable = "null", const std::string& kind = "fake");
 
 /// One engine, loaded the way ExecuTorch loads a delegate.
 class Loaded {
