@@ -50,6 +50,9 @@ class Handle {
 
   const Identity& identity() const { return identity_; }
 
+  /// What the file records about its program; nullopt for a file without our metadata.
+  const std::optional<Shares>& shares() const { return shares_; }
+
   /// Runs once. Errors: BadArgument, and what the engine's run() returns.
   Status execute(executorch::runtime::Span<executorch::runtime::EValue*> args);
 

@@ -160,7 +160,8 @@ executorch::runtime::OptionValue text(const std::string& value) {
 
 executorch::runtime::BackendInterface& backend() { return *executorch::runtime::get_backend_class(kBackendId); }
 
-Loaded::Loaded(std::vector<char> blob, const Options& options, const Specs& specs)
+Loaded::Loaded(std::vector<char> blob, const Options& options, const Specs& specs,
+               executorch::runtime::MemoryAllocator* program)
     : blob_(std::move(blob)),
       arena_(new char[4096]),
       allocator_(4096, reinterpret_cast<uint8_t*>(arena_.get())),
@@ -177,7 +178,7 @@ Loaded::Loaded(std::vector<char> blob, const Options& options, const Specs& spec
     compile_specs.push_back({key.c_str(), {const_cast<char*>(value.data()), value.size()}});
   }
   executorch::runtime::BackendInitContext context(
-      &allocator_, nullptr, "forward", nullptr,
+      program != nullptr ? program : &allocator_, nullptr, "forward", nullptr,
       executorch::runtime::Span<const executorch::runtime::BackendOption>(runtime_specs.data(), runtime_specs.size()));
   auto loaded = backend().init(context, &processed_, {compile_specs.data(), compile_specs.size()});
   error = loaded.error();

@@ -47,7 +47,9 @@ class Loaded {
   using Options = std::vector<std::pair<std::string, executorch::runtime::OptionValue>>;
   using Specs = std::vector<std::pair<std::string, std::string>>;
 
-  explicit Loaded(std::vector<char> blob, const Options& options = {}, const Specs& specs = {});
+  /// `program`, where given, is the program's allocator, and tells its engines from others'.
+  explicit Loaded(std::vector<char> blob, const Options& options = {}, const Specs& specs = {},
+                  executorch::runtime::MemoryAllocator* program = nullptr);
   ~Loaded();
 
   executorch::runtime::Error error = executorch::runtime::Error::Ok;  // of init()

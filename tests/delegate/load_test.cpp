@@ -260,6 +260,24 @@ TEST_F(Load, DestroyingGivesTheEngineAndItsPayloadBack) {
   EXPECT_FALSE(device().payload_held);
 }
 
+// A program of two engines: said once, when the second is loaded and both names are known.
+TEST_F(Load, AnOptionForNoEngineOfTheProgramIsWarnedAbout) {
+  give_device(10000);
+  executorch::runtime::MemoryAllocator program(0, nullptr);
+  const Loaded::Options options = {{"weight_streaming_budget.nope", text("100")},
+                                   {"weight_streaming_budget.b", text("100")}};
+  const std::string warning = "warning: weight_streaming_budget.nope has no effect: the program's engines are a,b.";
+  ::testing::internal::CaptureStderr();
+  Loaded a(make_blob("a", 2), options, {}, &program);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr().find("nope"), std::string::npos) << "it may be the second engine";
+  ::testing::internal::CaptureStderr();
+  Loaded b(make_blob("b", 2), options, {}, &program);
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find(warning), std::string::npos) << said;
+  EXPECT_EQ(said.find(warning, said.find(warning) + 1), std::string::npos) << said;
+  EXPECT_EQ(said.find("budget.b has"), std::string::npos) << said;
+}
+
 TEST_F(Load, AScopeSeesTheEnginesOfItsThread) {
   LoadScope outer;
   {
