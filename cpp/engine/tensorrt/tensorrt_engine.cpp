@@ -27,8 +27,9 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   auto runtime = Runtime::shared(subject_, product_of(payload.data(), payload.size()), device_);
   if (!runtime.ok()) return std::move(runtime).failure();
   runtime_ = std::move(runtime).value();
+  const cudaError_t before = cudaPeekAtLastError();
   auto engine = runtime_->deserialize(subject_, std::move(payload));
-  if (!engine.ok()) return std::move(engine).failure();
+  if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
   engine_ = std::move(engine).value();
   auto io = read_io(subject_, *engine_, request.metadata, runtime_->library());
   if (!io.ok()) return std::move(io).failure();
