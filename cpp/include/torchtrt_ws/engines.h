@@ -38,8 +38,8 @@ TORCHTRT_WS_API std::vector<EngineReport> engines();
 TORCHTRT_WS_API EngineReport engine(uint64_t id);
 
 /// Changes the budget of the engine `id`. `options` are those of load time (LoadOptions::view(), option_keys.h). Waits
-/// for the calls that came before it, drops the execution context, sets the budget and makes the context again; when that fails the
-/// old budget is put back.
+/// for the calls that came before it, drops the execution context, sets the budget and makes the context again; when
+/// that fails the old budget is put back.
 ///
 /// Returns InvalidProgram for options that cannot be read, MemoryAllocationFailed when the budget does not fit,
 /// InvalidArgument for an unknown id, or for the name of another engine; Internal when the engine's runtime fails.
