@@ -100,8 +100,9 @@ void leave_resident(Resolution& resolution) {
   const bool chosen_by_user = resolution.source != Source::Automatic && resolution.requested != "auto";
   if (chosen_by_user) {
     resolution.notes.push_back("warning: " + asked(resolution) +
-                               " has no effect: the engine has no streamable weights and runs resident. Build it with "
-                               "weight streaming, or leave the budget out.");
+                               " has no effect: the engine has no streamable weights and runs resident. Leave the "
+                               "budget out, or give the engine such weights: a TensorRT plan is built with weight "
+                               "streaming, a host engine needs a cache folder (TORCHTRT_WS_CACHE).");
   }
   resolution.source = Source::None;
 }

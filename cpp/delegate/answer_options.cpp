@@ -48,7 +48,8 @@ Status answer_options(executorch::runtime::Span<executorch::runtime::BackendOpti
     if (!text.ok()) return std::move(text).failure();
     std::array<char, executorch::runtime::kMaxOptionValueLength> value{};
     if (text.value().size() >= value.size()) {
-      return Failure{ErrorCode::BadArgument, option.key, std::to_string(text.value().size()) + " bytes to answer",
+      return Failure{ErrorCode::BadArgument, escaped(option.key),
+                     std::to_string(text.value().size()) + " bytes to answer",
                      "at most " + std::to_string(value.size() - 1) + ", the size of an ExecuTorch option",
                      "Use torchtrt_ws::engines() instead"};
     }

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "base/quote.h"
+
 namespace torchtrt_ws {
 namespace {
 
@@ -31,8 +33,8 @@ std::string dtype_text(executorch::aten::ScalarType type) {
 }
 
 Failure refused(const char* role, const TensorSpec& spec, std::string found, std::string expected) {
-  return {ErrorCode::BadArgument, std::string(role) + " '" + spec.name + "'", std::move(found), std::move(expected),
-          "Pass a tensor that fits the engine"};
+  return {ErrorCode::BadArgument, std::string(role) + " '" + escaped(spec.name) + "'", std::move(found),
+          std::move(expected), "Pass a tensor that fits the engine"};
 }
 
 bool within_bounds(const TensorSpec& spec, const Tensor& tensor) {

@@ -18,6 +18,7 @@
 #include "delegate/live_handles.h"
 #include "delegate/note_loaded.h"
 #include "delegate/read_options.h"
+#include "delegate/unknown_names.h"
 #include "engine/engine_kind.h"
 #include "engine/log.h"
 #include "torchtrt_ws/adapter.h"
@@ -97,6 +98,15 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   return handle;
 }
 
+/// Once a program's last engine is loaded it can be told which options were for none of them.
+void warn_of_unknown_names(const BackendInitContext& context, const Handle& last) noexcept try {
+  if (!last.shares()) return;
+  const Handles program = LiveHandles::instance().of(last.identity().scope);
+  if (program.size() != static_cast<size_t>(last.shares()->engines)) return;
+  for (const std::string& warning : unknown_names(copy_options(context.runtime_specs()), program)) log_info(warning);
+} catch (...) {  // no memory for a warning is no reason to refuse an engine that is loaded
+}
+
 class Backend final : public executorch::runtime::BackendInterface {
  public:
   bool is_available() const override { return registration_status() == Error::Ok; }
@@ -109,7 +119,8 @@ class Backend final : public executorch::runtime::BackendInterface {
       if (!handle.ok()) return std::move(handle).failure();
       loaded = handle.value().get();
       note_loaded(handle.value()->identity().id);
-      LiveHandles::instance().add(std::move(handle).value());
+      LiveHandles::instance().add(handle.value());
+      warn_of_unknown_names(context, *handle.value());
       return ok_status();
     });
     if (error != Error::Ok) return error;

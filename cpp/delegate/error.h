@@ -17,23 +17,31 @@ executorch::runtime::Error to_executorch(ErrorCode code) noexcept;
 /// Logs a failure, keeps its message for last_error() on this thread, and returns ExecuTorch's code for it.
 executorch::runtime::Error report(const Failure& failure) noexcept;
 
-/// Runs `body`, which returns a Status, and lets no exception out: ExecuTorch is built without them.
+/// The same for host memory that ran out. Allocates nothing: last_error() makes the words when it is asked. `where` is
+/// a literal.
+executorch::runtime::Error report_no_memory(const char* where) noexcept;
+
+/// The same for an exception that nobody expected; `what` may be null.
+executorch::runtime::Error report_exception(const char* where, const char* what) noexcept;
+
+/// Runs `body`, which returns a Status, and lets no exception out: ExecuTorch is built without them. `where` is a
+/// literal.
 template <typename Body>
 executorch::runtime::Error guarded(const char* where, Body&& body) noexcept {
   try {
     Status done = body();
     return done.ok() ? executorch::runtime::Error::Ok : report(done.failure());
   } catch (const std::bad_alloc&) {
-    return report({ErrorCode::DoesNotFit, where, "no host memory left", "", "Free host memory, or load less"});
+    return report_no_memory(where);
   } catch (const std::exception& error) {
-    return report({ErrorCode::EngineFault, where, error.what(), "no exception", "Report this as a bug of torchtrt-ws"});
+    return report_exception(where, error.what());
   } catch (...) {
-    return report(
-        {ErrorCode::EngineFault, where, "an exception of unknown type", "", "Report this as a bug of torchtrt-ws"});
+    return report_exception(where, nullptr);
   }
 }
 
-/// Logs notes. ExecuTorch has no warning level: all are Info, and a warning says so in its first word.
+/// Logs notes; without memory for that they are lost. ExecuTorch has no warning level: all are Info, and a warning says
+/// so in its first word.
 void log_notes(const std::string& engine, const std::vector<std::string>& notes) noexcept;
 
 }  // namespace torchtrt_ws

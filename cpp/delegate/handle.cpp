@@ -23,28 +23,35 @@ Failure gone(const Identity& identity) {
 }  // namespace
 
 Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<Engine> engine, const Applied& applied)
-    : identity_(std::move(identity)), shares_(shares), engine_(std::move(engine)), source_(applied.source) {}
+    : identity_(std::move(identity)), shares_(shares), engine_(std::move(engine)), source_(applied.source) {
+  noted_.id = identity_.id;
+  noted_.name = identity_.name;
+  noted_.method = identity_.method;
+  noted_.kind = identity_.kind;
+  noted_.source.reserve(32);  // longer than all sources: noting takes no memory
+  note_locked();
+}
 
 Status Handle::execute(Span<EValue*> args) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr) return gone(identity_);
   const auto start = std::chrono::steady_clock::now();
   if (!engine_->has_context()) {  // a change of budget failed, and so did going back: there may be room by now
     Status made = engine_->make_context();
     if (!made.ok()) return made;
+    fresh_ = true;
   }
   Status checked = check_inputs(*engine_, args, inputs_);
   if (!checked.ok()) return checked;
   OutputArguments outputs(*engine_, args);
   Status ran = engine_->run(inputs_, outputs);
   if (!ran.ok()) return ran;
-  ++runs_;
-  seconds_ += std::chrono::steady_clock::now() - start;
+  count_run_locked(std::chrono::steady_clock::now() - start);
   return ran;
 }
 
 Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& request) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr || asks_nothing(request)) return std::optional<Previous>();
   const Previous previous{engine_->budget(), source_};
   engine_->drop_context();
@@ -54,12 +61,14 @@ Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& req
     return std::move(applied).failure();
   }
   source_ = applied.value().source;
+  fresh_ = true;
+  note_locked();
   log_notes(identity_.name, applied.value().notes);
   return std::optional<Previous>(previous);
 }
 
 void Handle::undo_change(const Previous& previous) {
-  std::lock_guard<std::mutex> lock(mutex_);
+  std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr) return;
   engine_->drop_context();
   restore_locked(previous);
@@ -69,32 +78,48 @@ void Handle::restore_locked(const Previous& previous) {
   source_ = previous.source;
   Status restored = engine_->streamable_bytes() > 0 ? engine_->set_budget(previous.budget) : ok_status();
   if (restored.ok()) restored = engine_->make_context();
+  fresh_ = true;
+  note_locked();
   if (restored.ok()) return;
   log_notes(identity_.name, {"warning: the old budget could not be put back: " + restored.failure().message()});
 }
 
-EngineReport Handle::report() const {
-  EngineReport report;
-  report.id = identity_.id;
-  report.name = identity_.name;
-  report.method = identity_.method;
-  report.kind = identity_.kind;
+void Handle::count_run_locked(std::chrono::duration<double> seconds) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    ++noted_.runs;
+    noted_.seconds += seconds.count();
+  }
+  if (std::exchange(fresh_, false)) note_locked();
+}
+
+void Handle::note_locked() const {
+  const bool live = engine_ != nullptr;
+  const int64_t streamable = live ? engine_->streamable_bytes() : 0;
+  const int64_t budget = live ? engine_->budget() : 0;
+  // Without a context a TensorRT engine may be set to another budget to find out.
+  const std::optional<int64_t> scratch =
+      live && engine_->has_context() ? std::optional<int64_t>(engine_->scratch_bytes()) : std::nullopt;
+  const int64_t device = live ? engine_->device_bytes() : 0;
   std::lock_guard<std::mutex> lock(mutex_);
-  report.source = source_name(source_);
-  report.runs = runs_;
-  report.seconds = seconds_.count();
-  if (engine_ == nullptr) return report;
-  report.streamable_bytes = engine_->streamable_bytes();
-  report.budget_bytes = engine_->budget();
-  report.scratch_bytes = engine_->scratch_bytes();
-  report.device_bytes = engine_->device_bytes();
-  return report;
+  noted_.source = source_name(source_);
+  noted_.streamable_bytes = streamable;
+  noted_.budget_bytes = budget;
+  if (scratch || !live) noted_.scratch_bytes = scratch.value_or(0);
+  noted_.device_bytes = device;
+}
+
+EngineReport Handle::report() const {
+  if (const std::unique_lock<Turns> turn(turns_, std::try_to_lock); turn.owns_lock()) note_locked();
+  std::lock_guard<std::mutex> lock(mutex_);
+  return noted_;
 }
 
 void Handle::close() noexcept {
-  std::lock_guard<std::mutex> lock(mutex_);
+  std::lock_guard<Turns> lock(turns_);
   if (engine_ != nullptr) engine_->drop_context();
   engine_.reset();
+  note_locked();
 }
 
 }  // namespace torchtrt_ws

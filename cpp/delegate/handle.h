@@ -15,6 +15,7 @@
 #include "budget/request.h"
 #include "budget/resolve.h"
 #include "delegate/apply.h"
+#include "delegate/turns.h"
 #include "engine/engine.h"
 #include "torchtrt_ws/engines.h"
 
@@ -23,7 +24,7 @@ namespace torchtrt_ws {
 /// What names one loaded engine; never changes.
 struct Identity {
   uint64_t id;
-  std::string name;
+  std::string name;  // fit for a message (base/engine_name.h), as `kind` is: it is registered
   std::string method;
   std::string kind;
   const void* scope;  // the runtime allocator, which one extension::Module's methods share: it tells programs apart
@@ -31,18 +32,26 @@ struct Identity {
 
 /// One loaded engine behind an ExecuTorch delegate handle.
 ///
-/// The delegate has two locks, never held at once. This is the only place that says so.
+/// The delegate has three locks. This is the only place that says how they are used.
 ///
-///     LiveHandles::mutex_  the list of live handles. Held to read or change it, never across a call of an engine.
-///     Handle::mutex_       all members below it. Every member function but identity() holds it for the whole call.
+///     LiveHandles::mutex_  the list of live handles. Held to read or change it, never across a call of an engine, and
+///                          never together with another lock.
+///     Handle::turns_       the engine, and the members below it. execute(), change_budget(), undo_change() and close()
+///                          hold it for the whole call, in the order in which they came: a change waits for the calls
+///                          before it, and no later run overtakes it. report() takes it only where nobody has it.
+///     Handle::mutex_       what report() answers while a call is busy. Held for moments, to copy; taken by itself or
+///                          under turns_, and nothing is taken, called or waited for under it.
 ///
-/// Destroying unlists first, then drops the engine under mutex_: a change_budget() that holds an older copy of the
-/// list finds no engine and does nothing.
+/// So a report never waits for a run or a change. Destroying unlists first, then drops the engine under turns_: a
+/// change_budget() that holds an older copy of the list finds no engine and does nothing.
 class Handle {
  public:
   Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<Engine> engine, const Applied& applied);
 
   const Identity& identity() const { return identity_; }
+
+  /// What the file records about its program; nullopt for a file without our metadata.
+  const std::optional<Shares>& shares() const { return shares_; }
 
   /// Runs once. Errors: BadArgument, and what the engine's run() returns.
   Status execute(executorch::runtime::Span<executorch::runtime::EValue*> args);
@@ -58,23 +67,32 @@ class Handle {
   /// Puts back what a change_budget() that succeeded replaced; where that cannot be, says so in the log.
   void undo_change(const Previous& previous);
 
+  /// What the engine says now; while it is busy with another call, what it said after the one before, with the runs
+  /// since. Waits for no call of the engine.
   EngineReport report() const;
+
+  /// How many calls wait for their turn.
+  size_t waiting() const { return turns_.waiting(); }
 
   /// Drops the engine; waits for a call in flight.
   void close() noexcept;
 
  private:
   void restore_locked(const Previous& previous);
+  void count_run_locked(std::chrono::duration<double> seconds);
+  void note_locked() const;
 
   const Identity identity_;
   const std::optional<Shares> shares_;
 
-  mutable std::mutex mutex_;
+  mutable Turns turns_;
   std::unique_ptr<Engine> engine_;
   Source source_;
-  uint64_t runs_ = 0;
-  std::chrono::duration<double> seconds_{0};
+  bool fresh_ = true;               // no run since the context was made: the next one may take memory for staging
   std::vector<TensorView> inputs_;  // of the call in progress; kept so that a call allocates nothing
+
+  mutable std::mutex mutex_;
+  mutable EngineReport noted_;
 };
 
 }  // namespace torchtrt_ws

@@ -1,6 +1,7 @@
 #include "delegate/live_handles.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/quote.h"
@@ -58,6 +59,14 @@ std::shared_ptr<Handle> LiveHandles::find(uint64_t id) const {
   const auto found =
       std::find_if(handles_.begin(), handles_.end(), [id](const auto& live) { return live->identity().id == id; });
   return found == handles_.end() ? nullptr : *found;
+}
+
+Handles LiveHandles::of(const void* scope) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Handles found;
+  std::copy_if(handles_.begin(), handles_.end(), std::back_inserter(found),
+               [scope](const auto& live) { return live->identity().scope == scope; });
+  return found;
 }
 
 std::string LiveHandles::next_name(const void* scope) const {

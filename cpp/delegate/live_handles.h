@@ -37,6 +37,9 @@ class LiveHandles {
   Handles all() const;
   std::shared_ptr<Handle> find(uint64_t id) const;
 
+  /// Those of one program (Identity::scope), in loading order.
+  Handles of(const void* scope) const;
+
   /// `engine0`, `engine1`, ...: the name of the next engine of a program, if it has none; counts the program's engines.
   std::string next_name(const void* scope) const;
 

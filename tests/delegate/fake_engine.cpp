@@ -80,6 +80,7 @@ class FakeEngine final : public Engine {
 
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override {
     device().calls.push_back("run");
+    if (const auto hook = device().on_run) hook();  // a copy: it may take itself away
     if (std::exchange(device().fault, false)) return Failure{ErrorCode::EngineFault, "run", "a fault", "", ""};
     auto target = outputs.resize(0, inputs[0].sizes, inputs[0].rank);
     if (!target.ok()) return std::move(target).failure();
@@ -91,7 +92,7 @@ class FakeEngine final : public Engine {
 
  private:
   Payload payload_;
-  std::vector<TensorSpec> inputs_ = {{"x", ScalarType::Float, {1, 2}, {4, 2}}};
+  std::vector<TensorSpec> inputs_ = {{device().input_name, ScalarType::Float, {1, 2}, {4, 2}}};
   std::vector<TensorSpec> outputs_ = {{"y", ScalarType::Float, {1, 2}, {4, 2}}};
   int64_t budget_ = 0;
   int64_t weights_ = 0;       // held without a context
@@ -112,6 +113,7 @@ Device& device() {
 }
 
 Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest&) {
+  if (const auto hook = device().on_open) hook();
   return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::move(payload)));
 }
 
@@ -123,12 +125,12 @@ void reset_device() {
 }
 
 std::vector<char> make_blob(const std::string& name, int engines, const std::string& program_streamable,
-                            const std::string& streamable) {
+                            const std::string& streamable, const std::string& kind) {
   const std::string json = R"({"io_bindings":[{"name":"x","dtype":"float32","shape":[-1,2],"is_input":true},)"
                            R"({"name":"y","dtype":"float32","shape":[-1,2],"is_input":false}],"aliased_io":[],)"
                            R"("hardware_compatible":false,"device_id":0,"serialized_metadata":"","target_platform":"",)"
                            R"("torchtrt_ws":{"schema":1,"name":")" +
-                           name + R"(","kind":"fake","sha256":")" + std::string(64, 'a') +
+                           name + R"(","kind":")" + kind + R"(","sha256":")" + std::string(64, 'a') +
                            R"(","builder":"test","streamable_bytes":)" + streamable +
                            R"(,"streamable_estimated":false,"program":{"engines":)" + std::to_string(engines) +
                            R"(,"streamable_bytes":)" + program_streamable + R"(},"inputs":[)" + tensor_json("x") +
@@ -158,7 +160,8 @@ executorch::runtime::OptionValue text(const std::string& value) {
 
 executorch::runtime::BackendInterface& backend() { return *executorch::runtime::get_backend_class(kBackendId); }
 
-Loaded::Loaded(std::vector<char> blob, const Options& options, const Specs& specs)
+Loaded::Loaded(std::vector<char> blob, const Options& options, const Specs& specs,
+               executorch::runtime::MemoryAllocator* program)
     : blob_(std::move(blob)),
       arena_(new char[4096]),
       allocator_(4096, reinterpret_cast<uint8_t*>(arena_.get())),
@@ -175,7 +178,7 @@ Loaded::Loaded(std::vector<char> blob, const Options& options, const Specs& spec
     compile_specs.push_back({key.c_str(), {const_cast<char*>(value.data()), value.size()}});
   }
   executorch::runtime::BackendInitContext context(
-      &allocator_, nullptr, "forward", nullptr,
+      program != nullptr ? program : &allocator_, nullptr, "forward", nullptr,
       executorch::runtime::Span<const executorch::runtime::BackendOption>(runtime_specs.data(), runtime_specs.size()));
   auto loaded = backend().init(context, &processed_, {compile_specs.data(), compile_specs.size()});
   error = loaded.error();
@@ -187,6 +190,7 @@ Loaded::~Loaded() { backend().destroy(handle); }
 Error Loaded::run(int rows, float value) {
   std::vector<float> input(static_cast<size_t>(rows) * 2, value);
   output.assign(8, -1);
+  output_shape.reserve(2);  // no memory is taken after the call: a test may have none left
   auto x = executorch::extension::make_tensor_ptr({rows, 2}, input.data(), ScalarType::Float);
   auto y = executorch::extension::make_tensor_ptr({4, 2}, output.data(), ScalarType::Float);
   executorch::runtime::EValue x_value(*x), y_value(*y);

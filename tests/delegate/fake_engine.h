@@ -3,6 +3,7 @@
 #include <executorch/runtime/backend/interface.h>
 #include <executorch/runtime/core/memory_allocator.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,6 +24,9 @@ struct Device {
   bool fault = false;              // the next run fails
   std::vector<std::string> calls;  // "set 400", "make", "drop", "run", "close", in order
   bool payload_held = false;
+  std::string input_name = "x";
+  std::function<void()> on_open;  // at the start of each; may throw, or wait
+  std::function<void()> on_run;
 };
 Device& device();
 
@@ -32,9 +36,10 @@ Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& re
 /// Makes the device as new, and the kind "fake" known.
 void reset_device();
 
-/// A blob of the wire format for an engine `name` of kind "fake" with float32 x[1..4, 2] -> y of the same shape.
+/// A blob of the wire format for an engine `name` of `kind` (in JSON's escapes) with float32 x[1..4, 2] -> y of the
+/// same shape.
 std::vector<char> make_blob(const std::string& name, int engines = 1, const std::string& program_streamable = "null",
-                            const std::string& streamable = "null");
+                            const std::string& streamable = "null", const std::string& kind = "fake");
 
 /// One engine, loaded the way ExecuTorch loads a delegate.
 class Loaded {
@@ -42,7 +47,9 @@ class Loaded {
   using Options = std::vector<std::pair<std::string, executorch::runtime::OptionValue>>;
   using Specs = std::vector<std::pair<std::string, std::string>>;
 
-  explicit Loaded(std::vector<char> blob, const Options& options = {}, const Specs& specs = {});
+  /// `program`, where given, is the program's allocator, and tells its engines from others'.
+  explicit Loaded(std::vector<char> blob, const Options& options = {}, const Specs& specs = {},
+                  executorch::runtime::MemoryAllocator* program = nullptr);
   ~Loaded();
 
   executorch::runtime::Error error = executorch::runtime::Error::Ok;  // of init()

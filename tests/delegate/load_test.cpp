@@ -224,6 +224,24 @@ TEST_F(Load, AKindFromTheFileChoosesNoPath) {
   EXPECT_EQ(Loaded(std::move(blob)).error, Error::NotSupported);
 }
 
+constexpr char kForged[] = "\x1b[31m\nforged";  // as JSON: \u001b[31m\nforged
+
+TEST_F(Load, AKindFromTheFileForgesNoLine) {
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(Loaded(make_blob("e", 1, "null", "null", R"(\u001b[31m\nforged)")).error, Error::NotSupported);
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(last_error().message.find_first_of("\x1b\n"), std::string::npos) << last_error().message;
+  EXPECT_NE(said.find("\\x1b[31m\\nforged"), std::string::npos) << said;
+  EXPECT_EQ(said.find(kForged), std::string::npos) << said;
+}
+
+TEST_F(Load, ATensorNameFromTheFileForgesNoLine) {
+  device().input_name = kForged;
+  Loaded loaded(make_blob("e"));
+  EXPECT_EQ(loaded.run(5, 1.0f), Error::InvalidArgument);
+  EXPECT_EQ(last_error().subject, "input '\\x1b[31m\\nforged'");
+}
+
 TEST_F(Load, ATruncatedBlobIsRefused) {
   auto blob = make_blob("e");
   for (const size_t size : {size_t{0}, size_t{1}, size_t{31}, size_t{32}, blob.size() - 1}) {
@@ -240,6 +258,24 @@ TEST_F(Load, DestroyingGivesTheEngineAndItsPayloadBack) {
   EXPECT_TRUE(engines().empty());
   EXPECT_EQ(device().calls.back(), "close");
   EXPECT_FALSE(device().payload_held);
+}
+
+// A program of two engines: said once, when the second is loaded and both names are known.
+TEST_F(Load, AnOptionForNoEngineOfTheProgramIsWarnedAbout) {
+  give_device(10000);
+  executorch::runtime::MemoryAllocator program(0, nullptr);
+  const Loaded::Options options = {{"weight_streaming_budget.nope", text("100")},
+                                   {"weight_streaming_budget.b", text("100")}};
+  const std::string warning = "warning: weight_streaming_budget.nope has no effect: the program's engines are a,b.";
+  ::testing::internal::CaptureStderr();
+  Loaded a(make_blob("a", 2), options, {}, &program);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr().find("nope"), std::string::npos) << "it may be the second engine";
+  ::testing::internal::CaptureStderr();
+  Loaded b(make_blob("b", 2), options, {}, &program);
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find(warning), std::string::npos) << said;
+  EXPECT_EQ(said.find(warning, said.find(warning) + 1), std::string::npos) << said;
+  EXPECT_EQ(said.find("budget.b has"), std::string::npos) << said;
 }
 
 TEST_F(Load, AScopeSeesTheEnginesOfItsThread) {

@@ -26,6 +26,8 @@ void standin_reset(void);
  *   read_chunk         0      largest read of a plan's payload; 0: all in one
  *   read_to_device     0      1: the payload is read into device memory (IStreamReaderV2 only)
  *   capture            1      0: enqueueV3 refuses to be captured
+ *   sticky             0      1: after an error from which CUDA does not recover, all calls that touch a device return
+ *                             it until the next reset, and TensorRT's fail
  *   abort_on_misuse    0      1: print the misuse and abort */
 int standin_set(const char* setting, int64_t value);
 int64_t standin_get(const char* setting); /* -1: unknown name */

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 
 from torchtrt_ws import budget, pte
-from torchtrt_ws.runtime.libraries import point_to_tensorrt
 from torchtrt_ws.runtime.native import _native, translated
 from torchtrt_ws.runtime.program import Program
 
@@ -62,7 +61,6 @@ def load(
         options["cuda_graph"] = True
     if verify != "checksum":
         options["verify"] = verify
-    point_to_tensorrt()
     with translated():
         for kind in {engine.kind for engine in report.engines}:
             _native.load_adapter(kind)  # before the program: it brings what device memory is planned with

@@ -8,6 +8,7 @@
 #include "engine/tensorrt/alias.h"
 #include "engine/tensorrt/data_type.h"
 #include "engine/tensorrt/logger.h"
+#include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
 namespace {
@@ -137,17 +138,19 @@ Dims to_dims(const std::vector<int64_t>& sizes) {
 /// theirs.
 Status read_bound(const std::string& subject, nvinfer1::IExecutionContext& context, Io& io,
                   std::vector<int64_t> TensorSpec::* end) {
+  const ErrorScope errors;
   for (size_t i = 0; i < io.inputs.size(); ++i) {
     const IoTensor& input = io.inputs[i];
     if (!input.is_dynamic() || context.setInputShape(input.name.c_str(), to_dims(io.input_specs[i].*end))) continue;
-    return cannot_pass(subject, input.name, "bounds that TensorRT refuses as a shape", "a profile it takes",
-                       "Build the engine again");
+    return refused_call(subject, "setInputShape", input.name, errors.words());
   }
-  const bool inferred = context.inferShapes(0, nullptr) == 0;
+  const int32_t missing = context.inferShapes(0, nullptr);  // negative: it failed (NvInferRuntime.h)
+  if (missing < 0) return refused_call(subject, "inferShapes", {}, errors.words());
   for (size_t i = 0; i < io.outputs.size(); ++i) {
     if (!io.outputs[i].is_dynamic()) continue;
     const Dims shape = context.getTensorShape(io.outputs[i].name.c_str());
-    if (!inferred || !volume(shape) || shape.nbDims != io.outputs[i].shape.nbDims) {
+    if (shape.nbDims < 0) return refused_call(subject, "getTensorShape", io.outputs[i].name, errors.words());
+    if (missing > 0 || !volume(shape) || shape.nbDims != io.outputs[i].shape.nbDims) {
       return cannot_pass(subject, io.outputs[i].name, "a shape that is known only once the engine ran",
                          "shapes that follow from the inputs' shapes",
                          "Build the engine without data-dependent outputs (such as nonzero)");

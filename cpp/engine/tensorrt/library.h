@@ -31,7 +31,9 @@ struct Library {
 
 /// Loads the runtime of `product` on first use: the path in TORCHTRT_WS_NVINFER or TORCHTRT_WS_TENSORRT_RTX alone if
 /// that is set, else the library this adapter was configured with (CMake's TENSORRT_LIBRARY), else the loader's
-/// libnvinfer.so.<major> or libtensorrt_rtx.so.1. Thread-safe; a failure is tried again by the next call.
+/// libnvinfer.so.<major> or libtensorrt_rtx.so.1: on LD_LIBRARY_PATH, in the folder where pip puts it beside this
+/// package (RUNPATH, see CMakeLists.txt), in the system's folders. Thread-safe; a failure is tried again by the next
+/// call.
 ///
 /// Fails with NotSupported when no library loads, or when it has another object layout than the headers this adapter
 /// was compiled with.

@@ -6,6 +6,8 @@
 #include <mutex>
 #include <string_view>
 
+#include "base/quote.h"
+
 namespace torchtrt_ws::tensorrt {
 namespace {
 
@@ -25,10 +27,10 @@ Stray& stray() {
   return *stray;
 }
 
-void keep_stray(const char* message) {
-  ET_LOG(Error, "torchtrt_ws: TensorRT: %s", message);
+void keep_stray(const std::string& message) {
+  ET_LOG(Error, "torchtrt_ws: TensorRT: %s", message.c_str());
   std::lock_guard<std::mutex> lock(stray().mutex);
-  stray().words = std::string_view(message).substr(0, kLongestWords);
+  stray().words = message;
   ++stray().count;
 }
 
@@ -36,19 +38,21 @@ void keep_stray(const char* message) {
 
 void Logger::log(Severity severity, const char* message) noexcept {
   if (message == nullptr || severity > Severity::kWARNING) return;
-  if (severity == Severity::kWARNING) {
-    ET_LOG(Info, "torchtrt_ws: warning: TensorRT: %s", message);
-    return;
-  }
   try {
+    // It quotes names of tensors and layers, and those come from a file.
+    const std::string text = escaped(message, kLongestWords);
+    if (severity == Severity::kWARNING) {
+      ET_LOG(Info, "torchtrt_ws: warning: TensorRT: %s", text.c_str());
+      return;
+    }
     if (innermost == nullptr) {
-      keep_stray(message);
+      keep_stray(text);
       return;
     }
     std::string& words = innermost->words_;
     if (words.size() >= kLongestWords) return;
     if (!words.empty()) words += "; ";
-    words.append(std::string_view(message).substr(0, kLongestWords - words.size()));
+    words.append(text, 0, kLongestWords - words.size());
   } catch (...) {  // out of host memory: the message is lost, the error code is not
   }
 }

@@ -4,6 +4,7 @@
 
 #include "base/quote.h"
 #include "engine/payload.h"
+#include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
@@ -85,6 +86,20 @@ Failure refused_plan(const std::string& subject, const Library& library, const u
   return {ErrorCode::BadEngine, subject, std::move(words),
           "a plan that " + std::string(product_name(library.product)) + " " + library.version_text() + " reads",
           "The engine is damaged, or no plan at all; save the program again"};
+}
+
+Failure refused_while_reading(Failure refused, cudaError_t before) {
+  cudaError_t error = before == cudaSuccess ? cudaPeekAtLastError() : cudaSuccess;
+  if (error == cudaSuccess) {  // a device that is lost answers no question
+    size_t free = 0;
+    size_t total = 0;
+    error = cudaMemGetInfo(&free, &total);
+  }
+  if (error == cudaSuccess) return refused;
+  Failure failed = cuda_failure(refused.subject, "CUDA while the plan was read", error);
+  if (refused.code != ErrorCode::BadEngine) return refused;
+  failed.found += ", and TensorRT says: " + refused.found;
+  return failed;
 }
 
 }  // namespace torchtrt_ws::tensorrt

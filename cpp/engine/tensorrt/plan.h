@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cuda_runtime_api.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -26,5 +28,10 @@ Status check_platform(const std::string& subject, const std::string& target_plat
 /// BadEngine. TensorRT gives reasons as text only (NvInferRuntime.h: IRuntime::deserializeCudaEngine returns null).
 Failure refused_plan(const std::string& subject, const Library& library, const uint8_t* plan, uint64_t size,
                      std::string words);
+
+/// `refused`, or what CUDA says when it failed meanwhile and the plan is not to blame: TensorRT speaks of a plan that
+/// ends early where its bytes could not be copied. `before`: cudaPeekAtLastError() before the plan was read. Clears an
+/// error that came since.
+Failure refused_while_reading(Failure refused, cudaError_t before);
 
 }  // namespace torchtrt_ws::tensorrt

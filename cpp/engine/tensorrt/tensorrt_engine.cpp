@@ -30,8 +30,9 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   runtime_ = std::move(runtime).value();
   Verification verification(request.verify, request.metadata, subject_);
   if (!verification.note().empty()) log_info(verification.note());
+  const cudaError_t before = cudaPeekAtLastError();
   auto engine = runtime_->deserialize(subject_, std::move(payload), verification);
-  if (!engine.ok()) return std::move(engine).failure();
+  if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
   engine_ = std::move(engine).value();
   auto io = read_io(subject_, *engine_, request.metadata, runtime_->library());
   if (!io.ok()) return std::move(io).failure();

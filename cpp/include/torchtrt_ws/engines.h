@@ -29,16 +29,17 @@ struct EngineReport {
   double seconds = 0;            // spent in them
 };
 
-/// Reports of all live engines of the process, in loading order. Waits for work in flight on each.
+/// Reports of all live engines of the process, in loading order. Waits for no work in flight: an engine that
+/// is busy is reported as it was after the call before, with the runs since.
 TORCHTRT_WS_API std::vector<EngineReport> engines();
 
 /// Report of the engine with this `id` (EngineReport::id, LoadScope::ids()); its `id` is 0 when no such engine is
-/// alive. Waits for work in flight on it.
+/// alive. Waits for no work in flight, as above.
 TORCHTRT_WS_API EngineReport engine(uint64_t id);
 
 /// Changes the budget of the engine `id`. `options` are those of load time (LoadOptions::view(), option_keys.h). Waits
-/// for work in flight, drops the execution context, sets the budget and makes the context again; when that fails the
-/// old budget is put back.
+/// for the calls that came before it, drops the execution context, sets the budget and makes the context again; when
+/// that fails the old budget is put back.
 ///
 /// Returns InvalidProgram for options that cannot be read, MemoryAllocationFailed when the budget does not fit,
 /// InvalidArgument for an unknown id, or for the name of another engine; Internal when the engine's runtime fails.

@@ -1,5 +1,6 @@
-// Every CUDA and TensorRT function that can fail, failed at every call of a load and some runs: no crash, no leak, a
-// clear failure or none, right results, and the next try works.
+// Every CUDA and TensorRT function that can fail, failed at every call of a load, some runs, changes and reports: once,
+// from then on, and so that the device is lost. No crash, no leak, a clear failure or none, right results, and the next
+// try works; with a lost device that is the next process's.
 #include <algorithm>
 #include <map>
 
@@ -29,12 +30,115 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     if (first.ok()) return;
     const Failure& failure = first.failure();
     EXPECT_FALSE(failure.subject.empty() || failure.found.empty() || failure.next_step.empty()) << what;
-    EXPECT_TRUE(failure.code == ErrorCode::EngineFault || failure.code == ErrorCode::DoesNotFit ||
-                failure.code == ErrorCode::NotSupported || failure.code == ErrorCode::Incompatible ||
-                failure.code == ErrorCode::BadEngine)
-        << what << ": " << error_code_name(failure.code) << ": " << failure.message();
+    expect_right(what, failure);
     ++failures_;
     EXPECT_TRUE(is_ok(step())) << what << ", the second try";
+  }
+
+  /// Neither the program nor its plan is to blame where CUDA or TensorRT fails.
+  void expect_right(const char* what, const Failure& failure) {
+    const bool fault = failure.code == ErrorCode::EngineFault || failure.code == ErrorCode::DoesNotFit ||
+                       failure.code == ErrorCode::NotSupported;
+    // TensorRT gives a reason in words only: "Internal Error" may be a damaged plan's. What the stream reader asked
+    // CUDA once, and was not told, nobody else can know.
+    const bool reads_plan = function_ == "deserializeCudaEngine" || function_ == "cudaPointerGetAttributes";
+    const bool unknown = failure.code == ErrorCode::BadEngine && reads_plan && std::string_view(what) == "open";
+    // Of an engine that answers nothing: its I/O and what the metadata says do not agree.
+    const bool no_shape = failure.code == ErrorCode::Incompatible && function_.compare(0, 4, "cuda") != 0;
+    EXPECT_TRUE(fault || unknown || no_shape)
+        << what << ": " << error_code_name(failure.code) << ": " << failure.message();
+  }
+
+  /// Does one step that may fail, once.
+  template <typename Step>
+  bool perhaps(const char* what, Step step) {
+    Status done = step();
+    if (done.ok()) return true;
+    expect_right(what, done.failure());
+    ++failures_;
+    return false;
+  }
+
+  /// The same life of an engine with a fault that stays. `recovers`: it is gone at the end, and the engine works.
+  void broken_scenario(bool recovers) {
+    failures_ = 0;
+    OpenOptions options;
+    options.cuda_graph = GetParam().cuda_graph;
+    options.device_id = GetParam().device;
+    const std::unique_ptr<Stream> stream = callers_stream();
+    void* handle = stream != nullptr ? static_cast<cudaStream_t>(*stream) : nullptr;
+    std::unique_ptr<Engine> engine;
+    arm();
+    const bool opened = perhaps("open", [&]() -> Status {
+      auto made = open({}, options);
+      if (!made.ok()) return made.failure();
+      engine = std::move(made).value();
+      return ok_status();
+    });
+    for (const int64_t budget : {32 * kMiB, 64 * kMiB, int64_t{0}}) {
+      if (!opened) break;
+      perhaps("automatic_budget", [&]() -> Status {
+        auto chosen = engine->automatic_budget(kMiB);
+        if (!chosen.ok()) return chosen.failure();
+        return ok_status();
+      });
+      const bool ready = perhaps("set_budget", [&] { return engine->set_budget(budget); }) &&
+                         perhaps("make_context", [&] { return engine->make_context(); });
+      for (const SizesType rows : {2, 8}) {
+        if (ready) perhaps("run", [&] { return run(*engine, rows, rows, handle); });
+      }
+      (void)engine->memory();
+      (void)engine->device_bytes();
+      (void)engine->scratch_bytes();
+      engine->drop_context();
+    }
+    if (!recovers || !opened) return;
+    standin_clear_faults();
+    EXPECT_TRUE(is_ok(engine->set_budget(32 * kMiB)));
+    EXPECT_TRUE(is_ok(engine->make_context()));
+    EXPECT_TRUE(is_ok(run(*engine, 4, 4, handle)));
+  }
+
+  /// Functions that can fail, and how often a scenario without a fault calls them.
+  std::map<std::string, int64_t> calls_of_a_scenario() {
+    scenario();
+    EXPECT_EQ(failures_, 0) << "without a fault";
+    std::map<std::string, int64_t> calls;
+    for (int i = 0; i < standin_function_count(); ++i) {
+      const std::string name = standin_function_name(i);
+      if (standin_can_fail(name.c_str()) != 0) calls[name] = standin_calls(name.c_str());
+    }
+    EXPECT_GE(calls.size(), 12u);
+    return calls;
+  }
+
+  /// A fault that stays, at every function and call; then a scenario without one.
+  void sweep_that_stays(bool device_is_lost) {
+    const auto calls = calls_of_a_scenario();
+    const auto before = live_objects();
+    int reported = 0;
+    times_ = device_is_lost ? 1 : int64_t{1} << 40;
+    for (const auto& [name, count] : calls) {
+      function_ = name;
+      error_ = device_is_lost ? cudaErrorIllegalAddress : 0;
+      for (nth_ = 1; nth_ <= std::min<int64_t>(count, 60); ++nth_) {
+        SCOPED_TRACE(name + " fails from call " + std::to_string(nth_) + " on");
+        standin_reset();
+        EXPECT_EQ(standin_set("sticky", device_is_lost), 0);
+        broken_scenario(!device_is_lost);
+        reported += failures_;
+        EXPECT_EQ(misuses(), std::vector<std::string>{});
+        standin_reset();
+        EXPECT_EQ(cudaGetLastError(), cudaSuccess) << "an error is left behind for the program's own checks";
+        EXPECT_EQ(cudaSetDevice(0), cudaSuccess);
+        EXPECT_EQ(live_objects(), before) << "something is left over";
+        if (HasFailure()) return;  // one story is enough
+      }
+    }
+    function_.clear();
+    EXPECT_GT(reported, 30);
+    scenario();
+    EXPECT_EQ(failures_, 0) << "after all that, without a fault";
   }
 
   Status run(Engine& engine, SizesType rows, int seed, void* stream) {
@@ -98,24 +202,19 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
   }
 
   void arm() {
-    if (!function_.empty()) standin_fail(function_.c_str(), nth_, 1, error_);
+    if (!function_.empty()) standin_fail(function_.c_str(), nth_, times_, error_);
   }
 
   std::string function_;
   int64_t nth_ = 0;
+  int64_t times_ = 1;
   int error_ = 0;
   int failures_ = 0;
 };
 
 TEST_P(Faults, EveryFunctionAtEveryCall) {
-  scenario();
-  ASSERT_EQ(failures_, 0) << "without a fault";
-  std::map<std::string, int64_t> calls;
-  for (int i = 0; i < standin_function_count(); ++i) {
-    const std::string name = standin_function_name(i);
-    if (standin_can_fail(name.c_str()) != 0) calls[name] = standin_calls(name.c_str());
-  }
-  ASSERT_GE(calls.size(), 12u);
+  const auto calls = calls_of_a_scenario();
+  ASSERT_FALSE(HasFailure());
   const auto before = live_objects();
   int injected = 0, reported = 0;
   for (const auto& [name, count] : calls) {
@@ -149,6 +248,10 @@ TEST_P(Faults, EveryFunctionAtEveryCall) {
   RecordProperty("reported", reported);
 }
 
+TEST_P(Faults, EveryFunctionFromEveryCallOn) { sweep_that_stays(false); }
+
+TEST_P(Faults, TheDeviceIsLostAtEveryCall) { sweep_that_stays(true); }
+
 INSTANTIATE_TEST_SUITE_P(Scenes, Faults,
                          ::testing::Values(Scene{"device", false, false, Where::Device, 0, 0},
                                            Scene{"host", false, false, Where::Pageable, 0, 0},
@@ -159,6 +262,12 @@ INSTANTIATE_TEST_SUITE_P(Scenes, Faults,
                                            Scene{"other_device", true, true, Where::Device, 16, 1},
                                            Scene{"other_device_host", false, false, Where::Pageable, 0, 1}),
                          [](const auto& scene) { return std::string(scene.param.name); });
+
+Status run_once(Engine& engine) {
+  Tensor x = make_x(4), y = make_y(4);
+  Sink sink({&y});
+  return engine.run({x.view()}, sink);
+}
 
 TEST_F(Adapter, AfterAFailedRunTheNextOneWorksOnOtherTensorsToo) {
   auto engine = ready();
@@ -181,6 +290,66 @@ TEST_F(Adapter, AFaultThatShowsWhenWaitingIsReported) {
   const std::string message = failed_with(engine->run({x.view()}, sink), ErrorCode::EngineFault);
   EXPECT_NE(message.find("illegal memory access"), std::string::npos) << message;
   EXPECT_TRUE(runs(*engine, 4, 4));
+}
+
+TEST_F(Adapter, ADeviceThatIsLostWhileThePlanIsReadIsNoDamagedEngine) {
+  standin_set("sticky", 1);
+  standin_fail("cudaPointerGetAttributes", 1, 1, cudaErrorIllegalAddress);
+  const std::string message = failed_with(open(), ErrorCode::EngineFault);
+  EXPECT_NE(message.find("cudaErrorIllegalAddress"), std::string::npos) << message;
+  EXPECT_NE(message.find("ends early"), std::string::npos) << "TensorRT's own words: " << message;
+  EXPECT_EQ(message.find("damaged"), std::string::npos) << message;
+}
+
+TEST_F(Adapter, ACopyThatFailsWhileThePlanIsReadIsNoDamagedEngine) {
+  PlanText text;
+  text.weights = 4096;
+  standin_set("read_to_device", 1);
+  standin_fail("cudaMemcpyAsync", 1, 1, cudaErrorLaunchFailure);
+  const std::string message = failed_with(open(text), ErrorCode::EngineFault);
+  EXPECT_NE(message.find("cudaErrorLaunchFailure"), std::string::npos) << message;
+}
+
+TEST_F(Adapter, ADamagedEngineIsStillOneWhereTheProgramLeftAnErrorOfCuda) {
+  auto plan = plan_bytes();
+  plan.back() ^= 1;
+  ASSERT_NE(cudaSetDevice(99), cudaSuccess);
+  failed_with(open_plan(plan, acceptance_metadata()), ErrorCode::BadEngine);
+  (void)cudaGetLastError();
+}
+
+TEST_F(Adapter, ShapeCallsThatFailAreTensorRTsFault) {
+  for (const char* function : {"setInputShape", "inferShapes", "getTensorShape"}) {
+    auto engine = open();
+    ASSERT_TRUE(is_ok(engine));
+    standin_fail(function, 1, 1, cudaErrorLaunchFailure);
+    const std::string message = failed_with(engine.value()->make_context(), ErrorCode::EngineFault);
+    EXPECT_NE(message.find(function), std::string::npos) << message;
+    if (std::string(function) != "getTensorShape") {
+      EXPECT_NE(message.find("unspecified launch failure"), std::string::npos) << message;
+    }
+    EXPECT_TRUE(is_ok(engine.value()->make_context())) << "the next try";
+    standin_fail(function, 1, 1, 0);
+    failed_with(run_once(*engine.value()), ErrorCode::EngineFault);
+    EXPECT_TRUE(runs(*engine.value(), 4));
+  }
+}
+
+// The real one was seen to choose 12 MiB where 228 fitted, and 0 where a context fitted.
+TEST_F(Adapter, AnAutomaticBudgetThatIsFarTooSmallIsTakenAsItIs) {
+  auto engine = open();
+  ASSERT_TRUE(is_ok(engine));
+  for (const int64_t chosen : {int64_t{0}, kMiB, int64_t{1} << 60}) {
+    standin_set("automatic_budget", chosen);
+    auto budget = engine.value()->automatic_budget(0);
+    ASSERT_TRUE(is_ok(budget));
+    EXPECT_EQ(budget.value(), std::min(chosen, 64 * kMiB));
+    ASSERT_TRUE(is_ok(engine.value()->set_budget(budget.value())));
+    ASSERT_TRUE(is_ok(engine.value()->make_context()));
+    EXPECT_TRUE(runs(*engine.value(), 4));
+    engine.value()->drop_context();
+    ASSERT_TRUE(is_ok(engine.value()->set_budget(0)));
+  }
 }
 
 TEST_F(Adapter, StagingThatDoesNotFitIsSaid) {

@@ -176,5 +176,17 @@ TEST_F(StandinIo, DeviceTensorsAreCopiedOnlyWhenTheyAreNotAligned) {
   EXPECT_EQ(standin_bytes("h2d") + standin_bytes("d2h"), 0);
 }
 
+TEST_F(Adapter, WhatTensorRTSaysOfAPlansNamesForgesNoLine) {
+  const std::string name = "\x1b[31mforged";
+  auto engine = ready("input " + name + " float32 1,4 8,4 8,4\noutput y float32 affine 1.0 2.0*" + name + "\n",
+                      {{name, "float32", {-1, 4}, true}, {"y", "float32", {-1, 4}, false}});
+  ASSERT_NE(engine, nullptr);
+  Tensor x = make_x(9), y(ScalarType::Float, {9, width()});
+  Sink sink({&y});
+  const std::string message = failed_with(engine->run({x.view()}, sink), ErrorCode::EngineFault);
+  EXPECT_NE(message.find("for tensor \\x1b[31mforged"), std::string::npos) << message;
+  EXPECT_EQ(message.find('\x1b'), std::string::npos);
+}
+
 }  // namespace
 }  // namespace torchtrt_ws::testing

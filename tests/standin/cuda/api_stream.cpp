@@ -80,7 +80,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
-  return call("cudaStreamSynchronize", [=] {
+  return give_back_call("cudaStreamSynchronize", [=] {
     auto stream = standin::find_stream(handle, "cudaStreamSynchronize");
     if (stream == nullptr) return cudaErrorInvalidResourceHandle;
     if (stream->capture != nullptr) {
@@ -174,7 +174,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  return call("cudaEventSynchronize", [=] {
+  return give_back_call("cudaEventSynchronize", [=] {
     Event* found = find_event(event, "cudaEventSynchronize");
     if (found == nullptr) return cudaErrorInvalidResourceHandle;
     if (cudaError_t error = standin::check_unsafe_call(); error != cudaSuccess) return error;

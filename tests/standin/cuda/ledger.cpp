@@ -47,7 +47,7 @@ Settings initial_settings() {
   Settings settings = {{"devices", 2},          {"driver_error", 0},    {"device_bytes", int64_t{8} << 30},
                        {"compute", 90},         {"pageable_access", 0}, {"automatic_budget", -1},
                        {"automatic_margin", 0}, {"read_chunk", 0},      {"read_to_device", 0},
-                       {"capture", 1},          {"abort_on_misuse", 0}};
+                       {"capture", 1},          {"sticky", 0},          {"abort_on_misuse", 0}};
   for (auto& [name, value] : settings) {
     std::string variable = "STANDIN_" + name;
     std::transform(variable.begin(), variable.end(), variable.begin(), [](unsigned char c) { return std::toupper(c); });
@@ -131,6 +131,13 @@ std::optional<int> enter(const char* function, bool can_fail) {
   return can_fail ? error : std::nullopt;
 }
 
+bool exempt_now() { return exempt > 0; }
+
+int& lost_device() {
+  static int error = 0;
+  return error;
+}
+
 void misuse(const std::string& what) {
   if (setting("abort_on_misuse") != 0) {
     std::fprintf(stderr, "stand-in: misuse: %s\n", what.c_str());
@@ -163,6 +170,7 @@ void standin_reset() {
   ledger().misuses.clear();
   ledger().settings = standin::initial_settings();
   ledger().injected = 0;
+  standin::lost_device() = 0;
   for (int64_t& held : ledger().held) held = 0;
   for (auto& [kind, live] : ledger().live) live.peak_bytes = live.bytes;
   standin::read_faults(ledger());

@@ -20,6 +20,12 @@ inline Lock lock() { return Lock(); }
 /// Counts a call of `function`. An error to fail with (0: the usual one), when a test asked for that; else nullopt.
 std::optional<int> enter(const char* function, bool can_fail = true);
 
+/// Whether the calling thread's calls are the test's own.
+bool exempt_now();
+
+/// The error that every call returns since an earlier one (setting "sticky"); 0: none.
+int& lost_device();
+
 /// Records that a rule was broken, in words.
 void misuse(const std::string& what);
 

@@ -178,7 +178,10 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
 bool Context::setInputShape(char const* name, Dims const& dims) noexcept {
   constexpr const char* kWhere = "IExecutionContext::setInputShape";
   auto guard = lock();
-  if (enter("setInputShape")) return false;
+  if (auto fault = enter_tensorrt("setInputShape")) {
+    log_error(*engine_->runtime, kWhere, fault_words(*fault));
+    return false;
+  }
   const Plan::Tensor* tensor = engine_->find(name);
   if (tensor == nullptr || !tensor->is_input) return false;
   bool fits = dims.nbDims == static_cast<int32_t>(tensor->max.size());
@@ -212,7 +215,11 @@ Dims Context::getTensorShape(char const* name) const noexcept {
 
 int32_t Context::inferShapes(int32_t most, char const** names) noexcept {
   auto guard = lock();
-  if (enter("inferShapes") || most < 0 || (names == nullptr && most != 0)) return -1;
+  if (auto fault = enter_tensorrt("inferShapes")) {
+    log_error(*engine_->runtime, "IExecutionContext::inferShapes", fault_words(*fault));
+    return -1;
+  }
+  if (most < 0 || (names == nullptr && most != 0)) return -1;
   int32_t written = 0;
   for (const auto& [name, dims] : shapes_) {
     if (dims.nbDims < 0 && written < most) names[written++] = engine_->find(name.c_str())->name.c_str();
@@ -322,7 +329,9 @@ bool Context::enqueueV3(cudaStream_t handle) noexcept {
   };
   check_device(engine_->device, kEnqueue);
   if (!engine_->alive) misuse("enqueueV3: the engine was destroyed");
-  if (enter("enqueueV3")) return refuse("1: Cuda Runtime (unspecified launch failure)");
+  if (auto fault = enter_tensorrt("enqueueV3")) {
+    return refuse(fault_words(*fault == 0 ? cudaErrorLaunchFailure : *fault));
+  }
   auto stream = find_stream(handle, kEnqueue);
   if (stream == nullptr || stream->device != engine_->device) {
     misuse("enqueueV3: not a stream of the engine's device");

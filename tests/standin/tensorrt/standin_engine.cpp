@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "../cuda/ledger.h"
+#include "../cuda/call.h"
 #include "../cuda/memory.h"
 #include "state.h"
 
@@ -221,8 +221,8 @@ bool Engine::setWeightStreamingBudgetV2(int64_t budget) noexcept {
   auto guard = lock();
   EngineState& state = *state_;
   check_device(state.device, kWhere);
-  if (enter("setWeightStreamingBudgetV2")) {
-    log_error(*state.runtime, kWhere, "4: Internal Error (injected)");
+  if (auto fault = enter_tensorrt("setWeightStreamingBudgetV2")) {
+    log_error(*state.runtime, kWhere, fault_words(*fault));
     return false;
   }
   if (!state.plan.streaming) {
@@ -260,8 +260,8 @@ nvinfer1::IExecutionContext* Engine::createExecutionContext(
     absent("ICudaEngine::createExecutionContext, but for kSTATIC");
   }
   check_device(state_->device, "ICudaEngine::createExecutionContext");
-  if (enter("createExecutionContext")) {
-    log_error(*state_->runtime, "ICudaEngine::createExecutionContext", "4: Internal Error (injected)");
+  if (auto fault = enter_tensorrt("createExecutionContext")) {
+    log_error(*state_->runtime, "ICudaEngine::createExecutionContext", fault_words(*fault));
     return nullptr;
   }
   return make_context(state_, face_);

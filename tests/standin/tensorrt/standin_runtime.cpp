@@ -220,8 +220,8 @@ class Runtime final : public nvinfer1::apiv::VRuntime {
   nvinfer1::ICudaEngine* deserialize(Source& source) {
     auto guard = lock();
     check_device(state_->device, kWhere);
-    if (enter("deserializeCudaEngine")) {
-      log_error(*state_, kWhere, "4: Internal Error (injected)");
+    if (auto fault = enter_tensorrt("deserializeCudaEngine")) {
+      log_error(*state_, kWhere, fault_words(*fault));
       return nullptr;
     }
     auto engine = std::make_shared<EngineState>();

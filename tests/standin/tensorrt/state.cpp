@@ -15,6 +15,11 @@ const Plan::Tensor* EngineState::find(const char* name) const {
   return found == plan.tensors.end() ? nullptr : &*found;
 }
 
+std::string fault_words(int error) {
+  if (error == 0) return "4: Internal Error (injected)";
+  return std::string("1: Cuda Runtime (") + cudaGetErrorString(static_cast<cudaError_t>(error)) + ")";
+}
+
 void log_error(const RuntimeState& runtime, const std::string& where, const std::string& words) {
   if (runtime.logger == nullptr) return;
   runtime.logger->log(nvinfer1::ILogger::Severity::kERROR, (where + ": Error Code " + words).c_str());

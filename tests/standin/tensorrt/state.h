@@ -34,6 +34,9 @@ struct EngineState {
 };
 
 /// Logs an error in the form of TensorRT's: "<where>: Error Code <code>: <words>".
+/// What TensorRT says of a failure that a test asked for: its own (0), or CUDA's.
+std::string fault_words(int error);
+
 void log_error(const RuntimeState& runtime, const std::string& where, const std::string& words);
 
 /// "Parameter check failed" as TensorRT puts it.
