@@ -25,11 +25,11 @@ PYTHONPATH=. "$python" tests/fuzz/corpus.py "$build/seeds"
 targets=(blob metadata decimal budget)
 share=$((seconds / (${#targets[@]} + 2)))
 [ "$share" -gt 0 ] || share=1
-fuzz() {  # target, program, seeds
+fuzz() {  # target, command line
   local target=$1
   mkdir -p "$build/corpus/$target"
   echo "fuzz: $target, $share s"
-  "${@:2:$3}" "$build/corpus/$target" "${@:3+$3}" -max_total_time="$share" -timeout=10 -rss_limit_mb=4096 \
+  "${@:2}" -max_total_time="$share" -timeout=10 -rss_limit_mb=4096 \
     -artifact_prefix="$build/broken-$target-" -print_final_stats=1 2>"$build/$target.log" || {
     tail -n 40 "$build/$target.log" >&2
     return 1
@@ -40,13 +40,13 @@ for target in "${targets[@]}"; do
   seeds=("$build/seeds/$target")
   [ "$target" != blob ] || seeds=(tests/blob/golden tests/blob/hostile)
   # Bigger inputs only make it slower: the caps are constants, and their files are among the seeds.
-  fuzz "$target" 1 "$build/fuzz_$target" "${seeds[@]}" -max_len=8192
+  fuzz "$target" "$build/fuzz_$target" "$build/corpus/$target" "${seeds[@]}" -max_len=8192
 done
 if "$python" -c "import atheris" 2>/dev/null; then
-  fuzz python_blob 2 "$python" tests/fuzz/python_blob.py tests/blob/golden tests/blob/hostile -max_len=8192
+  fuzz python_blob "$python" tests/fuzz/python_blob.py "$build/corpus/python_blob" tests/blob/golden tests/blob/hostile -max_len=8192
   mkdir -p "$build/seeds/pte"
   "$python" tests/fuzz/sweep.py --save "$build/seeds/pte/linear.pte"
-  fuzz python_pte 2 "$python" tests/fuzz/python_pte.py "$build/seeds/pte" -max_len=8192
+  fuzz python_pte "$python" tests/fuzz/python_pte.py "$build/corpus/python_pte" "$build/seeds/pte" -max_len=8192
 else
   echo "fuzz: no atheris for this Python (pip install atheris): its targets are left out; tests/pte and tests/blob have" \
     "hypothesis tests of the same readers"

@@ -32,16 +32,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # workers are forked: no thr
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from known_upstream import KNOWN
 from regions import Part, parts_of
 
-import torchtrt_ws
+import torchtrt_ws.runtime
 from torchtrt_ws.errors import WeightStreamingError
+from torchtrt_ws.runtime.native import _native, translated
 
 REFUSED, EQUAL, WRONG, CRASH, HANG, OTHER = "refused", "equal", "wrong", "crash", "hang", "other error"
 OUTCOMES = (REFUSED, EQUAL, WRONG, CRASH, HANG, OTHER)
 FAULTS = (WRONG, CRASH, HANG, OTHER)
 BATCH = 64
-HANGS_AFTER = 20  # seconds; a mutant takes milliseconds
 MEMORY = 4 << 30  # bytes of address space, so that a mutant which asks for more is told no
 X = np.linspace(-1.5, 2, 8, dtype=np.float32).reshape(2, 4)
 
@@ -93,8 +94,6 @@ def _run(path: Path, reader: str) -> bytes:
     if reader == "python":
         outputs = torchtrt_ws.load(path)(X)
     else:
-        from torchtrt_ws.runtime.native import _native, translated
-
         with translated():
             _native.load_adapter("host")
             program = _native.Program(str(path), [], True)
@@ -168,13 +167,13 @@ def _batch(data: bytes, mutants: Sequence[Mutant], want: bytes, options: argpars
     worker = _Worker(data, mutants, want, options)
     found: list[Finding] = []
     for mutant in mutants:
-        until = time.monotonic() + HANGS_AFTER
+        until = time.monotonic() + options.patience
         line = worker.line(until)
         if line == b"start":
             line = worker.line(until)
         if line is None:
             worker.end(kill=True)
-            return [*found, Finding(mutant, HANG, f"no answer in {HANGS_AFTER} s")]
+            return [*found, Finding(mutant, HANG, f"no answer in {options.patience} s")]
         if not line:
             number = worker.end()
             return [*found, Finding(mutant, CRASH, signal.Signals(number).name if number else "it left the process")]
@@ -255,6 +254,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--reader", choices=("python", "native"), default="python")
     parser.add_argument("--cache", choices=("fresh", "warm", "off"), default="fresh", help="packed weights on disk")
     parser.add_argument("--save", type=Path, help="only save the program here")
+    parser.add_argument("--patience", type=int, default=10, metavar="S", help="no answer in S seconds: it hangs")
     parser.add_argument("--program", type=Path, help="a .pte of one host engine that takes float32[2, 4]")
     parser.add_argument("--only", metavar="POSITION:VALUE", help="this mutant alone")
     parser.add_argument("--report", type=Path, help="write every fault here, as JSON")
@@ -285,7 +285,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.report:
         rows = [[*f.mutant, part_of(f.mutant, parts), f.outcome, f.words] for f in faults]
         options.report.write_text("\n".join(map(json.dumps, rows)) + "\n")
-    return 1 if faults else 0
+    reasons = Counter((part_of(f.mutant, parts), f.outcome) for f in faults)
+    for fault, count in sorted(reasons.items()):
+        print(f"{count} x {fault[1]} in {fault[0]!r}: {KNOWN.get(fault, 'NOT KNOWN')}")
+    for finding in faults:
+        if (part_of(finding.mutant, parts), finding.outcome) not in KNOWN:
+            print(f"--only {finding.mutant.position}:{finding.mutant.value:#x}  {finding.outcome}: {finding.words}")
+    return 0 if reasons.keys() <= KNOWN.keys() else 1
 
 
 if __name__ == "__main__":
