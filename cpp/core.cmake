@@ -41,6 +41,7 @@ endif()
 message(STATUS "torchtrt-ws: nlohmann/json in ${NLOHMANN_JSON_INCLUDE_DIR}")
 
 add_library(torchtrt_ws_core STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/base/file_mapping.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/quote.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/result.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/blob.cpp
@@ -48,10 +49,13 @@ add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/blob/header.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/json.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/metadata.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/blob/verification.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/decimal.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/ladder.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/request.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/budget/resolve.cpp)
+  ${CMAKE_CURRENT_LIST_DIR}/budget/resolve.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/digest/crc32c.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/digest/sha256.cpp)
 target_compile_features(torchtrt_ws_core PUBLIC cxx_std_17)
 target_include_directories(torchtrt_ws_core PUBLIC ${CMAKE_CURRENT_LIST_DIR} ${CMAKE_CURRENT_LIST_DIR}/include)
 target_include_directories(torchtrt_ws_core SYSTEM PRIVATE ${NLOHMANN_JSON_INCLUDE_DIR})

@@ -115,8 +115,10 @@ def test_what_is_exported_is_defined_or_imported() -> None:
 def test_headers(path: Path) -> None:
     """Every declaration of a public header has a comment: `///` above it, or `//` behind it."""
     lines = path.read_text().splitlines()
+    is_private = False
     for number, line in enumerate(lines):
-        if not DECLARATION.match(line) or IS_PLAIN.search(line):
+        is_private = line == " private:" or (is_private and line != "};")
+        if is_private or not DECLARATION.match(line) or IS_PLAIN.search(line):
             continue
         above = next((each for each in reversed(lines[:number]) if not each.strip().startswith("template")), "")
         told = above.strip().startswith(("//", "///")) or "//" in line

@@ -1,9 +1,11 @@
 #include "blob/metadata.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstddef>
 #include <limits>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "base/engine_name.h"
@@ -105,6 +107,18 @@ bool is_sha256(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
+/// Eight lower-case hex digits, if the key is there.
+std::optional<uint32_t> read_crc32c(Fields& own) {
+  if (!own.has("crc32c")) return std::nullopt;
+  const std::string text = own.text("crc32c");
+  uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  const bool lower = text.find_first_of("ABCDEF") == std::string::npos;
+  if (text.size() == 8 && lower && error == std::errc() && end == text.data() + text.size()) return value;
+  own.refuse("crc32c", torchtrt_ws::quoted(text), "8 lower-case hex digits");
+  return std::nullopt;
+}
+
 OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   OwnFacts facts{};
   facts.schema = wire::kSchemaVersion;
@@ -113,6 +127,7 @@ OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   facts.kind = own.name("kind");
   facts.sha256 = own.text("sha256");
   if (!is_sha256(facts.sha256)) own.refuse("sha256", torchtrt_ws::quoted(facts.sha256), "64 lower-case hex digits");
+  facts.crc32c = read_crc32c(own);
   facts.builder = own.text("builder", "");
   facts.streamable_bytes = own.bytes_or_null("streamable_bytes");
   facts.streamable_estimated = own.boolean("streamable_estimated", false);

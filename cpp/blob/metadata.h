@@ -37,10 +37,11 @@ struct TensorFacts {
 /// The `torchtrt_ws` key. Sizes are bytes; nullopt: not known at save.
 struct OwnFacts {
   int schema;
-  std::string name;     ///< Unique in the program; is_engine_name() holds.
-  std::string kind;     ///< "host", "tensorrt", ... The reader does not know which kinds exist.
-  std::string sha256;   ///< 64 lower-case hex digits, of the engine's bytes. Not compared here.
-  std::string builder;  ///< For people: "executorch 1.5.1".
+  std::string name;                ///< Unique in the program; is_engine_name() holds.
+  std::string kind;                ///< "host", "tensorrt", ... The reader does not know which kinds exist.
+  std::string sha256;              ///< 64 lower-case hex digits, of the engine's bytes. Compared by Verification.
+  std::optional<uint32_t> crc32c;  ///< Of the engine's bytes; nullopt: a file of an early version.
+  std::string builder;             ///< For people: "executorch 1.5.1".
   std::optional<int64_t> streamable_bytes;
   bool streamable_estimated;
   int program_engines;  ///< 1 or more.

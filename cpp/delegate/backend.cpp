@@ -77,14 +77,14 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   const std::vector<Option> options = copy_options(context.runtime_specs());
   auto request = read_request(options, copy_specs(specs), identity.name);
   if (!request.ok()) return std::move(request).failure();
-  auto device = read_device_options(options);
-  if (!device.ok()) return std::move(device).failure();
+  auto wanted = read_open_options(options);
+  if (!wanted.ok()) return std::move(wanted).failure();
 
   identity.kind = metadata.own ? metadata.own->kind : guess_engine_kind(payload.data(), payload.size());
   auto open = find_engine_kind(identity.kind);
   if (!open.ok()) return std::move(open).failure();
-  auto engine =
-      open.value()(std::move(payload), {metadata, identity.name, device.value().device_id, device.value().cuda_graph});
+  const auto [device_id, cuda_graph, verify] = wanted.value();
+  auto engine = open.value()(std::move(payload), {metadata, identity.name, device_id, cuda_graph, verify});
   if (!engine.ok()) return std::move(engine).failure();
 
   const std::optional<Shares> shares = recorded_shares(metadata);

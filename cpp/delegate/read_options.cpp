@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/quote.h"
 #include "budget/decimal.h"
 #include "torchtrt_ws/option_keys.h"
 
@@ -55,8 +56,8 @@ std::vector<BakedSpec> copy_specs(executorch::runtime::ArrayRef<executorch::runt
   return copies;
 }
 
-Result<DeviceOptions> read_device_options(const std::vector<Option>& options) {
-  DeviceOptions read;
+Result<OpenOptions> read_open_options(const std::vector<Option>& options) {
+  OpenOptions read;
   for (const Option& option : options) {
     if (option.key == kDeviceIdKey) {
       auto id = read_device_id(option.value);
@@ -69,6 +70,15 @@ Result<DeviceOptions> read_device_options(const std::vector<Option>& options) {
                        "Set the option with a bool."};
       }
       read.cuda_graph = *wish;
+    } else if (option.key == kVerifyKey) {
+      const auto* text = std::get_if<std::string>(&option.value);
+      const std::optional<Verify> verify = text == nullptr ? std::nullopt : parse_verify(*text);
+      if (!verify) {
+        return Failure{ErrorCode::BadOption, std::string(kVerifyKey),
+                       text == nullptr ? "a value that is no text" : torchtrt_ws::quoted(*text),
+                       "checksum, digest or off", "Leave it out for checksum."};
+      }
+      read.verify = *verify;
     }
   }
   return read;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "blob/verification.h"
 #include "budget/request.h"
 
 namespace torchtrt_ws {
@@ -18,11 +19,12 @@ std::vector<Option> copy_options(executorch::runtime::Span<const executorch::run
 /// Compile specs as plain values; the value keeps every byte.
 std::vector<BakedSpec> copy_specs(executorch::runtime::ArrayRef<executorch::runtime::CompileSpec> specs);
 
-/// The load-time options that are not about the budget.
-struct DeviceOptions {
+/// The load-time options that are not about the budget. Fails with BadOption.
+struct OpenOptions {
   std::optional<int> device_id;
   bool cuda_graph = false;
+  Verify verify = Verify::Checksum;
 };
-Result<DeviceOptions> read_device_options(const std::vector<Option>& options);
+Result<OpenOptions> read_open_options(const std::vector<Option>& options);
 
 }  // namespace torchtrt_ws

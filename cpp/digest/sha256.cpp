@@ -41,8 +41,8 @@ void take_portably(State& state, const unsigned char* data, std::size_t blocks) 
     }
     auto [a, b, c, d, e, f, g, h] = state;
     for (std::size_t i = 0; i < 64; ++i) {
-      const std::uint32_t t = h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + ((e & f) ^ (~e & g)) +
-                              kRounds[i] + words[i];
+      const std::uint32_t t =
+          h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) + ((e & f) ^ (~e & g)) + kRounds[i] + words[i];
       const std::uint32_t u = (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
       h = g, g = f, f = e, e = d + t, d = c, c = b, b = a, a = t + u;
     }
@@ -71,8 +71,8 @@ __attribute__((target("sha,sse4.1,ssse3"))) void take_with_extensions(State& sta
         word = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data) + i), swap);
       } else {
         const __m128i last = words[(i + 3) % 4];
-        const __m128i sum = _mm_add_epi32(_mm_sha256msg1_epu32(word, words[(i + 1) % 4]),
-                                          _mm_alignr_epi8(last, words[(i + 2) % 4], 4));
+        const __m128i sum =
+            _mm_add_epi32(_mm_sha256msg1_epu32(word, words[(i + 1) % 4]), _mm_alignr_epi8(last, words[(i + 2) % 4], 4));
         word = _mm_sha256msg2_epu32(sum, last);
       }
       const __m128i keyed = _mm_add_epi32(word, _mm_load_si128(reinterpret_cast<const __m128i*>(kRounds) + i));

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "blob/metadata.h"
+#include "blob/verification.h"
 #include "engine/engine.h"
 #include "engine/payload.h"
 #include "torchtrt_ws/api.h"
@@ -17,8 +18,9 @@ namespace torchtrt_ws {
 struct OpenRequest {
   const Metadata& metadata;
   const std::string& name;
-  std::optional<int> device_id;  // load-time choice of the device; beats the one in the metadata
-  bool cuda_graph = false;       // load-time wish; engines without CUDA ignore it
+  std::optional<int> device_id;      // load-time choice of the device; beats the one in the metadata
+  bool cuda_graph = false;           // load-time wish; engines without CUDA ignore it
+  Verify verify = Verify::Checksum;  // how the payload is compared with the metadata; the engine does it as it reads
 };
 
 /// What an engine kind is: how to deserialize one. The payload is released by the engine, as soon as it has no more use
@@ -26,9 +28,9 @@ struct OpenRequest {
 using OpenEngine = Result<std::unique_ptr<Engine>> (*)(Payload payload, const OpenRequest& request);
 
 /// Counts the layouts that adapters and this library share. Raise it with every change of a class or struct that
-/// crosses between them: those of this file and of engine.h, payload.h, blob/metadata.h, budget/ladder.h and
-/// base/result.h.
-inline constexpr int kEngineAbi = 1;
+/// crosses between them: those of this file and of engine.h, payload.h, blob/metadata.h, blob/verification.h,
+/// budget/ladder.h and base/result.h.
+inline constexpr int kEngineAbi = 2;
 
 /// Makes an engine kind known; there is one for each adapter ("host", "tensorrt"), whose library calls this while it is
 /// loaded, and stays loaded. Returns false for a second registration of a name, and for an adapter that was compiled

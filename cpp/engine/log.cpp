@@ -17,7 +17,7 @@ void for_each_line(std::string_view rest, const Write& write) {
       const size_t space = rest.rfind(' ', kLine);
       end = space == std::string_view::npos || space == 0 ? kLine : space;
     }
-    write(static_cast<int>(end), rest.data());
+    write(rest.substr(0, end));
     rest.remove_prefix(end);
     if (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
   }
@@ -26,11 +26,15 @@ void for_each_line(std::string_view rest, const Write& write) {
 }  // namespace
 
 void log_info(const std::string& text) noexcept {
-  for_each_line(text, [](int size, const char* line) { ET_LOG(Info, "torchtrt_ws: %.*s", size, line); });
+  for_each_line(text, [](std::string_view line) {
+    ET_LOG(Info, "torchtrt_ws: %.*s", static_cast<int>(line.size()), line.data());
+  });
 }
 
 void log_error(const std::string& text) noexcept {
-  for_each_line(text, [](int size, const char* line) { ET_LOG(Error, "torchtrt_ws: %.*s", size, line); });
+  for_each_line(text, [](std::string_view line) {
+    ET_LOG(Error, "torchtrt_ws: %.*s", static_cast<int>(line.size()), line.data());
+  });
 }
 
 }  // namespace torchtrt_ws

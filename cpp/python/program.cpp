@@ -49,7 +49,6 @@ Program::Program(const std::string& path, const Options& options, bool mmap)
   LoadOptions converted = to_load_options(options);
   executorch::runtime::LoadBackendOptionsMap map;
   Error error = converted.add_to(map);
-  // A damaged flatbuffer is refused here; the default check would follow its offsets.
   if (error == Error::Ok) error = module_.load(map, executorch::runtime::Program::Verification::InternalConsistency);
   if (error != Error::Ok) {
     throw_error(error, path, "a program that ExecuTorch can load");

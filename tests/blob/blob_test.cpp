@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <set>
 #include <string>
 #include <vector>
@@ -35,11 +36,18 @@ Json to_json(const std::vector<TensorFacts>& tensors) {
 
 Json to_json(const std::optional<int64_t>& bytes) { return bytes.has_value() ? Json(*bytes) : Json(nullptr); }
 
+std::string hex(uint32_t value) {
+  char text[9];
+  std::snprintf(text, sizeof(text), "%08x", value);
+  return text;
+}
+
 Json to_json(const OwnFacts& own) {
   return {{"schema", own.schema},
           {"name", own.name},
           {"kind", own.kind},
           {"sha256", own.sha256},
+          {"crc32c", own.crc32c.has_value() ? Json(hex(*own.crc32c)) : Json(nullptr)},
           {"builder", own.builder},
           {"streamable_bytes", to_json(own.streamable_bytes)},
           {"streamable_estimated", own.streamable_estimated},

@@ -21,6 +21,7 @@ def load(
     device_id: int | None = None,
     cuda_graph: bool = False,
     mmap: bool = True,
+    verify: str = "checksum",
 ) -> Program:
     """Loads a program and every method in it. A budget given here beats the one in the file.
 
@@ -33,13 +34,15 @@ def load(
         device_id: CUDA device to load on, instead of the one in the file.
         cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat.
         mmap: Map the file (True), or read it into memory.
+        verify: How each engine's bytes are compared with what the file records of them: "checksum" (CRC-32C: finds
+            damage, at the speed of memory), "digest" (SHA-256: finds whatever differs) or "off".
 
     Returns:
         The program, ready to run.
 
     Raises:
         BudgetError: A budget that cannot be read, or both keywords at once.
-        ProgramError: A file that is missing, damaged, or has no engine of ours.
+        ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify`.
         CapacityError: The budget does not fit; the error says what does.
         EngineError: No runtime for the engine here, or it refused.
     """
@@ -57,6 +60,8 @@ def load(
         options["device_id"] = device_id
     if cuda_graph:
         options["cuda_graph"] = True
+    if verify != "checksum":
+        options["verify"] = verify
     point_to_tensorrt()
     with translated():
         for kind in {engine.kind for engine in report.engines}:

@@ -1,11 +1,18 @@
 #include "engine/host/host_engine.h"
 
+#include <limits.h>
+#include <malloc.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 #include <utility>
 
+#include "base/file_mapping.h"
+#include "digest/sha256.h"
 #include "engine/dtype.h"
 #include "engine/host/mapping.h"
 #include "engine/log.h"
@@ -39,7 +46,17 @@ Status describe(std::vector<TensorSpec>& declared, const std::vector<TensorFacts
   return ok_status();
 }
 
-/// Loading compares the mappings before and after, so one engine loads or goes at a time.
+/// Mappings of the file behind a path that may be a link of /proc.
+std::vector<Range> mappings_behind(const std::string& path) {
+  struct stat info{};
+  std::array<char, PATH_MAX> real{};
+  const ssize_t length = readlink(path.c_str(), real.data(), real.size() - 1);
+  if (length <= 0 || stat(path.c_str(), &info) != 0) return {};
+  return mappings_of(std::string(real.data(), static_cast<size_t>(length)), info.st_ino);
+}
+
+/// Loading compares the mappings before and after, so one engine at a time loads, goes, or changes its budget (locking
+/// pages splits a mapping).
 std::mutex& loading() {
   static std::mutex mutex;
   return mutex;
@@ -60,13 +77,15 @@ HostEngine::~HostEngine() {
 }
 
 Status HostEngine::load(const OpenRequest& request) {
-  const auto& own = request.metadata.own;
-  if (own) {
-    Status streamable = load_streamable(own->sha256);
-    if (!streamable.ok() && streamable.failure().code != ErrorCode::NotSupported) return streamable;
-    if (!streamable.ok()) {
-      log_info("warning: engine '" + request.name + "' cannot stream its weights: " + streamable.failure().message());
-    }
+  const std::string subject = "engine '" + request.name + "'";
+  Verification verification(request.verify, request.metadata, subject);
+  if (!verification.note().empty()) log_info(verification.note());
+  Status verified = verification.finish(payload_.data(), payload_.size());
+  if (!verified.ok()) return verified;
+  Status streamable = load_streamable(request);
+  if (!streamable.ok() && streamable.failure().code != ErrorCode::NotSupported) return streamable;
+  if (!streamable.ok()) {
+    log_info("warning: " + subject + " cannot stream its weights: " + streamable.failure().message());
   }
   if (!program_) {
     packed_.reset();
@@ -77,27 +96,55 @@ Status HostEngine::load(const OpenRequest& request) {
   return read_io(request.metadata);
 }
 
-Status HostEngine::load_streamable(const std::string& sha256) {
+Status HostEngine::load_streamable(const OpenRequest& request) {
+  const auto& own = request.metadata.own;
+  // The digest is computed where the checksum has not vouched for the file, and always before weights are packed.
+  const bool vouched = own && own->crc32c && request.verify != Verify::Off;
+  const std::string digest = vouched ? own->sha256 : sha256_hex(payload_.data(), payload_.size());
+  const auto confirm = [&]() -> Status {
+    if (!vouched) return ok_status();
+    Verification verification(Verify::Digest, request.metadata, "engine '" + request.name + "'");
+    return verification.finish(payload_.data(), payload_.size());
+  };
+  const PackedEngine engine{digest, confirm, static_cast<int64_t>(payload_.size()),
+                            own ? own->streamable_bytes.value_or(0) : 0};
   std::lock_guard<std::mutex> lock(loading());
   std::vector<Range> before;  // mappings that other engines have of the same file
   const auto load = [&](const std::string& path) -> Status {
-    struct stat info{};
-    if (stat(path.c_str(), &info) == 0) before = mappings_of(info.st_dev, info.st_ino);
+    before = mappings_behind(path);
     auto program = NestedProgram::load(payload_.data(), payload_.size(), path);
     if (!program.ok()) return std::move(program).failure();
     program_.emplace(std::move(program).value());
     return ok_status();
   };
-  auto packed = PackedFile::open(sha256, load, [this] { program_.reset(); });
+  bool packed_now = false;
+  auto packed = PackedFile::open(engine, load, [&] {
+    program_.reset();
+    packed_now = true;
+  });
   if (!packed.ok()) return std::move(packed).failure();
+  if (packed_now) give_back_what_packing_took();
   if (packed.value().weight_bytes() == 0) return ok_status();  // nothing that XNNPACK packs
   packed_.emplace(std::move(packed).value());
   // XNNPACK tells nobody where it mapped the file.
-  for (const Range& range : mappings_of(packed_->device(), packed_->inode())) {
+  for (const Range& range : mappings_of(packed_->path(), packed_->inode())) {
     if (std::find(before.begin(), before.end(), range) != before.end()) continue;
     residency_.emplace_back(range);
   }
-  return ok_status();
+  if (!residency_.empty()) return ok_status();
+  program_.reset();
+  return Failure{ErrorCode::NotSupported, packed_->path(), "no mapping of it in this process",
+                 "packed weights that XNNPACK maps", "The engine runs with all weights on the heap"};
+}
+
+void HostEngine::give_back_what_packing_took() {
+  malloc_trim(0);
+  if (!is_file_mapping(payload_.data(), payload_.size())) return;
+  // Whole pages within the payload: the first and the last have other parts of the file.
+  const auto begin = reinterpret_cast<uintptr_t>(payload_.data());
+  const uintptr_t first = (begin + page_size() - 1) / page_size() * page_size();
+  const uintptr_t last = (begin + payload_.size()) / page_size() * page_size();
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 Status HostEngine::read_io(const Metadata& metadata) {
@@ -130,6 +177,7 @@ Status HostEngine::set_budget(int64_t bytes) {
                    "Drop the context first"};
   }
   budget_ = std::clamp<int64_t>(bytes, 0, streamable_bytes());
+  std::lock_guard<std::mutex> lock(loading());
   for (Residency& mapping : residency_) mapping.keep(budget_, streamable_bytes());
   return ok_status();
 }

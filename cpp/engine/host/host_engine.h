@@ -16,7 +16,7 @@ namespace torchtrt_ws::host {
 ///
 /// Its streamable weights are those that XNNPACK packs, in a file mapping (packed_file.h): up to the budget they are
 /// locked in memory, the rest is dropped after each run and paged in by the next. "Device" memory is this process's
-/// resident memory. Without a digest in the metadata, or a cache folder, it is an engine without streamable weights.
+/// resident memory. Without a cache folder it is an engine without streamable weights.
 class HostEngine final : public Engine {
  public:
   ~HostEngine() override;
@@ -44,7 +44,8 @@ class HostEngine final : public Engine {
   explicit HostEngine(Payload payload) : payload_(std::move(payload)) {}
 
   Status load(const OpenRequest& request);
-  Status load_streamable(const std::string& sha256);
+  Status load_streamable(const OpenRequest& request);
+  void give_back_what_packing_took();
   Status read_io(const Metadata& metadata);
 
   // Destroyed in reverse: the program first, since it reads the payload and maps the packed file.

@@ -1,7 +1,6 @@
 #include "engine/host/mapping.h"
 
 #include <fcntl.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,21 +53,18 @@ size_t page_size() {
   return size;
 }
 
-std::vector<Range> mappings_of(dev_t device, ino_t inode) {
+std::vector<Range> mappings_of(const std::string& path, ino_t inode) {
   std::vector<Range> ranges;
   std::ifstream file("/proc/self/maps");
   std::string line;
   while (std::getline(file, line)) {
     uintptr_t start = 0, end = 0;
-    unsigned dev_major = 0, dev_minor = 0;
     uint64_t found_inode = 0;
-    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %*s %*s %x:%x %" SCNu64, &start, &end, &dev_major,
-                    &dev_minor, &found_inode) != 5) {
-      continue;
-    }
-    if (found_inode == inode && dev_major == major(device) && dev_minor == minor(device)) {
-      ranges.push_back({start, end - start});
-    }
+    int name = 0;
+    const int fields = std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %" SCNu64 " %n", &start, &end,
+                                   &found_inode, &name);
+    if (fields != 3 || found_inode != inode) continue;
+    if (line.compare(static_cast<size_t>(name), path.size(), path) == 0) ranges.push_back({start, end - start});
   }
   return ranges;
 }

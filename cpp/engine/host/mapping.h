@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace torchtrt_ws::host {
@@ -17,8 +18,9 @@ struct Range {
 
 size_t page_size();
 
-/// The mappings of one file in this process, in address order. Source: /proc/self/maps.
-std::vector<Range> mappings_of(dev_t device, ino_t inode);
+/// The mappings of one file in this process, in address order. Source: /proc/self/maps, by inode and path: its device
+/// numbers are not those of stat() on every file system (btrfs, overlayfs).
+std::vector<Range> mappings_of(const std::string& path, ino_t inode);
 
 /// Bytes of `range` that are resident in this process: pages in its page table. Source: /proc/self/pagemap, bit 63.
 /// The page cache does not count, which is why this is not mincore(2).

@@ -49,7 +49,7 @@ Result<NestedProgram> NestedProgram::load(const uint8_t* data, size_t size, cons
     if (set == Error::Ok) set = options.set_options("XnnpackBackend", xnnpack.view());
     if (set != Error::Ok) return refused("setting XNNPACK's options", set);
   }
-  Error error = module->load(options);
+  Error error = module->load(options, executorch::runtime::Program::Verification::InternalConsistency);
   if (error == Error::Ok) error = module->load_method(kMethod);
   if (error != Error::Ok) return refused("loading it", error);
   return NestedProgram(std::move(module));

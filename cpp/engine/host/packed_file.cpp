@@ -2,28 +2,27 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "engine/host/mapping.h"
+#include "digest/crc32c.h"
 
 namespace torchtrt_ws::host {
 namespace {
-
-Failure unusable(const std::string& path, const std::string& why) {
-  return {ErrorCode::NotSupported, path, why, "a folder this process can write",
-          "Set TORCHTRT_WS_CACHE to one; until then the engine runs with all weights on the heap"};
-}
 
 uint64_t fnv1a(const std::string& text) {
   uint64_t hash = 0xcbf29ce484222325u;
@@ -114,69 +113,150 @@ void take_back_lock(int own, dev_t device, ino_t inode) {
 
 std::string path_of(int file) { return "/proc/self/fd/" + std::to_string(file); }
 
-/// Lets XNNPACK write the packed weights to a temporary file and gives that its name.
-Status build(const std::string& path, const PackedFile::Load& load, const std::function<void()>& unload) {
-  std::string temporary = path + ".XXXXXX";
-  Descriptor file(mkostemp(temporary.data(), O_CLOEXEC));
-  if (file.get() < 0) return unusable(temporary, std::strerror(errno));
-  Status built = load(path_of(file.get()));
-  unload();
-  if (built.ok()) {
-    auto checked = check_packed(file.get(), temporary);
-    if (!checked.ok()) {
-      built = std::move(checked).failure();
-    } else if (fsync(file.get()) != 0 || std::rename(temporary.c_str(), path.c_str()) != 0) {
-      built = unusable(path, std::strerror(errno));
-    }
+/// CRC-32C of a whole file, read and not mapped: it may be larger than what shall be resident.
+std::optional<uint32_t> crc32c_of(int file, int64_t size) {
+  std::vector<char> piece(size_t{1} << 20);
+  Crc32c crc;
+  for (int64_t done = 0; done < size;) {
+    const size_t wanted = std::min<size_t>(piece.size(), static_cast<size_t>(size - done));
+    const ssize_t got = pread(file, piece.data(), wanted, done);
+    if (got <= 0) return std::nullopt;
+    crc.update(piece.data(), static_cast<size_t>(got));
+    done += got;
   }
-  if (!built.ok()) unlink(temporary.c_str());
+  return crc.value();
+}
+
+/// "<size> <CRC-32C>": what `.sum` holds.
+std::optional<std::string> summary(int file) {
+  struct stat info{};
+  if (fstat(file, &info) != 0) return std::nullopt;
+  const auto crc = crc32c_of(file, info.st_size);
+  if (!crc) return std::nullopt;
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), "%lld %08x\n", static_cast<long long>(info.st_size), *crc);
+  return std::string(text.data());
+}
+
+bool write_all(int file, const std::string& text) {
+  return write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+/// Fails where there is no room for `bytes` more: on the disk, in a quota, or under this process's limit for files.
+/// XNNPACK maps the file and writes to the mapping, where a full disk is a signal that ends the process. It truncates
+/// the file first, so the room is given back here; another writer may take it meanwhile.
+Status reserve(int file, int64_t bytes, const std::string& path) {
+  const auto no_room = [&](int error) {
+    Failure failure =
+        unusable_cache(path, "no room for " + std::to_string(bytes) + " bytes (" + std::strerror(error) + ")");
+    failure.expected = "room for the packed weights";
+    return failure;
+  };
+  rlimit limit{};
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < static_cast<rlim_t>(bytes)) return no_room(EFBIG);
+  const int error = posix_fallocate(file, 0, bytes);
+  if (ftruncate(file, 0) != 0 || error != 0) return no_room(error != 0 ? error : errno);
+  return ok_status();
+}
+
+/// Checks what XNNPACK wrote, and gives it and its sum their names.
+Status publish(const std::string& path, const PackedEngine& engine, int file, const std::string& temporary, int sum,
+               const std::string& temporary_sum) {
+  auto weights = check_packed(file, temporary);
+  if (!weights.ok()) return std::move(weights).failure();
+  if (weights.value() == 0 && engine.recorded_weights > 0) {
+    return unusable_cache(path, "no packed weights, though XNNPACK had some to pack");
+  }
+  const auto text = summary(file);
+  // The sum first: a file without one is not used.
+  const bool named = text && write_all(sum, *text) && fsync(sum) == 0 && fsync(file) == 0 &&
+                     std::rename(temporary_sum.c_str(), (path + ".sum").c_str()) == 0 &&
+                     std::rename(temporary.c_str(), path.c_str()) == 0;
+  return named ? ok_status() : unusable_cache(path, std::strerror(errno));
+}
+
+/// Lets XNNPACK write the packed weights to a temporary file and gives that its name.
+Status build(const CacheFolder& folder, const std::string& name, const PackedEngine& engine,
+             const PackedFile::Load& load, const std::function<void()>& unload) {
+  folder.remove_leftovers(name);
+  const std::string path = folder.path() + "/" + name;
+  std::string temporary = path + ".XXXXXX", temporary_sum = path + ".XXXXXX";
+  const Descriptor file(mkostemp(temporary.data(), O_CLOEXEC));
+  const Descriptor sum(mkostemp(temporary_sum.data(), O_CLOEXEC));
+  Status built = ok_status();
+  if (!file || !sum) {
+    built = unusable_cache(temporary, std::strerror(errno));
+  } else {
+    built = reserve(file.get(), 2 * engine.bytes + (int64_t{1} << 20), path);  // packing pads: twice is enough
+  }
+  if (built.ok()) {
+    built = load(path_of(file.get()));
+    unload();
+  }
+  if (built.ok()) built = publish(path, engine, file.get(), temporary, sum.get(), temporary_sum);
+  if (!built.ok()) {
+    unlink(temporary.c_str());
+    unlink(temporary_sum.c_str());
+  }
   return built;
+}
+
+/// Whether the file is what was written: its size and checksum are those of `.sum`.
+bool is_whole(const CacheFolder& folder, const std::string& name, int file) {
+  auto sum = folder.open_file(name + ".sum");
+  if (!sum.ok() || !sum.value()) return false;
+  std::array<char, 48> recorded{};
+  const ssize_t got = pread(sum.value().get(), recorded.data(), recorded.size() - 1, 0);
+  const auto found = summary(file);
+  return got > 0 && found && *found == recorded.data();
+}
+
+std::string real_path(int file) {
+  std::array<char, PATH_MAX> real{};
+  const ssize_t length = readlink(path_of(file).c_str(), real.data(), real.size() - 1);
+  return std::string(real.data(), length > 0 ? static_cast<size_t>(length) : 0);
 }
 
 }  // namespace
 
-std::string cache_folder() {
-  const auto variable = [](const char* name) {
-    const char* value = std::getenv(name);
-    return value == nullptr ? std::string() : std::string(value);
-  };
-  if (auto chosen = variable("TORCHTRT_WS_CACHE"); !chosen.empty()) return chosen;
-  if (auto xdg = variable("XDG_CACHE_HOME"); !xdg.empty()) return xdg + "/torchtrt_ws";
-  if (auto home = variable("HOME"); !home.empty()) return home + "/.cache/torchtrt_ws";
-  return {};
-}
-
-Result<PackedFile> PackedFile::open(const std::string& sha256, const Load& load, const std::function<void()>& unload) {
-  const std::string folder = cache_folder();
-  if (folder.empty()) return unusable("cache folder", "neither TORCHTRT_WS_CACHE nor HOME");
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  const std::string path =
-      folder + "/" + sha256 + "-" + TORCHTRT_WS_EXECUTORCH_VERSION + "-" + processor_fingerprint() + ".packed";
-  const std::string lock_path = path + ".lock";
-  Descriptor lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (lock.get() < 0) return unusable(lock_path, std::strerror(errno));
-  while (flock(lock.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return unusable(lock_path, std::strerror(errno));
+Result<PackedFile> PackedFile::open(const PackedEngine& engine, const Load& load, const std::function<void()>& unload) {
+  auto found = CacheFolder::open();
+  if (!found.ok()) return std::move(found).failure();
+  const CacheFolder folder = std::move(found).value();
+  const std::string name =
+      engine.sha256 + "-" + TORCHTRT_WS_EXECUTORCH_VERSION + "-" + processor_fingerprint() + ".packed";
+  const std::string path = folder.path() + "/" + name;
+  Descriptor lock(-1);
+  if (folder.is_writable()) {
+    auto locked = folder.lock(name);
+    if (!locked.ok()) return std::move(locked).failure();
+    lock = std::move(locked).value();
   }
 
   // At most: a damaged file is removed, built again, opened.
   for (int attempt = 0; attempt < 3; ++attempt) {
-    Descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-    if (file.get() < 0) {
-      Status built = build(path, load, unload);
+    auto there = folder.open_file(name);
+    if (!there.ok()) return std::move(there).failure();
+    Descriptor file = std::move(there).value();
+    if (!file) {
+      if (!folder.is_writable()) return unusable_cache(folder.path(), "a folder that this process may not write");
+      Status built = engine.confirm();
+      if (built.ok()) built = build(folder, name, engine, load, unload);
       if (!built.ok()) return std::move(built).failure();
+      folder.evict(name);
       continue;
     }
     auto weights = check_packed(file.get(), path);
-    if (!weights.ok()) {
+    if (!weights.ok() || !is_whole(folder, name, file.get())) {
+      if (!folder.is_writable()) return unusable_cache(path, "a file that is damaged");
       unlink(path.c_str());
       continue;
     }
     struct stat info{};
-    if (fstat(file.get(), &info) != 0) return unusable(path, std::strerror(errno));
+    if (fstat(file.get(), &info) != 0) return unusable_cache(path, std::strerror(errno));
+    (void)futimens(file.get(), nullptr);  // used now: evict() goes by it
     PackedFile opened;
-    opened.device_ = info.st_dev;
+    opened.path_ = real_path(file.get());
     opened.inode_ = info.st_ino;
     opened.weight_bytes_ = weights.value();
     if (opened.weight_bytes_ > 0) {
@@ -187,7 +267,7 @@ Result<PackedFile> PackedFile::open(const std::string& sha256, const Load& load,
     }
     return opened;
   }
-  return unusable(path, "a file that cannot be built");
+  return unusable_cache(path, "a file that cannot be built");
 }
 
 }  // namespace torchtrt_ws::host

@@ -46,7 +46,8 @@ Result<std::shared_ptr<Runtime>> Runtime::shared(const std::string& subject, Pro
   return runtime;
 }
 
-Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::string& subject, Payload payload) {
+Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::string& subject, Payload payload,
+                                                                    Verification& verification) {
   const uint8_t* const plan = payload.data();
   const uint64_t size = payload.size();
   const DeviceGuard guard(device_);
@@ -54,9 +55,11 @@ Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::s
   std::unique_ptr<nvinfer1::ICudaEngine> engine;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    StreamReader reader(plan, size);
+    StreamReader reader(plan, size, verification);
     engine.reset(runtime_->deserializeCudaEngine(reader));
   }
+  // Before TensorRT's own words: of a damaged plan they are about its internals.
+  if (Status verified = verification.finish(plan, size); !verified.ok()) return std::move(verified).failure();
   if (engine == nullptr) return refused_plan(subject, library_, plan, size, errors.words());
   payload.release();
   return engine;

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "base/result.h"
+#include "blob/verification.h"
 #include "engine/payload.h"
 #include "engine/tensorrt/library.h"
 #include "engine/tensorrt/logger.h"
@@ -21,8 +22,10 @@ class Runtime {
 
   /// Deserializes `payload` on this runtime's device, giving its pages back as they are read, and then releases it.
   /// Engine host code stays disallowed (IRuntime::setEngineHostCodeAllowed): a plan is data here.
+  /// The payload is compared with what `verification` knows of it, in the same pass.
   /// Fails with BadEngine, Incompatible, DoesNotFit or EngineFault.
-  Result<std::unique_ptr<nvinfer1::ICudaEngine>> deserialize(const std::string& subject, Payload payload);
+  Result<std::unique_ptr<nvinfer1::ICudaEngine>> deserialize(const std::string& subject, Payload payload,
+                                                             Verification& verification);
 
   const Library& library() const noexcept { return library_; }
 

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "blob/verification.h"
+
 namespace torchtrt_ws::tensorrt {
 
 /// Feeds TensorRT a plan that lies in memory, through the interface that spares it a copy of the weights.
@@ -13,8 +15,9 @@ namespace torchtrt_ws::tensorrt {
 /// not in memory together. Reading them again would take them from the file.
 class StreamReader final : public nvinfer1::IStreamReaderV2 {
  public:
-  /// `plan` stays valid while the reader lives. Sizes are bytes.
-  StreamReader(const uint8_t* plan, uint64_t size) noexcept;
+  /// `plan` stays valid while the reader lives, and so does `verification`, which sees the bytes as they are read.
+  /// Sizes are bytes.
+  StreamReader(const uint8_t* plan, uint64_t size, Verification& verification) noexcept;
 
   int64_t read(void* destination, int64_t bytes, cudaStream_t stream) noexcept override;
   bool seek(int64_t offset, nvinfer1::SeekPosition where) noexcept override;
@@ -25,12 +28,9 @@ class StreamReader final : public nvinfer1::IStreamReaderV2 {
 
   const uint8_t* const plan_;
   const uint64_t size_;
+  Verification& verification_;
   uint64_t position_ = 0;
   bool file_backed_;
 };
-
-/// Whether all of [data, data + size) is mapped from files, without write permission: then dropping its pages loses
-/// nothing. Reads /proc/self/maps; false when that cannot be read.
-bool is_file_mapping(const void* data, uint64_t size) noexcept;
 
 }  // namespace torchtrt_ws::tensorrt

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "engine/log.h"
 #include "engine/tensorrt/context.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
@@ -27,7 +28,9 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   auto runtime = Runtime::shared(subject_, product_of(payload.data(), payload.size()), device_);
   if (!runtime.ok()) return std::move(runtime).failure();
   runtime_ = std::move(runtime).value();
-  auto engine = runtime_->deserialize(subject_, std::move(payload));
+  Verification verification(request.verify, request.metadata, subject_);
+  if (!verification.note().empty()) log_info(verification.note());
+  auto engine = runtime_->deserialize(subject_, std::move(payload), verification);
   if (!engine.ok()) return std::move(engine).failure();
   engine_ = std::move(engine).value();
   auto io = read_io(subject_, *engine_, request.metadata, runtime_->library());

@@ -54,6 +54,10 @@ class LoadOptions {
   /// Capture and replay runs as CUDA graphs where shapes and addresses repeat. Engines without CUDA ignore it.
   LoadOptions& set_cuda_graph(bool wanted) { return add(kCudaGraphKey, wanted); }
 
+  /// How each engine's bytes are compared with what the file records of them: "checksum" (the default; finds damage),
+  /// "digest" (SHA-256; some 1 to 2 GB/s) or "off".
+  LoadOptions& set_verify(std::string_view how) { return add_text(kVerifyKey, how); }
+
   /// Any option by its key, for programs that read theirs from elsewhere. At most 63 bytes of key
   /// (runtime/backend/options.h, kMaxOptionKeyLength).
   LoadOptions& add(std::string_view key, executorch::runtime::OptionValue value) {

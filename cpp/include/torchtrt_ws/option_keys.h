@@ -18,6 +18,7 @@ inline constexpr std::string_view kReserveKey = "weight_streaming_reserve";     
 // At load only.
 inline constexpr std::string_view kCudaGraphKey = "cuda_graph";  // a bool
 inline constexpr std::string_view kDeviceIdKey = "device_id";    // CUDA's index of the device
+inline constexpr std::string_view kVerifyKey = "verify";         // "checksum" (the default), "digest" or "off"
 
 // What get_option() answers, as strings; kEngineBudgetPrefix + engine name also: its budget in bytes.
 inline constexpr std::string_view kEnginesKey = "engines";    // names of the live engines, with commas

@@ -1,0 +1,43 @@
+#include "base/file_mapping.h"
+
+#include <cinttypes>
+#include <cstdio>
+#include <memory>
+
+namespace torchtrt_ws {
+namespace {
+
+struct Mapping {
+  uint64_t start;
+  uint64_t end;
+  bool dropping_loses_nothing;
+};
+
+/// One line of /proc/self/maps: "start-end perms offset device inode path".
+bool parse(const char* line, Mapping& mapping) {
+  char permissions[5] = {};
+  uint64_t inode = 0;
+  const int fields = std::sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*s %*s %" SCNu64, &mapping.start, &mapping.end,
+                                 permissions, &inode);
+  mapping.dropping_loses_nothing = inode != 0 && permissions[0] == 'r' && permissions[1] == '-';
+  return fields == 4;
+}
+
+}  // namespace
+
+bool is_file_mapping(const void* data, uint64_t size) noexcept {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> maps(std::fopen("/proc/self/maps", "re"), &std::fclose);
+  if (maps == nullptr || size == 0) return false;
+  uint64_t covered = reinterpret_cast<uintptr_t>(data);
+  const uint64_t end = covered + size;
+  char line[4096 + 128];  // a path is at most PATH_MAX
+  while (covered < end && std::fgets(line, sizeof(line), maps.get()) != nullptr) {
+    Mapping mapping{};
+    if (!parse(line, mapping) || mapping.end <= covered) continue;  // lines are in the order of addresses
+    if (mapping.start > covered || !mapping.dropping_loses_nothing) return false;
+    covered = mapping.end;
+  }
+  return covered >= end;
+}
+
+}  // namespace torchtrt_ws

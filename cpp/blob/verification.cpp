@@ -1,0 +1,65 @@
+#include "blob/verification.h"
+
+#include <array>
+#include <cstdio>
+#include <utility>
+
+namespace torchtrt_ws {
+namespace {
+
+std::string hex(uint32_t value) {
+  std::array<char, 9> text{};
+  std::snprintf(text.data(), text.size(), "%08x", value);
+  return text.data();
+}
+
+}  // namespace
+
+std::optional<Verify> parse_verify(const std::string& text) {
+  if (text == "checksum") return Verify::Checksum;
+  if (text == "digest") return Verify::Digest;
+  if (text == "off") return Verify::Off;
+  return std::nullopt;
+}
+
+Verification::Verification(Verify verify, const Metadata& metadata, std::string subject)
+    : subject_(std::move(subject)) {
+  if (verify == Verify::Off) return;
+  if (verify == Verify::Digest) {
+    if (metadata.own) sha256_ = metadata.own->sha256;
+    lacks_digest_ = !metadata.own;
+    return;
+  }
+  if (metadata.own) crc32c_ = metadata.own->crc32c;
+  if (!crc32c_)
+    note_ = subject_ + " is not verified: the file records no checksum. Files of torchtrt_ws.save have one.";
+}
+
+void Verification::take(uint64_t offset, const void* data, uint64_t size) noexcept {
+  if (offset != taken_) return;
+  if (crc32c_) crc_.update(data, size);
+  if (sha256_) sha_.update(data, size);
+  taken_ += size;
+}
+
+Status Verification::finish(const uint8_t* engine, uint64_t size) {
+  if (lacks_digest_) {
+    return Failure{ErrorCode::BadBlob, subject_, "a file that records no digest of it", "a SHA-256, for verify=digest",
+                   "Save it with torchtrt-ws, or load it with verify=checksum or verify=off"};
+  }
+  if (!crc32c_ && !sha256_) return ok_status();
+  take(taken_, engine + taken_, size - taken_);
+  if (crc32c_ && crc_.value() != *crc32c_) return differs("CRC-32C", hex(crc_.value()), hex(*crc32c_), size);
+  if (!sha256_) return ok_status();
+  const std::string found = sha_.finish_hex();
+  return found == *sha256_ ? ok_status() : differs("SHA-256", found, *sha256_, size);
+}
+
+Failure Verification::differs(const char* what, const std::string& found, const std::string& recorded,
+                              uint64_t size) const {
+  return {ErrorCode::BadEngine, subject_,
+          std::string(what) + " " + found + " over its " + std::to_string(size) + " bytes",
+          recorded + ", as the file records", "The file is damaged: copy it or save it again"};
+}
+
+}  // namespace torchtrt_ws
