@@ -1,5 +1,5 @@
-// read_request() and resolve(). An input is lines of a letter and fields, with tabs between them; what is no such line is
-// skipped. tests/fuzz/corpus.py writes tests/budget/resolve_cases.json in that form.
+// read_request() and resolve(). An input is lines of a letter and fields, with tabs between them; what is no such line
+// is skipped. tests/fuzz/corpus.py writes tests/budget/resolve_cases.json in that form.
 //
 //   n NAME                      the engine
 //   t KEY TEXT, i KEY INT, b KEY 1   an option of that type; s KEY TEXT a compile spec

@@ -32,9 +32,7 @@ def budget_input(row: dict[str, Any]) -> bytes:
     if "automatic" in facts:
         lines.append(("a", str(facts["automatic"])))
     if shares := facts.get("shares"):
-        lines.append(
-            ("h", *(_text(shares[key]) for key in ("engines", "engine_streamable", "program_streamable")))
-        )
+        lines.append(("h", *(_text(shares[key]) for key in ("engines", "engine_streamable", "program_streamable"))))
     return "\n".join("\t".join(line) for line in lines).encode()
 
 

@@ -1,5 +1,5 @@
-// Drives one fuzz target without libFuzzer, so that any compiler does: over files, and over the same mutants of them each
-// time. Names the input before it ends when a promise is broken.
+// Drives one fuzz target without libFuzzer, so that any compiler does: over files, and over the same mutants of them
+// each time. Names the input before it ends when a promise is broken.
 //
 //   replay_blob MUTANTS FILE_OR_FOLDER...
 #include <algorithm>
@@ -33,11 +33,21 @@ Bytes changed(Bytes input, std::mt19937& random) {
   const std::size_t at = input.empty() ? 0 : random() % input.size();
   const auto place = input.begin() + static_cast<std::ptrdiff_t>(at);
   switch (input.empty() ? 3 : random() % 6) {
-    case 0: input[at] = static_cast<uint8_t>(input[at] ^ (1u << random() % 8)); break;
-    case 1: input[at] = kValues[random() % std::size(kValues)]; break;
-    case 2: input.erase(place, input.end()); break;
-    case 3: input.insert(place, kValues[random() % std::size(kValues)]); break;
-    case 4: input.erase(place); break;
+    case 0:
+      input[at] = static_cast<uint8_t>(input[at] ^ (1u << random() % 8));
+      break;
+    case 1:
+      input[at] = kValues[random() % std::size(kValues)];
+      break;
+    case 2:
+      input.erase(place, input.end());
+      break;
+    case 3:
+      input.insert(place, kValues[random() % std::size(kValues)]);
+      break;
+    case 4:
+      input.erase(place);
+      break;
     default: {
       const Bytes copy(place, input.begin() + static_cast<std::ptrdiff_t>(std::min(input.size(), at + random() % 64)));
       input.insert(input.begin() + static_cast<std::ptrdiff_t>(random() % input.size()), copy.begin(), copy.end());

@@ -205,7 +205,7 @@ def test_a_program_that_plans_more_memory_than_there_is_is_refused(plain: Path, 
         struct.pack_into("<q", data, sizes.position + 8, size)
         path = tmp_path / "large.pte"
         path.write_bytes(data)
-        with pytest.raises(torchtrt_ws.CapacityError, match="method 'forward': found more memory"):
+        with pytest.raises(torchtrt_ws.CapacityError, match="method 'forward': found more memory planned"):
             torchtrt_ws.load(path)
 
 
