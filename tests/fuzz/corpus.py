@@ -22,7 +22,7 @@ def _text(value: Any) -> str:
 
 def budget_input(row: dict[str, Any]) -> bytes:
     """A row of tests/budget/resolve_cases.json, as tests/fuzz/budget.cpp reads it."""
-    lines = [("n", row.get("engine", "forward"))]
+    lines: list[tuple[str, ...]] = [("n", row.get("engine", "forward"))]
     for key, value in row.get("options", ()):
         letter = "b" if isinstance(value, bool) else "i" if isinstance(value, int) else "t"
         lines.append((letter, key, str(int(value)) if letter == "b" else str(value)))

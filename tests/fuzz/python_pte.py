@@ -1,4 +1,4 @@
-"""torchtrt_ws.pte.read() on any bytes, under atheris: a ProgramInfo whose engines lie in the file, or a ProgramError."""
+"""torchtrt_ws.pte.read() on any bytes, under atheris: engines that lie in the file, or a ProgramError."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@
     python tests/fuzz/sweep.py --reader native      # without the check of torchtrt_ws.pte, as a C++ program loads
     python tests/fuzz/sweep.py --cache warm         # packed weights of the whole program are in the cache folder
 
-A mutant is refused with one of our errors, gives the numbers of the whole program, or has a fault: other numbers without
-an error, a crash, a hang, an error of another kind. Exit code 1: there are faults that tests/fuzz/known_upstream.py does
-not explain.
+A mutant is refused with one of our errors, gives the numbers of the whole program, or has a fault: other numbers
+without an error, a crash, a hang, an error of another kind. Exit code 1: there are faults that
+tests/fuzz/known_upstream.py does not explain.
 """
 
 from __future__ import annotations
