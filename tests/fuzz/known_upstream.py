@@ -13,5 +13,5 @@ KNOWN: dict[tuple[str, str], str] = {
     (
         "program: flatbuffer",
         "crash",
-    ): "InternalConsistency does not check all fields of a delegate, nor every index of a value",
+    ): "InternalConsistency checks not all fields of a delegate, nor all indices",
 }
