@@ -28,7 +28,7 @@ SITE = $(shell $(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'), 
 CUDA = -DCUDA_INCLUDE_DIR=$(SITE)/nvidia/cu13/include -DCUDART_LIBRARY=$(SITE)/nvidia/cu13/lib/libcudart.so.13
 DEFINES = $(CUDA) -DGTest_DIR=$(shell tools/gtest.sh build/gtest)
 
-.PHONY: dev demo test test-cpp test-python test-fast test-one sanitize lint tidy format bench gpu-report clean
+.PHONY: dev demo test test-cpp test-python test-fast test-one sanitize fuzz lint tidy format bench gpu-report clean
 
 # The order matters: what changes least comes first. executorch's own dependencies are for its Python side, which saving
 # needs; --no-deps would do for running.
@@ -80,6 +80,18 @@ sanitize: $(VENV)/deps
 	cmake --preset sanitize $(DEFINES)
 	cmake --build --preset sanitize
 	ctest --preset sanitize
+
+# What nobody thought of: libFuzzer on the pure core, atheris on the Python readers, SECONDS in all; then every byte of a
+# saved program changed, loaded and run. Needs clang (tests/fuzz/run.sh says which packages).
+SECONDS ?= 60
+fuzz: $(DEV)/installed
+	$(PY) tools/requirements.py fuzz > $(VENV)/fuzz.txt
+	$(PY) -m pip install --quiet --only-binary :all: -r $(VENV)/fuzz.txt || echo "fuzz: no atheris for this Python"
+	tests/fuzz/run.sh $(SECONDS) $(PY)
+	$(PY) tests/fuzz/sweep.py 2> /dev/null
+	$(PY) tests/fuzz/sweep.py --reader native 2> /dev/null
+	$(PY) tests/fuzz/sweep.py --cache warm --every 4 2> /dev/null
+	$(PY) tests/fuzz/sweep.py --cache off --every 4 2> /dev/null
 
 lint: tidy
 	ruff check .

@@ -136,6 +136,7 @@ class Site:
         self.python, self.cpp = python_pages(), cpp_pages()
         self.results = file_pages(sorted((ROOT / "benchmarks" / "results").glob("*.md")), "results")
         self.project = file_pages([ROOT / name for name in PROJECT])
+        self.project |= file_pages([ROOT / "docs" / "reliability.md"])
         self.pages = {**self.readme, **self.python, **self.cpp, **self.results, **self.project}
         self.homes = {page.source: name for name, page in {**self.cpp, **self.results, **self.project}.items()}
         self.homes["README.md"] = "index.md"

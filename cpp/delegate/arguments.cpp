@@ -60,6 +60,9 @@ TensorView view_of(const Tensor& tensor) {
           static_cast<size_t>(tensor.dim()), tensor.nbytes()};
 }
 
+/// A damaged program may plan no memory for a tensor that needs some.
+bool has_memory(const Tensor& tensor) { return tensor.const_data_ptr() != nullptr || tensor.nbytes() == 0; }
+
 Status check_input(const TensorSpec& spec, const Tensor& tensor) {
   if (tensor.scalar_type() != spec.dtype) {
     return refused("input", spec, dtype_text(tensor.scalar_type()), dtype_text(spec.dtype));
@@ -69,6 +72,7 @@ Status check_input(const TensorSpec& spec, const Tensor& tensor) {
                    "shape within " + shape_text(spec.min.data(), spec.max.data(), spec.min.size()));
   }
   if (!is_contiguous(tensor)) return refused("input", spec, "a permuted dim order", "the contiguous one");
+  if (!has_memory(tensor)) return refused("input", spec, "no memory behind it", "a tensor with data");
   return ok_status();
 }
 
@@ -112,6 +116,7 @@ Result<TensorView> OutputArguments::resize(size_t index, const SizesType* sizes,
     return refused("output", spec, shape_text(sizes, rank) + " from the engine",
                    "no more than the program planned memory for");
   }
+  if (!has_memory(tensor)) return refused("output", spec, "no memory behind it", "a tensor with data");
   return view_of(tensor);
 }
 

@@ -2,6 +2,8 @@
 
 #include <executorch/runtime/backend/backend_options_map.h>
 
+#include <new>
+#include <stdexcept>
 #include <utility>
 
 #include "torchtrt_ws/adapter.h"
@@ -13,6 +15,22 @@ namespace torchtrt_ws::python {
 using executorch::extension::Module;
 using executorch::runtime::Error;
 using executorch::runtime::EValue;
+
+namespace {
+
+/// ExecuTorch's Module allocates the memory that a file plans for a method, and lets the allocator's exceptions out.
+Error load_planned(Module& module, const std::string& method) {
+  try {
+    return module.load_method(method);
+  } catch (const std::bad_alloc&) {
+  } catch (const std::length_error&) {  // more than a vector may ever hold
+  }
+  throw NativeError(executorch::runtime::to_string(Error::MemoryAllocationFailed), "method '" + method + "'",
+                    "more memory planned for its tensors than there is", "a method that fits",
+                    "Free memory, or save the program again if the file may be damaged");
+}
+
+}  // namespace
 
 void throw_error(Error error, const std::string& subject, const std::string& expected) {
   const LastError last = last_error();
@@ -64,7 +82,7 @@ void Program::load_method_locked(const std::string& method) {
   if (module_.is_method_loaded(method)) return;
   clear_last_error();
   LoadScope scope;
-  const Error error = module_.load_method(method);
+  const Error error = load_planned(module_, method);
   if (error != Error::Ok) {
     throw_error(error, "method '" + method + "'", "a method that ExecuTorch can load");
   }

@@ -83,6 +83,17 @@ TEST_F(Execute, AnOutputThatIsTooSmallIsRefused) {
   EXPECT_EQ(last_error().subject, "output 'y'");
 }
 
+// One changed byte in a program takes an output's planned memory away: the copy into it was a crash.
+TEST_F(Execute, ATensorWithoutMemoryIsRefused) {
+  auto x = make_tensor_ptr({1, 2}, data_, ScalarType::Float);
+  auto nowhere = make_tensor_ptr({1, 2}, static_cast<void*>(nullptr), ScalarType::Float);
+  EValue there(*x), missing(*nowhere);
+  EXPECT_EQ(call({&there, &missing}), Error::InvalidArgument);
+  EXPECT_EQ(last_error().subject, "output 'y'");
+  EXPECT_EQ(call({&missing, &there}), Error::InvalidArgument);
+  EXPECT_EQ(last_error().subject, "input 'x'");
+}
+
 TEST_F(Execute, AfterAFaultTheNextCallWorks) {
   device().fault = true;
   EXPECT_EQ(loaded_->run(1, 1.0f), Error::Internal);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,21 @@ def test_a_damaged_engine_is_refused(plain: Path, tmp_path: Path, x: np.ndarray)
     path.write_bytes(data)
     with pytest.raises(torchtrt_ws.WeightStreamingError, match="host engine"):
         torchtrt_ws.load(path, verify="off")
+
+
+def test_a_program_that_plans_more_memory_than_there_is_is_refused(plain: Path, tmp_path: Path) -> None:
+    """ExecuTorch's Module allocates what the file says before anyone can say no."""
+    from torchtrt_ws.pte.layout import Field, open_program
+
+    plan = open_program(plain).root.vector(Field.PROGRAM_EXECUTION_PLAN).table(0)
+    sizes = plan.vector(8, item_size=8)  # non_const_buffer_sizes; the first is not used
+    data = bytearray(plain.read_bytes())
+    for size in (1 << 46, (1 << 63) - 1):
+        struct.pack_into("<q", data, sizes.position + 8, size)
+        path = tmp_path / "large.pte"
+        path.write_bytes(data)
+        with pytest.raises(torchtrt_ws.CapacityError, match="method 'forward': found more memory planned"):
+            torchtrt_ws.load(path)
 
 
 def test_an_unknown_engine_kind_is_refused(plain: Path, tmp_path: Path) -> None:
