@@ -1,5 +1,9 @@
 #include "base/file_mapping.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <memory>
@@ -24,6 +28,15 @@ bool parse(const char* line, Mapping& mapping) {
 }
 
 }  // namespace
+
+void drop_pages(const void* data, uint64_t from, uint64_t to) noexcept {
+  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t first = (begin + page - 1) / page * page;
+  const uintptr_t start = std::max(first, (begin + from) / page * page);
+  const uintptr_t end = (begin + to) / page * page;
+  if (start < end) (void)madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
+}
 
 bool is_file_mapping(const void* data, uint64_t size) noexcept {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> maps(std::fopen("/proc/self/maps", "re"), &std::fclose);

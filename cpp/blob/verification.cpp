@@ -1,11 +1,17 @@
 #include "blob/verification.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <utility>
 
+#include "digest/crc32c.h"
+#include "digest/sha256.h"
+
 namespace torchtrt_ws {
 namespace {
+
+constexpr uint64_t kPiece = uint64_t{1} << 20;  // bytes
 
 std::string hex(uint32_t value) {
   std::array<char, 9> text{};
@@ -35,23 +41,24 @@ Verification::Verification(Verify verify, const Metadata& metadata, std::string 
     note_ = subject_ + " is not verified: the file records no checksum. Files of torchtrt_ws.save have one.";
 }
 
-void Verification::take(uint64_t offset, const void* data, uint64_t size) noexcept {
-  if (offset != taken_) return;
-  if (crc32c_) crc_.update(data, size);
-  if (sha256_) sha_.update(data, size);
-  taken_ += size;
-}
-
-Status Verification::finish(const uint8_t* engine, uint64_t size) {
+Status Verification::compare(const uint8_t* engine, uint64_t size,
+                             const std::function<void(uint64_t from, uint64_t to)>& done) const {
   if (lacks_digest_) {
     return Failure{ErrorCode::BadBlob, subject_, "a file that records no digest of it", "a SHA-256, for verify=digest",
                    "Save it with torchtrt-ws, or load it with verify=checksum or verify=off"};
   }
   if (!crc32c_ && !sha256_) return ok_status();
-  take(taken_, engine + taken_, size - taken_);
-  if (crc32c_ && crc_.value() != *crc32c_) return differs("CRC-32C", hex(crc_.value()), hex(*crc32c_), size);
+  Crc32c crc;
+  Sha256 sha;
+  for (uint64_t from = 0; from < size; from += kPiece) {
+    const uint64_t to = std::min(size, from + kPiece);
+    if (crc32c_) crc.update(engine + from, to - from);
+    if (sha256_) sha.update(engine + from, to - from);
+    if (done) done(from, to);
+  }
+  if (crc32c_ && crc.value() != *crc32c_) return differs("CRC-32C", hex(crc.value()), hex(*crc32c_), size);
   if (!sha256_) return ok_status();
-  const std::string found = sha_.finish_hex();
+  const std::string found = sha.finish_hex();
   return found == *sha256_ ? ok_status() : differs("SHA-256", found, *sha256_, size);
 }
 

@@ -2,7 +2,6 @@
 
 #include <limits.h>
 #include <malloc.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,9 +77,9 @@ HostEngine::~HostEngine() {
 
 Status HostEngine::load(const OpenRequest& request) {
   const std::string subject = "engine '" + request.name + "'";
-  Verification verification(request.verify, request.metadata, subject);
+  const Verification verification(request.verify, request.metadata, subject);
   if (!verification.note().empty()) log_info(verification.note());
-  Status verified = verification.finish(payload_.data(), payload_.size());
+  Status verified = verification.compare(payload_.data(), payload_.size());
   if (!verified.ok()) return verified;
   Status streamable = load_streamable(request);
   if (!streamable.ok() && streamable.failure().code != ErrorCode::NotSupported) return streamable;
@@ -103,8 +102,8 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
   const std::string digest = vouched ? own->sha256 : sha256_hex(payload_.data(), payload_.size());
   const auto confirm = [&]() -> Status {
     if (!vouched) return ok_status();
-    Verification verification(Verify::Digest, request.metadata, "engine '" + request.name + "'");
-    return verification.finish(payload_.data(), payload_.size());
+    const Verification verification(Verify::Digest, request.metadata, "engine '" + request.name + "'");
+    return verification.compare(payload_.data(), payload_.size());
   };
   const PackedEngine engine{digest, confirm, static_cast<int64_t>(payload_.size()),
                             own ? own->streamable_bytes.value_or(0) : 0};
@@ -139,12 +138,7 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
 
 void HostEngine::give_back_what_packing_took() {
   malloc_trim(0);
-  if (!is_file_mapping(payload_.data(), payload_.size())) return;
-  // Whole pages within the payload: the first and the last have other parts of the file.
-  const auto begin = reinterpret_cast<uintptr_t>(payload_.data());
-  const uintptr_t first = (begin + page_size() - 1) / page_size() * page_size();
-  const uintptr_t last = (begin + payload_.size()) / page_size() * page_size();
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  if (is_file_mapping(payload_.data(), payload_.size())) drop_pages(payload_.data(), 0, payload_.size());
 }
 
 Status HostEngine::read_io(const Metadata& metadata) {

@@ -22,10 +22,10 @@ class Runtime {
 
   /// Deserializes `payload` on this runtime's device, giving its pages back as they are read, and then releases it.
   /// Engine host code stays disallowed (IRuntime::setEngineHostCodeAllowed): a plan is data here.
-  /// The payload is compared with what `verification` knows of it, in the same pass.
+  /// The payload is compared with what `verification` knows of it, in a thread beside TensorRT's reading.
   /// Fails with BadEngine, Incompatible, DoesNotFit or EngineFault.
   Result<std::unique_ptr<nvinfer1::ICudaEngine>> deserialize(const std::string& subject, Payload payload,
-                                                             Verification& verification);
+                                                             const Verification& verification);
 
   const Library& library() const noexcept { return library_; }
 

@@ -1,8 +1,5 @@
 #include "engine/tensorrt/stream_reader.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -13,8 +10,7 @@
 namespace torchtrt_ws::tensorrt {
 namespace {
 
-// Bytes copied between two hand-backs: small beside any peak we report, and still in the cache when they are verified.
-constexpr uint64_t kPiece = uint64_t{512} << 10;
+constexpr uint64_t kPiece = uint64_t{8} << 20;  // bytes copied between two hand-backs: small beside any peak we report
 
 /// nullopt when CUDA does not answer; host memory that it does not know is no error.
 std::optional<bool> is_device_memory(const void* pointer) {
@@ -28,8 +24,8 @@ std::optional<bool> is_device_memory(const void* pointer) {
 
 }  // namespace
 
-StreamReader::StreamReader(const uint8_t* plan, uint64_t size, Verification& verification) noexcept
-    : plan_(plan), size_(size), verification_(verification), file_backed_(is_file_mapping(plan, size)) {}
+StreamReader::StreamReader(const uint8_t* plan, uint64_t size) noexcept
+    : plan_(plan), size_(size), file_backed_(is_file_mapping(plan, size)) {}
 
 int64_t StreamReader::read(void* destination, int64_t bytes, cudaStream_t stream) noexcept {
   if (destination == nullptr || bytes < 0) return -1;
@@ -55,22 +51,9 @@ bool StreamReader::copy(char* destination, uint64_t bytes, bool to_device, cudaS
   } else {
     std::memcpy(destination, source, bytes);
   }
-  verification_.take(position_, source, bytes);
-  hand_back(position_, position_ + bytes);
+  if (file_backed_) drop_pages(plan_, position_, position_ + bytes);
   position_ += bytes;
   return true;
-}
-
-void StreamReader::hand_back(uint64_t from, uint64_t to) noexcept {
-  if (!file_backed_) return;
-  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t first = reinterpret_cast<uintptr_t>(plan_) + from;
-  // A page that straddles two pieces goes with the second: start where the piece before stopped short. The plan's own
-  // first and last page are shared with other data of the file and stay.
-  const uintptr_t plan_start = (reinterpret_cast<uintptr_t>(plan_) + page - 1) / page * page;
-  const uintptr_t start = std::max(plan_start, first / page * page);
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(plan_) + to) / page * page;
-  if (start < end) (void)madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
 }
 
 bool StreamReader::seek(int64_t offset, nvinfer1::SeekPosition where) noexcept {
