@@ -312,6 +312,31 @@ def answers(machine: Machine, name: str, *flags: str) -> list[dict[str, Any]]:
     return rows
 
 
+def verify(machine: Machine) -> dict[str, Any]:
+    """What comparing an engine with its checksum or digest costs a load, and whether it finds one changed bit."""
+    facts = machine.facts["big"]
+    program = machine.programs / facts["file"]
+    seconds: dict[str, dict[str, list[float]]] = {}
+    for _ in range(7):  # in turn: the machine's speed drifts
+        for how in ("off", "checksum", "digest"):
+            for percent in (100, 50):
+                flags = ("--weight-streaming-budget", f"{percent}%", "--option", f"verify={how}")
+                report = cpp_app.Report.read(machine.text(machine.tool("cpp_app"), program, *flags))
+                seconds.setdefault(str(percent), {}).setdefault(how, []).append(report.method["load_seconds"])
+    damaged = machine.scratch / "damaged.pte"
+    data = bytearray(program.read_bytes())
+    data[facts["engine_offset"] + facts["engine_bytes"] // 2] ^= 1
+    damaged.write_bytes(data)
+    answers = {
+        how: machine.run(machine.tool("cpp_app"), damaged, "--option", f"verify={how}")
+        for how in ("off", "checksum", "digest")
+    }
+    return {
+        "load_seconds": seconds,
+        "damaged": {how: {"exit": done.returncode, "said": done.stderr[-300:]} for how, done in answers.items()},
+    }
+
+
 def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
     stress = machine.tool("torchtrt_ws_gpu_stress")
     small, big = machine.engine("small"), machine.engine("big")
@@ -334,6 +359,7 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
             1000,
         ),
         "changes_big": lambda: machine.json(stress, "changes", *big, "--changes", 20),
+        "verify": lambda: verify(machine),
         "full": lambda: {free: machine.json(stress, "full", *big, "--free", free << 20) for free in (300, 130, 60)},
         "acceptance": lambda: acceptance(machine),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,11 @@ def markdown(results: dict[str, Any]) -> str:
         ("planned", "The same with delegate tensors planned in device memory (target_device)", _answers),
         ("towers", "Two engines in one program, one total budget (Python)", _towers),
         ("minilm", "MiniLM built for TensorRT-RTX on a CPU, against eager PyTorch", _minilm),
+        (
+            "verify",
+            "What comparing an engine's bytes costs a load (big plan, median of 7), and one changed bit",
+            _verify,
+        ),
         ("precedence", "Who decides the budget (read back from TensorRT)", _outcomes),
         ("full", "The device nearly full (big plan)", _full),
         (
@@ -209,6 +215,18 @@ def _changes(section: dict[str, Any], floor: dict[str, Any] | None = None) -> li
         for row in section["memory"]
     ]
     return [facts + "\n", *_table(["budget MB", "device MB, fresh load", "device MB, after a change"], rows)]
+
+
+def _verify(section: dict[str, Any]) -> list[str]:
+    rows: list[list[object]] = []
+    for percent, by_how in section["load_seconds"].items():
+        medians = {how: statistics.median(values) for how, values in by_how.items()}
+        spans = [f"{medians[how]:.3f} ({min(values):.3f} to {max(values):.3f})" for how, values in by_how.items()]
+        rows.append([f"{percent} %", *spans, f"{medians['checksum'] / medians['off']:.3f}"])
+    rows.append(
+        ["one bit changed", *("refused" if row["exit"] else "loaded" for row in section["damaged"].values()), ""]
+    )
+    return _table(["resident", "off, s", "checksum, s", "digest, s", "checksum / off"], rows)
 
 
 def _acceptance(section: dict[str, Any]) -> list[str]:
