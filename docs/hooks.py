@@ -29,6 +29,7 @@ PYTHON = (
     "pte",
     "export",
     "runtime",
+    "trust",
     "plugin",
 )  # modules of torchtrt_ws that users import
 PROJECT = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "executorch", "numpy", "rich")
+HEAVY = ("torch", "executorch", "numpy", "rich", "cryptography")
 
 
 def loaded(code: str) -> set[str]:
@@ -22,11 +22,13 @@ def loaded(code: str) -> set[str]:
     [
         ("import torchtrt_ws", set()),
         ("from torchtrt_ws import budget, blob, pte, dtypes, names", set()),
+        ("import torchtrt_ws.trust", set()),
         ("import torchtrt_ws.runtime", {"numpy"}),
         ("from torchtrt_ws.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass", set()),
         ("from torchtrt_ws.cli.main import main\ntry: main(['inspect', '--help'])\nexcept SystemExit: pass", set()),
+        ("from torchtrt_ws.cli.main import main\ntry: main(['verify', '--help'])\nexcept SystemExit: pass", set()),
     ],
-    ids=["package", "core", "runtime", "help", "inspect"],
+    ids=["package", "core", "trust", "runtime", "help", "inspect", "verify"],
 )
 def test_heavy_modules_stay_out(code: str, allowed: set[str]) -> None:
     assert loaded(code) & set(HEAVY) <= allowed

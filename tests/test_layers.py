@@ -13,10 +13,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "torchtrt_ws"
 # What everything else stands on comes first. A line is one layer; its modules and folders may import each other.
 LAYERS = (
     ("errors",),
-    ("identifiers", "names", "dtypes"),
+    ("identifiers", "names", "dtypes", "atomic"),
     ("budget",),
     ("blob",),
     ("pte",),
+    ("trust",),
     ("runtime",),
     ("export.placement", "export.tensor_text", "export.by_name", "export.packages"),
     ("export.engine",),
@@ -28,7 +29,7 @@ LAYERS = (
     ("plugin", "cli"),
     ("__main__", ""),  # the package itself looks its three functions up when they are used
 )
-PURE = ("errors", "identifiers", "names", "dtypes", "budget", "blob", "pte")
+PURE = ("errors", "identifiers", "names", "dtypes", "budget", "blob", "pte", "trust")
 FOREIGN_TO_PURE = {"torch", "executorch", "numpy", "rich", "typer", "onnx", "tensorrt_rtx"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -81,6 +82,12 @@ def test_imports_go_up(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in MODULES if name_of(path).split(".")[0] in PURE], ids=name_of)
 def test_the_pure_core_imports_nothing_heavy(path: Path) -> None:
     assert not {each.partition(".")[0] for each in imported(path)} & FOREIGN_TO_PURE
+
+
+def test_one_module_imports_cryptography_and_only_in_functions() -> None:
+    """So that nothing needs it before somebody asks for a signature."""
+    users = {name_of(path) for path in MODULES if any(each.startswith("cryptography") for each in imported(path))}
+    assert users == {"trust.keys"}
 
 
 def test_every_layer_is_there() -> None:

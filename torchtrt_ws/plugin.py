@@ -137,7 +137,7 @@ def _save_as_executorch(exp_program: Any, file_path: str, **keywords: Any) -> No
     if budgets is None:
         _originals["_save_as_executorch"](exp_program, file_path, **keywords)
         return
-    from torchtrt_ws.export.file.atomic import check_target
+    from torchtrt_ws.atomic import check_target
     from torchtrt_ws.export.options import SaveOptions, read_compile_specs
     from torchtrt_ws.export.save_compiled import save_compiled
     from torchtrt_ws.identifiers import DEFAULT_METHOD

@@ -15,7 +15,7 @@ from torchtrt_ws import __main__ as module_main
 from torchtrt_ws import pte
 from torchtrt_ws.cli import _render, main
 
-HEAVY = {"torch", "executorch", "numpy", "flatbuffers"}
+HEAVY = {"torch", "executorch", "numpy", "flatbuffers", "cryptography"}
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

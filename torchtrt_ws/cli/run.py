@@ -39,6 +39,10 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Write output0.npy, output1.npy, ... there.")
     ] = None,
     method: Annotated[str, typer.Option(help="The method to run.")] = "forward",
+    trusted_keys: Annotated[
+        list[Path] | None,
+        typer.Option("--trusted-key", metavar="PUB.pem", help="Run only what one of these keys signed; repeat."),
+    ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Runs; the median is reported.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object; sizes are integer bytes.")] = False,
 ) -> None:
@@ -46,7 +50,12 @@ def run(
     from torchtrt_ws.runtime import load
 
     started = time.perf_counter()
-    program = load(path, weight_streaming_budget=budget, weight_streaming_budget_per_engine=_per_engine(per_engine))
+    program = load(
+        path,
+        weight_streaming_budget=budget,
+        weight_streaming_budget_per_engine=_per_engine(per_engine),
+        trusted_keys=trusted_keys or None,
+    )
     load_seconds = time.perf_counter() - started
     arrays = [_read(file) for file in inputs] if inputs else program.zeros(method)
     seconds, outputs = _repeat(program, method, arrays, repeat)

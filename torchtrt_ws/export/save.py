@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from torchtrt_ws.atomic import check_target
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import LoweredMethod
-from torchtrt_ws.export.file.atomic import check_target
 from torchtrt_ws.export.file.write_program import write_program
 from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs
 from torchtrt_ws.export.packages import require_exporter

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 
 from torchtrt_ws import budget, pte
 from torchtrt_ws.runtime.native import _native, translated
 from torchtrt_ws.runtime.program import Program
+from torchtrt_ws.trust.keys import Key
+from torchtrt_ws.trust.opened import by_descriptor, opened_verified
 
 __all__ = ["load"]
 
@@ -19,8 +23,9 @@ def load(
     weight_streaming_budget_per_engine: int | str | Mapping[str, int | str | None] | None = None,
     device_id: int | None = None,
     cuda_graph: bool = False,
-    mmap: bool = True,
+    mmap: bool | None = None,
     verify: str = "checksum",
+    trusted_keys: Iterable[Key] | None = None,
 ) -> Program:
     """Loads a program and every method in it. A budget given here beats the one in the file.
 
@@ -32,39 +37,66 @@ def load(
         weight_streaming_budget_per_engine: One value for each engine, or a mapping from engine name to bytes.
         device_id: CUDA device to load on, instead of the one in the file.
         cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat.
-        mmap: Map the file (True), or read it into memory.
+        mmap: Map the file (True), or read it into memory (False). None: map it, unless there are trusted keys.
         verify: How each engine's bytes are compared with what the file records of them: "checksum" (CRC-32C: finds
             damage, at the speed of memory), "digest" (SHA-256: finds whatever differs) or "off".
+        trusted_keys: Load only what one of these keys signed (`torchtrt-ws sign`): public Ed25519 keys in PEM, for each
+            the path or the content. The signature is the file `path` with ".sig" behind it. What was verified is what
+            is loaded: a copy in memory that nobody can change, which takes the file's size while the program is in use.
+            With `mmap=True` it is the file itself, and nobody else may then be able to write into it. None: no
+            signature is looked at.
 
     Returns:
         The program, ready to run.
 
     Raises:
         BudgetError: A budget that cannot be read, or both keywords at once.
-        ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify`.
-        CapacityError: The budget does not fit; the error says what does.
-        EngineError: No runtime for the engine here, or it refused.
+        ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify`. With
+            `trusted_keys`: a key that cannot be read; a signature that is missing, malformed, by another key or of
+            another file.
+        CapacityError: The budget does not fit, the error says what does; or there is no memory for the verified copy.
+        EngineError: No runtime for the engine here, or it refused; or no `cryptography` to verify with.
     """
-    report = pte.read(path)
-    report.require_engines()
+    with _source(path, trusted_keys, copy=not mmap) as source:
+        report = pte.read(source)
+        report.require_engines()
+        options = _options(report, weight_streaming_budget, weight_streaming_budget_per_engine)
+        if device_id is not None:
+            options["device_id"] = device_id
+        if cuda_graph:
+            options["cuda_graph"] = True
+        if verify != "checksum":
+            options["verify"] = verify
+        with translated():
+            for kind in {engine.kind for engine in report.engines}:
+                _native.load_adapter(kind)  # before the program: it brings what device memory is planned with
+            # A verified copy is in memory already, so that is mapped whatever `mmap` says.
+            mapped = mmap is not False or trusted_keys is not None
+            native = _native.Program(source, list(options.items()), mapped)
+            for method in report.methods:  # in file order: engines without a name are counted in loading order
+                native.load_method(method.name)
+    return Program(replace(report, file=os.fspath(path)), native)
+
+
+@contextmanager
+def _source(path: str | os.PathLike[str], trusted_keys: Iterable[Key] | None, copy: bool) -> Iterator[str]:
+    """Where to load from: the file, or what of it was verified. ExecuTorch keeps open what it loads from."""
+    if trusted_keys is None:
+        yield os.fspath(path)
+        return
+    with opened_verified(path, trusted_keys, copy=copy) as file, by_descriptor(path, file.descriptor) as source:
+        yield source
+
+
+def _options(
+    report: pte.ProgramInfo,
+    total: int | str | None,
+    per_engine: int | str | Mapping[str, int | str | None] | None,
+) -> dict[str, bool | int | str]:
     options: dict[str, bool | int | str] = dict(
-        budget.load_options(
-            weight_streaming_budget, weight_streaming_budget_per_engine, [engine.name for engine in report.engines]
-        )
+        budget.load_options(total, per_engine, [engine.name for engine in report.engines])
     )
     if len(report.engines) == 1 and budget.TOTAL_KEY in options:
         # The same bytes; and a file without our metadata does not tell the delegate that it has one engine.
         options[budget.KEY] = options.pop(budget.TOTAL_KEY)
-    if device_id is not None:
-        options["device_id"] = device_id
-    if cuda_graph:
-        options["cuda_graph"] = True
-    if verify != "checksum":
-        options["verify"] = verify
-    with translated():
-        for kind in {engine.kind for engine in report.engines}:
-            _native.load_adapter(kind)  # before the program: it brings what device memory is planned with
-        native = _native.Program(report.file, list(options.items()), mmap)
-        for method in report.methods:  # in file order: engines without a name are counted in loading order
-            native.load_method(method.name)
-    return Program(report, native)
+    return options

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import pytest
 
 import torchtrt_ws
-from torchtrt_ws.export.file.atomic import check_target, write_atomically
+from torchtrt_ws.atomic import check_target, write_atomically
 
 
 def put(content: bytes) -> Any:
@@ -79,7 +79,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_save(tmp_path: Path) -> No
     script = """
 import os, signal, sys
 from pathlib import Path
-from torchtrt_ws.export.file.atomic import write_atomically
+from torchtrt_ws.atomic import write_atomically
 def write(file):
     file.write(b"half"); file.flush()
     os.kill(os.getpid(), signal.SIGTERM)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from torchtrt_ws import budget
+from torchtrt_ws.atomic import write_atomically
 from torchtrt_ws.export.engine.built_engine import BuiltEngine, LoweredMethod
 from torchtrt_ws.export.engine.engine_blob import EngineBlob, ProgramShares
-from torchtrt_ws.export.file.atomic import write_atomically
 from torchtrt_ws.export.file.progress import ProgressFile
 from torchtrt_ws.export.options import SaveOptions
 from torchtrt_ws.export.placement import HOST_MEMORY, TARGET_DEVICE_KEY

@@ -38,13 +38,13 @@ def check_target(path: str | os.PathLike[str]) -> Path:
     except TypeError:
         name = None
     if not isinstance(name, str) or not name or "\0" in name:
-        raise ProgramError("path", repr(path), "the path of the .pte to write", "Give a str or a pathlib.Path.")
+        raise ProgramError("path", repr(path), "the path of the file to write", "Give a str or a pathlib.Path.")
     target = Path(os.path.realpath(name))
     with _clear_errors(target):  # a name that is too long
         taken = target.exists() and not target.is_file()
     if taken:
         found = "a folder" if target.is_dir() else "something that is not a regular file"
-        raise ProgramError(name, found, "a file to write, or none yet", "Give the path of a .pte file.")
+        raise ProgramError(name, found, "a file to write, or none yet", "Give the path of a file.")
     folder = target.parent
     if not folder.is_dir():
         raise ProgramError(
@@ -56,37 +56,43 @@ def check_target(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def write_atomically(target: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_atomically(target: Path, write: Callable[[BinaryIO], None], *, new_mode: int | None = None) -> None:
     """Writes beside the target, syncs, renames. Whatever fails, the target keeps what it held, and nothing is left.
 
     Args:
         target: A real path (`check_target` returns one). An existing file keeps its permissions.
         write: Writes the content to the open file.
+        new_mode: For a file that must be new, as a key is: its permissions from its first byte on, less the umask.
 
     Raises:
-        ProgramError: The system refused: a full disk, no permission, a quota. Errors of `write` itself pass through.
+        ProgramError: The system refused: a full disk, no permission, a quota; or with `new_mode` there is a file.
+            Errors of `write` itself pass through.
     """
     with _clear_errors(target):
-        descriptor, temporary = _create_beside(target)
+        descriptor, temporary = _create_beside(target, new_mode)
     try:
         with _clear_errors(target, temporary):
             with open(descriptor, "wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, target)
+            if new_mode is None:
+                os.replace(temporary, target)
+            else:
+                os.link(temporary, target)  # fails where there is a file; a rename would replace it
+                temporary.unlink()
     except BaseException:  # also an interrupt
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
 
 
-def _create_beside(target: Path) -> tuple[int, Path]:
+def _create_beside(target: Path, new_mode: int | None = None) -> tuple[int, Path]:
     """A new, empty file in the target's folder: rename() is atomic only within one file system."""
-    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+    mode = stat.S_IMODE(target.stat().st_mode) if new_mode is None and target.exists() else None
     _remove_left_behind(target.parent)
     temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _NEW_FILE_MODE)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, new_mode or _NEW_FILE_MODE)
     fcntl.flock(descriptor, fcntl.LOCK_SH)  # for as long as this process writes: tells others that it lives
     if mode is not None:
         os.fchmod(descriptor, mode)
