@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchtrt_ws import _native, blob, budget
+from torchtrt_ws import _native, blob, budget, dtypes
 from torchtrt_ws.errors import BlobError, BudgetError
+from torchtrt_ws.identifiers import BACKEND_ID
 
 TESTS = Path(__file__).resolve().parent.parent
 CASES = json.loads((TESTS / "budget" / "decimal_cases.json").read_text())
@@ -80,3 +82,37 @@ def test_blobs_with_a_changed_byte(path: Path, data: st.DataObject) -> None:
     position = data.draw(st.integers(0, min(len(changed), 2048) - 1))
     changed[position] = data.draw(st.integers(0, 255))
     assert facts_in_python(bytes(changed)) == facts_in_cpp(bytes(changed))
+
+
+def test_the_dtype_tables_agree() -> None:
+    assert dict(_native.dtypes()) == {dtype.name: dtype.nbytes for dtype in dtypes.TABLE}
+    assert len(_native.dtypes()) == len(dtypes.TABLE)
+
+
+def test_the_dtypes_are_executorch_s_and_torch_s() -> None:
+    import torch
+    from executorch.exir.scalar_type import ScalarType
+    from executorch.exir.tensor import scalar_type_enum
+
+    numbers = {int(each) for each in ScalarType}
+    for dtype in dtypes.TABLE:
+        assert dtype.scalar_type in numbers
+        assert getattr(torch, dtype.name).itemsize == dtype.nbytes
+        if dtype.exported:
+            assert int(scalar_type_enum(getattr(torch, dtype.name))) == dtype.scalar_type
+        else:
+            with pytest.raises(KeyError):
+                scalar_type_enum(getattr(torch, dtype.name))
+
+
+def test_the_option_keys_agree() -> None:
+    header = (TESTS.parent / "cpp" / "include" / "torchtrt_ws" / "option_keys.h").read_text()
+    found = dict(re.findall(r'(k\w+)(?:\[\])? =\s+"([\w.]+)"', header))
+    assert {found[key] for key in ("kBudgetKey", "kTotalBudgetKey", "kPercentKey", "kReserveKey")} == {
+        budget.KEY,
+        budget.TOTAL_KEY,
+        budget.PERCENT_KEY,
+        budget.RESERVE_KEY,
+    }
+    assert found["kEngineBudgetPrefix"] == budget.engine_key("")
+    assert found["kBackendId"] == BACKEND_ID
