@@ -5,7 +5,8 @@
 
 BUILD is a folder with the programs of benchmarks/gpu, examples/cpp_app and tests/engine/tensorrt and the libraries that
 they use, or a CMake build tree. FOLDER has the .pte files that tests/gpu/programs.py writes, with programs.json beside
-them. Needs a GPU, TensorRT or TensorRT-RTX, and numpy; no torch, no executorch Python. Sections that a machine lacks
+them. The exit code is 1 when something in the report is wrong (verdict.py): outputs, acceptance tests, a section that failed.
+Needs a GPU, TensorRT or TensorRT-RTX, and numpy; no torch, no executorch Python. Sections that a machine lacks
 something for say so.
 """
 
@@ -26,6 +27,7 @@ from typing import Any
 
 import cpp_app
 import numpy as np
+import verdict
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PERCENTS = (100, 75, 50, 25, 0)
@@ -258,8 +260,10 @@ def minilm_in_python(program: Path, inputs: list[Path], expected: np.ndarray) ->
                 }
             )
         return rows
-    except Exception as error:  # the rest of the report is worth having
+    except ModuleNotFoundError as error:  # a machine with the C++ side alone
         return {"skipped": f"{type(error).__name__}: {error}"}
+    except Exception as error:  # the rest of the report is worth having
+        return {"failed": f"{type(error).__name__}: {error}"}
 
 
 def cosine(found: np.ndarray, expected: np.ndarray) -> float:
@@ -404,6 +408,9 @@ def main() -> None:
 
     target.with_suffix(".md").write_text(table.markdown(results))
     print(target.with_suffix(".md").read_text())
+    problems = verdict.problems(results)
+    if problems:
+        sys.exit("\n".join(["gpu report: this is not as it must be:", *problems]))
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ def _minilm(section: dict[str, Any]) -> list[str]:
     rows = []
     for how in ("runner", "python"):
         if isinstance(section[how], dict):
-            rows.append([how, f"skipped: {section[how]['skipped']}", "", "", "", ""])
+            rows += [[how, f"{word}: {why}", "", "", "", ""] for word, why in section[how].items()]
             continue
         rows += [
             [how, row["asked"], row["source"], f"{row['budget'] / 1e6:.1f}", f"{row['ms']:.3f}", f"{row['cosine']:.6f}"]

@@ -1,0 +1,110 @@
+"""A GPU report with a wrong number in it fails. Needs no GPU: the good report is a measured one."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GOOD: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / "gpu-h100.json").read_text())
+
+
+@pytest.fixture
+def verdict(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    import verdict
+
+    return verdict
+
+
+def test_the_measured_report_has_no_problem(verdict: Any) -> None:
+    assert verdict.problems(GOOD) == []
+
+
+def test_every_section_with_an_answer_is_checked(verdict: Any) -> None:
+    measured_only = {"device", "small", "big", "changes_floor"}
+    assert set(GOOD) - measured_only == set(verdict.CHECKS)
+
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def at(*path: Any, value: Any) -> Change:
+    def change(report: dict[str, Any]) -> None:
+        place: Any = report
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (at("answers", "small", 2, "largest_difference", value=1.0), "answers: small at 50 %: outputs differ by 1.0"),
+        (at("answers", "big", 0, "largest_difference", value=float("nan")), "answers: big at 100 %: outputs differ"),
+        (at("answers", "big", value=[]), "answers: nothing was measured"),
+        (at("planned", "planned", 0, "largest_difference", value=2.0), "planned: planned at 100 %"),
+        (at("towers", 1, "largest_difference", value=1.0), "towers: 6MiB: outputs differ"),
+        (at("towers", value=[]), "towers: nothing was measured"),
+        (at("minilm", "runner", 0, "cosine", value=0.5), "minilm: runner at 100%: cosine 0.5"),
+        (at("minilm", "python", 0, "cosine", value=float("nan")), "minilm: python at 100%: cosine nan"),
+        (at("minilm", "python", value={"failed": "EngineError: no"}), "minilm: python: {'failed': 'EngineError: no'}"),
+        (at("precedence", "50%", "ran", value=False), "precedence: 50%: loaded, and ran wrong"),
+        (at("precedence", "50%", "error", value="Error::Internal"), "precedence: 50%: Error::Internal"),
+        (at("full", "300", "nothing", "error", value="Error::Internal"), "bytes free, nothing: Error::Internal"),
+        (at("changes", "wrong", value=1), "changes: 1 of 2004 runs wrong"),
+        (at("changes_big", "failed", value=3), "changes_big: 3 of 2018 runs failed"),
+        (at("changes", "runs", value=0), "changes: nothing ran meanwhile"),
+        (at("verify", "damaged", "digest", "exit", value=0), "verify: digest: a damaged plan was loaded"),
+        (at("acceptance", "plain", "failed", value=["Io.Runs"]), "acceptance: plain: failed: Io.Runs"),
+        (at("acceptance", "plain", "exit", value=-11), "acceptance: plain: exit code -11"),
+        (at("acceptance", "plain", "passed", value=0), "acceptance: plain: no test passed"),
+        (at("acceptance", "memcheck", "exit", value=9), "acceptance: memcheck: exit code 9 ERROR SUMMARY"),
+        (at("acceptance", value={}), "acceptance: nothing was measured"),
+        (at("small", value={"failed": "RuntimeError: exit 1"}), "small: RuntimeError: exit 1"),
+        (at("towers", 0, value={}), "towers: cannot be checked: KeyError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_wrong_is_a_problem(verdict: Any, change: Change, words: str) -> None:
+    report = copy.deepcopy(GOOD)
+    change(report)
+    (problem,) = verdict.problems(report)
+    assert words in problem
+
+
+def test_what_a_machine_lacks_is_no_problem(verdict: Any) -> None:
+    report = copy.deepcopy(GOOD)
+    report["acceptance"]["racecheck"] = {"skipped": "no compute-sanitizer"}
+    report["minilm"] = {"skipped": "programs.json has no minilm"}
+    del report["planned"]  # not asked for
+    assert verdict.problems(report) == []
+
+
+@pytest.mark.parametrize(("difference", "code"), [(0.0, 0), (1.0, 1)])
+def test_the_exit_code(
+    verdict: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, difference: float, code: int
+) -> None:
+    """report.py itself, with one section that is already measured."""
+    import report
+
+    rows = copy.deepcopy(GOOD["answers"])
+    rows["small"][0]["largest_difference"] = difference
+    (tmp_path / "programs.json").write_text("{}")
+    monkeypatch.setattr(report, "sections", lambda machine: {"answers": lambda: rows})
+    monkeypatch.setattr(report, "device", lambda: GOOD["device"])
+    folders = ["--build", str(tmp_path), "--programs", str(tmp_path), "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["report.py", "--name", "here", *folders])
+    if code == 0:
+        report.main()
+    else:
+        with pytest.raises(SystemExit, match=r"answers: small at 100 %: outputs differ by 1.0"):
+            report.main()
+    assert (tmp_path / "gpu-here.md").exists(), "the report is written in any case"

@@ -1,0 +1,135 @@
+"""What in a GPU report must be so: a list of what is not. Numbers of speed and memory are for reading and never fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+LEAST_COSINE = 0.999  # MiniLM's embeddings in TensorRT's arithmetic, against eager PyTorch's
+
+
+def problems(results: dict[str, Any]) -> list[str]:
+    """What failed in a report.
+
+    Args:
+        results: The sections of gpu-<name>.json; those that are not there were not asked for.
+
+    Returns:
+        One line for each problem, which begins with its section.
+    """
+    found = []
+    for name, section in results.items():
+        failed = section.get("failed") if isinstance(section, dict) else None
+        if isinstance(failed, str):  # the section itself; `changes` counts failed runs under this key
+            found.append(f"{name}: {failed}")
+            continue
+        try:
+            found += [f"{name}: {problem}" for problem in CHECKS.get(name, _nothing)(section)]
+        except (KeyError, TypeError, AttributeError) as error:
+            found.append(f"{name}: cannot be checked: {type(error).__name__}: {error}")
+    return found
+
+
+def _nothing(section: Any) -> Iterator[str]:
+    yield from ()
+
+
+def _at_least_one(rows: Any) -> Iterator[str]:
+    if not rows:
+        yield "nothing was measured"
+
+
+def _answers(section: dict[str, Any]) -> Iterator[str]:
+    yield from _at_least_one(section)
+    for name, rows in section.items():
+        yield from _at_least_one(rows)
+        for row in rows:
+            if not row["largest_difference"] == 0:  # integers, exact in float16; NaN differs too
+                yield f"{name} at {row['percent']} %: outputs differ by {row['largest_difference']}"
+
+
+def _towers(section: Any) -> Iterator[str]:
+    yield from _at_least_one(section)
+    for row in section:
+        if not row["largest_difference"] == 0:
+            yield f"{row['asked']}: outputs differ by {row['largest_difference']}"
+
+
+def _minilm(section: dict[str, Any]) -> Iterator[str]:
+    if "skipped" in section:
+        return
+    for how in ("runner", "python"):
+        rows = section[how]
+        if isinstance(rows, dict):
+            if "skipped" not in rows:
+                yield f"{how}: {rows}"
+            continue
+        yield from _at_least_one(rows)
+        for row in rows:
+            if not row["cosine"] >= LEAST_COSINE:
+                yield f"{how} at {row['asked']}: cosine {row['cosine']}"
+
+
+def _precedence(section: dict[str, Any]) -> Iterator[str]:
+    yield from _at_least_one(section)
+    for label, outcome in section.items():
+        yield from _ran(label, outcome)
+
+
+def _full(section: dict[str, Any]) -> Iterator[str]:
+    yield from _at_least_one(section)
+    for outcomes in section.values():
+        for how in ("automatic", "all_weights", "nothing"):
+            # An error that says it does not fit is an answer; another, or a run that fails, is not.
+            if outcomes[how]["error"] != "Error::MemoryAllocationFailed":
+                yield from _ran(f"{outcomes['free']} bytes free, {how}", outcomes[how])
+
+
+def _ran(label: str, outcome: dict[str, Any]) -> Iterator[str]:
+    if outcome["error"] != "Error::Ok":
+        yield f"{label}: {outcome['error']}: {outcome.get('message', '')}"
+    elif not outcome["ran"]:
+        yield f"{label}: loaded, and ran wrong"
+
+
+def _changes(section: dict[str, Any]) -> Iterator[str]:
+    for key in ("failed", "wrong"):
+        if section[key] != 0:
+            yield f"{section[key]} of {section['runs']} runs {key}"
+    if not section["runs"]:
+        yield "nothing ran meanwhile"
+
+
+def _verify(section: dict[str, Any]) -> Iterator[str]:
+    damaged = section["damaged"]
+    yield from (f"{how}: a damaged plan was loaded" for how in ("checksum", "digest") if damaged[how]["exit"] == 0)
+
+
+def _acceptance(section: dict[str, Any]) -> Iterator[str]:
+    yield from _at_least_one(section.get("plain"))
+    for how, result in section.items():
+        yield from _tests(how, result)
+
+
+def _tests(how: str, result: dict[str, Any]) -> Iterable[str]:
+    if isinstance(result.get("skipped"), str):  # a tool that the machine lacks
+        return []
+    if result["failed"]:
+        return [f"{how}: failed: {', '.join(result['failed'])}"]
+    if result["exit"] != 0:
+        return [f"{how}: exit code {result['exit']} {result.get('summary', '')}".rstrip()]
+    return [] if result["passed"] else [f"{how}: no test passed"]
+
+
+CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
+    "answers": _answers,
+    "planned": _answers,
+    "towers": _towers,
+    "minilm": _minilm,
+    "precedence": _precedence,
+    "full": _full,
+    "changes": _changes,
+    "changes_big": _changes,
+    "verify": _verify,
+    "acceptance": _acceptance,
+}
