@@ -5,8 +5,8 @@
 
 BUILD is a folder with the programs of benchmarks/gpu, examples/cpp_app and tests/engine/tensorrt and the libraries that
 they use, or a CMake build tree. FOLDER has the .pte files that tests/gpu/programs.py writes, with programs.json beside
-them. The exit code is 1 when something in the report is wrong (verdict.py): outputs, acceptance tests, a section that failed.
-Needs a GPU, TensorRT or TensorRT-RTX, and numpy; no torch, no executorch Python. Sections that a machine lacks
+them. The exit code is 1 when something in it is wrong (verdict.py): outputs, acceptance tests, a section that
+failed. Needs a GPU, TensorRT or TensorRT-RTX, and numpy; no torch, no executorch Python. Sections that a machine lacks
 something for say so.
 """
 

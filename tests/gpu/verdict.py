@@ -1,4 +1,4 @@
-"""What in a GPU report must be so: a list of what is not. Numbers of speed and memory are for reading and never fail."""
+"""What in a GPU report must be so: a list of what is not. Numbers of speed and memory never fail."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def _answers(section: dict[str, Any]) -> Iterator[str]:
     for name, rows in section.items():
         yield from _at_least_one(rows)
         for row in rows:
-            if not row["largest_difference"] == 0:  # integers, exact in float16; NaN differs too
+            if row["largest_difference"] != 0:  # integers, exact in float16; NaN differs too
                 yield f"{name} at {row['percent']} %: outputs differ by {row['largest_difference']}"
 
 
 def _towers(section: Any) -> Iterator[str]:
     yield from _at_least_one(section)
     for row in section:
-        if not row["largest_difference"] == 0:
+        if row["largest_difference"] != 0:
             yield f"{row['asked']}: outputs differ by {row['largest_difference']}"
 
 
