@@ -28,7 +28,7 @@ SITE = $(shell $(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'), 
 CUDA = -DCUDA_INCLUDE_DIR=$(SITE)/nvidia/cu13/include -DCUDART_LIBRARY=$(SITE)/nvidia/cu13/lib/libcudart.so.13
 DEFINES = $(CUDA) -DGTest_DIR=$(shell tools/gtest.sh build/gtest)
 
-.PHONY: dev demo test test-cpp test-python test-fast test-one sanitize fuzz lint tidy format bench gpu-report clean
+.PHONY: dev demo test test-cpp test-python test-fast test-one sanitize asan tsan fuzz soak lint tidy format bench gpu-report clean
 
 # The order matters: what changes least comes first. executorch's own dependencies are for its Python side, which saving
 # needs; --no-deps would do for running.
@@ -75,11 +75,23 @@ test-fast:
 test-one: $(DEV)/installed
 	tools/test_one.sh "$(T)" $(DEV)
 
-# The C++ tests once more, under AddressSanitizer and UndefinedBehaviorSanitizer.
-sanitize: $(VENV)/deps
-	cmake --preset sanitize $(DEFINES)
-	cmake --build --preset sanitize
-	ctest --preset sanitize
+# The C++ tests once more: under AddressSanitizer and UndefinedBehaviorSanitizer, then under ThreadSanitizer, with the race
+# drivers of tests/race.
+sanitize: asan tsan
+
+asan: SANITIZER := sanitize
+tsan: SANITIZER := tsan
+asan tsan: $(VENV)/deps
+	cmake --preset $(SANITIZER) $(DEFINES)
+	cmake --build --preset $(SANITIZER)
+	ctest --preset $(SANITIZER)
+
+# Threads that load, run, change budgets and unload for MINUTES, half of it host programs and half TensorRT's stand-ins;
+# fails on a wrong output, and when memory, descriptors or mappings grow.
+MINUTES ?= 10
+soak: $(DEV)/installed
+	$(PY) tests/soak.py host --seconds $$(($(MINUTES) * 30)) 2> /dev/null
+	$(PY) tests/soak.py standin --seconds $$(($(MINUTES) * 30)) 2> /dev/null
 
 # What nobody thought of: libFuzzer on the pure core, atheris on the Python readers, SECONDS in all; then every byte of a
 # saved program changed, loaded and run. Needs clang (tests/fuzz/run.sh says which packages).
