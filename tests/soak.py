@@ -3,8 +3,8 @@
     python tests/soak.py host --seconds 300       # host engines
     python tests/soak.py standin --laps 20        # TensorRT engines on the stand-ins of build/dev
 
-In each lap THREADS threads load ROUNDS programs each, and share one more. Between laps, with only that one loaded,
-memory (RSS), open descriptors and mappings are read from /proc/self. The exit code is 1 when an output was wrong, a call
+In each lap THREADS threads load ROUNDS programs each, and share one more. Between laps, with that one alone, memory
+(RSS), open descriptors and mappings are read from /proc/self. The exit code is 1 when an output was wrong, a call
 failed, or one of them grew by more than LIMITS allows; stdout says which.
 """
 
