@@ -203,17 +203,42 @@ INSTANTIATE_TEST_SUITE_P(
                       Malformed{"baked_beaten", {{"weight_streaming_budget", 1}}, {{"weight_streaming_budget", "x"}}}),
     [](const auto& row) { return row.param.why; });
 
-TEST_F(Load, EnginesWithoutANameAreCounted) {
-  // A Torch-TensorRT file has no key of ours; its kind is guessed from the engine and there is none for it here.
-  auto blob = make_blob("e");
+/// The blob as in a Torch-TensorRT file: no key of ours that is known, so that name and kind are not recorded.
+std::vector<char> without_our_key(std::vector<char> blob) {
   const std::string key = "\"torchtrt_ws\"";
-  auto at = std::search(blob.begin(), blob.end(), key.begin(), key.end());
-  ASSERT_NE(at, blob.end());
-  *(at + 1) = 'X';
+  const auto at = std::search(blob.begin(), blob.end(), key.begin(), key.end());
+  EXPECT_NE(at, blob.end());
+  if (at != blob.end()) *(at + 1) = 'X';
+  return blob;
+}
+
+TEST_F(Load, WithoutOurMetadataTheKindIsGuessed) {
   clear_last_error();
-  Loaded loaded(std::move(blob));
-  EXPECT_EQ(loaded.error, Error::NotSupported);
+  Loaded loaded(without_our_key(make_blob("e")));
+  EXPECT_EQ(loaded.error, Error::NotSupported);  // there is no adapter for TensorRT here
   EXPECT_NE(last_error().message.find("TORCHTRT_WS_TENSORRT_LIBRARY"), std::string::npos) << last_error().message;
+}
+
+TEST_F(Load, EnginesWithoutANameAreCounted) {
+  // Guessed to be host engines, whose kind is free in this process.
+  static const bool registered = register_engine_kind("host", &open_fake);
+  ASSERT_TRUE(registered);
+  auto blob = without_our_key(make_blob("e"));
+  const std::string engine = "fake engine", identifier = "ET12";
+  const auto payload = std::search(blob.begin(), blob.end(), engine.begin(), engine.end());
+  ASSERT_NE(payload, blob.end());
+  std::copy(identifier.begin(), identifier.end(), payload + 4);
+
+  executorch::runtime::MemoryAllocator one(0, nullptr), other(0, nullptr);
+  const Loaded::Options options = {{"weight_streaming_budget", text("100")},
+                                   {"weight_streaming_budget.engine1", text("200")}};
+  Loaded first(blob, options, {}, &one), second(blob, options, {}, &one), elsewhere(blob, options, {}, &other);
+  std::vector<std::string> said;
+  for (const EngineReport& each : engines()) {
+    said.push_back(each.name + " " + each.kind + " " + std::to_string(each.budget_bytes) + " " + each.source);
+  }
+  EXPECT_EQ(said, (std::vector<std::string>{"engine0 host 100 load-time", "engine1 host 200 load-time (engine)",
+                                            "engine0 host 100 load-time"}));
 }
 
 TEST_F(Load, AKindFromTheFileChoosesNoPath) {

@@ -1,0 +1,370 @@
+"""What test_standin.py runs, each case in a process of its own: the Python package with TensorRT's and CUDA's stand-ins
+in the place of the real libraries.
+
+    python standin_cases.py write FOLDER     # the programs
+    python standin_cases.py CASE FOLDER      # in the environment that test_standin.py makes
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TESTS = Path(__file__).resolve().parent.parent
+STANDIN = TESTS / "standin"
+KIB, MIB = 2**10, 2**20
+STREAMABLE, RESIDENT = 4 * MIB, 64 * KIB  # weights of each plan
+SCRATCH, CONTEXT = 512 * KIB, 256 * KIB
+X, Y = "x:float32:1..8x4", "y:float32:1..8x4"
+FACTORS = {"query": 2.0, "document": 3.0}
+# The last TensorRT-RTX that fits the headers of each TensorRT (tests/standin/CMakeLists.txt).
+RTX_VERSIONS = {"10": (1, 4, 0, 76), "11": (1, 6, 1, 120)}
+
+
+def write(folder: Path, library: str) -> None:
+    """All programs. `library` is the stand-in of TensorRT, whose name has its major version."""
+    sys.path[:0] = [str(STANDIN), str(TESTS / "pte")]
+    import make_pte
+    import plan
+
+    import torchtrt_ws
+
+    def make(**fields: Any) -> bytes:
+        sizes = {"streamable": STREAMABLE, "resident": RESIDENT, "scratch": SCRATCH, "context": CONTEXT}
+        return plan.write(plan.Plan(weights=bytes(STREAMABLE), **sizes, **fields))
+
+    def save(name: str, payload: bytes, **keywords: Any) -> None:
+        facts = {"inputs": X, "outputs": Y, "name": "tower", "streamable_bytes": STREAMABLE}
+        torchtrt_ws.save_plan(payload, folder / f"{name}.pte", **{**facts, **keywords})
+
+    def tower(factor: float, output: str = "y") -> bytes:
+        return make(outputs=(plan.Output(output, {"x": factor}, 1.0),))
+
+    save("plain", make())
+    save("rtx", make(rtx=True, version=RTX_VERSIONS[library.rpartition(".")[2]]))
+    save("baked", make(), weight_streaming_budget="25%")
+    save("device", make(), device="cuda:0")
+    save("version", make(version=(10, 3, 0, 26)))
+    save("compute", make(compute=75))
+    save("platform", make(platform="windows_x86_64"))
+    save("damaged", plan.damaged(plan.Plan(weights=bytes(STREAMABLE))))
+    torchtrt_ws.save_plan(
+        {name: tower(factor, name) for name, factor in FACTORS.items()},
+        folder / "towers.pte",
+        inputs=dict.fromkeys(FACTORS, X),
+        outputs={name: f"{name}:float32:1..8x4" for name in FACTORS},
+        streamable_bytes=dict.fromkeys(FACTORS, STREAMABLE),
+        weight_streaming_budget="2MiB",
+    )
+    newer = (folder / "plain.pte").read_bytes()
+    assert newer.count(b'"schema":1') == 1
+    (folder / "newer.pte").write_bytes(newer.replace(b'"schema":1', b'"schema":2'))
+
+    # As Torch-TensorRT writes them: bindings by position, no key of ours.
+    theirs = [
+        make_pte.their_blob(
+            make(inputs=(plan.Input("input_0", (2, 3)),), outputs=(plan.Output("output_0", {"input_0": factor}, 1.0),))
+        )
+        for factor in (2.0, 5.0)
+    ]
+    stages = [make_pte.lower(b"%d" % position, blob) for position, blob in enumerate(theirs)]
+    make_pte.save(folder / "theirs.pte", {"forward": make_pte.Chain(*stages)})
+
+
+def inputs(rows: int = 2) -> np.ndarray:
+    return np.arange(rows * 4, dtype=np.float32).reshape(rows, 4)
+
+
+def load(folder: Path, name: str, **keywords: Any) -> Any:
+    import torchtrt_ws
+
+    return torchtrt_ws.load(folder / f"{name}.pte", **keywords)
+
+
+def standin() -> ctypes.CDLL:
+    """The stand-in's controls, of the copy that the adapter uses."""
+    names = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "libcudart" in line]
+    assert len(set(names)) == 1, f"the adapter is loaded with {set(names)}"
+    library = ctypes.CDLL(names[0])
+    for function in ("standin_live_bytes", "standin_free_bytes", "standin_calls", "standin_misuses"):
+        getattr(library, function).restype = ctypes.c_int64
+    library.standin_misuse.restype = ctypes.c_char_p
+    library.standin_misuse.argtypes = [ctypes.c_int64]
+    return library
+
+
+def live(kind: str) -> int:
+    return standin().standin_live_bytes(kind.encode())
+
+
+def free(device: int) -> int:
+    return standin().standin_free_bytes(device)
+
+
+def calls(function: str) -> int:
+    return standin().standin_calls(function.encode())
+
+
+@contextmanager
+def refused(kind: str, *words: str) -> Any:
+    """An error of exactly this class, which says `words` and what to do."""
+    import torchtrt_ws
+
+    try:
+        yield
+    except torchtrt_ws.WeightStreamingError as error:
+        assert type(error).__name__ == kind, f"{type(error).__name__}: {error}"
+        for word in words:
+            assert word in str(error), f"{word!r} is not in: {error}"
+    else:
+        raise AssertionError(f"no {kind}")
+
+
+def check(program: Any, rows: int = 2) -> None:
+    (y,) = program(inputs(rows))
+    np.testing.assert_array_equal(y, 2 * inputs(rows) + 1)
+
+
+def at_budget(folder: Path, budget: Any, wanted: int, source: str = "load-time", name: str = "plain") -> None:
+    program = load(folder, name, **({} if budget is None else {"weight_streaming_budget": budget}))
+    for rows in (1, 8, 2):
+        check(program, rows)
+    (engine,) = program.engines
+    assert (engine.budget_bytes, engine.source) == (wanted, source), engine
+    assert (engine.kind, engine.streamable_bytes, engine.runs) == ("tensorrt", STREAMABLE, 3), engine
+    streaming = wanted < STREAMABLE
+    assert engine.scratch_bytes == SCRATCH or (engine.scratch_bytes == 0 and not streaming), engine
+    # What the engine says, against what the stand-ins hold: TensorRT's memory, and of CUDA's the staging of tensors.
+    assert live("scratch") == (SCRATCH if streaming else 0)
+    assert live("weights") == RESIDENT + wanted
+    held = sum(live(kind) for kind in ("weights", "scratch", "context"))
+    assert held <= engine.device_bytes <= held + live("device"), (engine, held)
+
+
+def case_baked(folder: Path) -> None:
+    at_budget(folder, None, STREAMABLE // 4, "baked", "baked")
+
+
+def case_automatic(folder: Path) -> None:
+    at_budget(folder, None, STREAMABLE, "automatic")
+
+
+def case_auto_beats_baked(folder: Path) -> None:
+    at_budget(folder, "auto", STREAMABLE, name="baked")
+
+
+def case_total(folder: Path) -> None:
+    at_budget(folder, "1MiB", MIB)
+
+
+def case_nothing_resident(folder: Path) -> None:
+    at_budget(folder, 0, 0)
+
+
+def case_percent(folder: Path) -> None:
+    at_budget(folder, "50%", STREAMABLE // 2)
+
+
+def case_rtx(folder: Path) -> None:
+    at_budget(folder, "50%", STREAMABLE // 2, name="rtx")
+
+
+def case_percent_in_the_hole(folder: Path) -> None:
+    at_budget(folder, "95%", STREAMABLE)  # 3.8 MiB and the scratch would take more than all
+
+
+def case_reserve(folder: Path) -> None:
+    """A device of 5 MiB, of which 3 MiB are for others."""
+    program = load(folder, "plain", weight_streaming_budget="free-3MiB")
+    (engine,) = program.engines
+    assert 0 < engine.budget_bytes < 2 * MIB, engine
+    assert 3 * MIB <= free(0) < 3 * MIB + 4 * KIB
+    check(program)
+
+
+def case_per_engine(folder: Path) -> None:
+    program = load(folder, "towers", weight_streaming_budget_per_engine={"query": MIB, "document": 2 * MIB})
+    check_towers(program)
+    assert {e.name: (e.budget_bytes, e.source) for e in program.engines} == {
+        "query": (MIB, "load-time (engine)"),
+        "document": (2 * MIB, "load-time (engine)"),
+    }
+
+
+def check_towers(program: Any) -> None:
+    for name, y in zip(FACTORS, program(inputs()), strict=True):
+        np.testing.assert_array_equal(y, FACTORS[name] * inputs() + 1)
+
+
+def case_towers_share_a_total(folder: Path) -> None:
+    for budget, each in ((None, MIB), ("3MiB", 3 * MIB // 2), ("25%", MIB)):
+        program = load(folder, "towers", **({} if budget is None else {"weight_streaming_budget": budget}))
+        check_towers(program)
+        assert [engine.budget_bytes for engine in program.engines] == [each, each]
+        del program
+    assert live("device_total") == 0, "unloaded programs hold memory"
+
+
+def case_device_id(folder: Path) -> None:
+    program = load(folder, "plain", device_id=1, weight_streaming_budget=0)
+    check(program)
+    assert free(0) > free(1), "device 1 has the engine"
+    with refused("EngineError", "device"):
+        load(folder, "plain", device_id=7)
+
+
+def case_cuda_graph(folder: Path) -> None:
+    program = load(folder, "plain", cuda_graph=True)
+    x = inputs()
+    for _ in range(5):
+        (y,) = program(x)
+        np.testing.assert_array_equal(y, 2 * x + 1)
+    assert calls("cudaGraphLaunch") > 0, "no run was replayed"
+    program.engines[0].set_budget("50%")
+    for rows in (2, 2, 2, 5, 5, 5):
+        check(program, rows)
+
+
+def case_planned_on_the_device(folder: Path) -> None:
+    at_budget(folder, "50%", STREAMABLE // 2, name="device")
+
+
+def case_does_not_fit(folder: Path) -> None:
+    """A device of 3 MiB."""
+    with refused("CapacityError", str(3 * MIB)):
+        load(folder, "plain", weight_streaming_budget="3MiB")
+    assert live("device_total") == 0
+    program = load(folder, "plain")  # automatic: as much as fits
+    check(program)
+    (engine,) = program.engines
+    before = engine.budget_bytes
+    assert 0 < before < 3 * MIB, engine
+    with refused("CapacityError"):
+        engine.set_budget("3MiB")
+    assert engine.budget_bytes == before
+    check(program)
+
+
+def case_set_budget(folder: Path) -> None:
+    program = load(folder, "plain")
+    (engine,) = program.engines
+    for budget, wanted in (("50%", STREAMABLE // 2), (0, 0), ("1MiB", MIB), ("auto", STREAMABLE)):
+        engine.set_budget(budget)
+        check(program)
+        assert (engine.budget_bytes, engine.source) == (wanted, "load-time"), engine
+    with refused("BudgetError", "-1"):
+        engine.set_budget(-1)
+    assert engine.budget_bytes == STREAMABLE
+
+
+def case_without_our_metadata(folder: Path) -> None:
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for keywords, budgets in (
+        ({"weight_streaming_budget_per_engine": {"engine0": MIB, "engine1": 2 * MIB}}, [MIB, 2 * MIB]),
+        ({"weight_streaming_budget": "50%"}, [STREAMABLE // 2] * 2),
+        ({}, [STREAMABLE] * 2),
+    ):
+        program = load(folder, "theirs", **keywords)
+        np.testing.assert_array_equal(program(x)[0], 5 * (2 * x + 1) + 1)
+        assert [(e.name, e.budget_bytes) for e in program.engines] == [
+            ("engine0", budgets[0]),
+            ("engine1", budgets[1]),
+        ]
+        del program
+
+
+def case_newer_schema(folder: Path) -> None:
+    with refused("ProgramError", "schema"):
+        load(folder, "newer")
+
+
+def case_other_version(folder: Path) -> None:
+    with refused("ProgramError", "10.3.0"):
+        load(folder, "version")
+
+
+def case_other_compute_capability(folder: Path) -> None:
+    with refused("ProgramError"):
+        load(folder, "compute")
+
+
+def case_other_platform(folder: Path) -> None:
+    with refused("ProgramError"):
+        load(folder, "platform")
+
+
+def case_damaged_plan(folder: Path) -> None:
+    with refused("ProgramError"):
+        load(folder, "damaged")
+
+
+def case_inputs_on_a_device(folder: Path) -> None:
+    class OnDevice:
+        """What a CUDA tensor looks like through DLPack; its memory must not be read."""
+
+        dtype, shape = np.dtype("float32"), (2, 4)
+
+        def __init__(self, kind: int) -> None:
+            self.kind = kind
+
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return self.kind, 0
+
+        def __dlpack__(self, **keywords: Any) -> Any:
+            raise AssertionError("its memory was asked for")
+
+    program = load(folder, "plain")
+    with refused("ProgramError", "device type 2", "cpu()"):  # kDLCUDA
+        program(OnDevice(2))
+    check(program)
+
+
+def case_no_device(folder: Path) -> None:
+    with refused("EngineError"):
+        load(folder, "plain")
+
+
+def case_a_failed_run_leaves_the_program_usable(folder: Path) -> None:
+    program = load(folder, "plain")
+    check(program)
+    controls = standin()
+    controls.standin_fail.argtypes = [ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int]
+    controls.standin_fail(b"enqueueV3", 1, 1, 0)
+    with refused("EngineError"):
+        program(inputs())
+    check(program)
+    assert program.engines[0].runs == 2
+
+
+# What the device is like, where it is not the stand-in's default: two devices of 8 GiB.
+ENVIRONMENT = {
+    "reserve": {"STANDIN_DEVICE_BYTES": str(5 * MIB)},
+    # TensorRT's automatic budget leaves the margin, and the first run takes of it to stage its tensors.
+    "does_not_fit": {"STANDIN_DEVICE_BYTES": str(3 * MIB), "STANDIN_AUTOMATIC_MARGIN": str(64 * KIB)},
+    "no_device": {"STANDIN_DEVICES": "0"},
+}
+CASES: dict[str, Callable[[Path], None]] = {
+    name.removeprefix("case_"): case for name, case in list(globals().items()) if name.startswith("case_")
+}
+
+
+def main(what: str, folder: Path, *library: str) -> None:
+    if what == "write":
+        write(folder, *library)
+        return
+    CASES[what](folder)
+    if "libcudart" not in Path("/proc/self/maps").read_text():
+        return
+    controls = standin()
+    misuses = [controls.standin_misuse(index).decode() for index in range(controls.standin_misuses())]
+    assert not misuses, misuses
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

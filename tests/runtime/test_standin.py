@@ -1,0 +1,68 @@
+"""Engines of kind "tensorrt" from Python, where there is no GPU: the stand-ins of tests/standin/README.md behind the
+adapter that is installed. The cases are in standin_cases.py; each runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+STANDINS = HERE.parent.parent / "build" / "dev" / "tests" / "standin" / "lib"
+
+
+def _cases() -> Any:
+    # By its file: folders of tests are no packages.
+    spec = importlib.util.spec_from_file_location("standin_cases", HERE / "standin_cases.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+CASES = _cases()
+
+
+def library(pattern: str) -> Path:
+    found = sorted(STANDINS.glob(pattern))
+    if not found:
+        pytest.skip(f"no stand-ins in {STANDINS}; make dev builds them where it finds CUDA's and TensorRT's headers")
+    return found[0]
+
+
+def run(*arguments: object, **environment: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(HERE / "standin_cases.py"), *map(str, arguments)],
+        env={**os.environ, **environment},
+        text=True,
+        capture_output=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("standin")
+    run("write", folder, library("libnvinfer.so.??"))
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES.CASES)
+def test_standin(programs: Path, case: str) -> None:
+    # Before the RUNPATH of the adapter, which leads to the real CUDA runtime that it was linked with.
+    path = os.pathsep.join(filter(None, [str(STANDINS), os.environ.get("LD_LIBRARY_PATH")]))
+    run(
+        case,
+        programs,
+        LD_LIBRARY_PATH=path,
+        TORCHTRT_WS_NVINFER=str(library("libnvinfer.so.??")),
+        TORCHTRT_WS_TENSORRT_RTX=str(library("libtensorrt_rtx.so.1")),
+        **CASES.ENVIRONMENT.get(case, {}),
+    )
