@@ -32,7 +32,8 @@ bool runs(const Loaded& loaded, int rows, float value) {
   EValue* args[] = {&x_value, &y_value};
   executorch::runtime::BackendExecutionContext context;
   if (backend().execute(context, loaded.handle, {args, 2}) != Error::Ok) return false;
-  return std::all_of(output.begin(), output.begin() + rows * 2, [value](float each) { return each == 2 * value; });
+  return std::all_of(output.begin(), output.begin() + static_cast<ptrdiff_t>(rows) * 2,
+                     [value](float each) { return each == 2 * value; });
 }
 
 Error set_option(LoadOptions options) { return executorch::runtime::set_option(kBackendId, options.view()); }
