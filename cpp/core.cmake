@@ -4,12 +4,10 @@
 #                             one and include/
 #   TORCHTRT_WS_WARNINGS      our warnings, for target_compile_options(... PRIVATE ...)
 #   TORCHTRT_WS_WERROR        make them errors (off for users: a newer compiler may know more warnings)
-#   TORCHTRT_WS_SANITIZE      AddressSanitizer and UBSan, in the core and in all that links it
 #   NLOHMANN_JSON_INCLUDE_DIR the folder that holds nlohmann/json.hpp; found by itself in the PyPI package nlohmann-json
 #                             of Python_EXECUTABLE, or as a CMake package (Debian: nlohmann-json3-dev)
 
 option(TORCHTRT_WS_WERROR "Warnings of this project are errors" OFF)
-option(TORCHTRT_WS_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 
 set(TORCHTRT_WS_WARNINGS -Wall -Wextra -Wconversion -Wshadow $<$<BOOL:${TORCHTRT_WS_WERROR}>:-Werror>)
 
@@ -62,8 +60,3 @@ target_include_directories(torchtrt_ws_core SYSTEM PRIVATE ${NLOHMANN_JSON_INCLU
 target_compile_options(torchtrt_ws_core PRIVATE ${TORCHTRT_WS_WARNINGS})
 set_target_properties(torchtrt_ws_core PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_EXTENSIONS OFF
   CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
-if(TORCHTRT_WS_SANITIZE)
-  target_compile_options(torchtrt_ws_core PUBLIC
-    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
-  target_link_options(torchtrt_ws_core PUBLIC -fsanitize=address,undefined)
-endif()

@@ -90,6 +90,12 @@ def test_one_module_imports_cryptography_and_only_in_functions() -> None:
     assert users == {"trust.keys"}
 
 
+def test_a_cpp_file_name_means_one_thing() -> None:
+    files = [path for path in (PACKAGE.parent / "cpp").rglob("*") if path.suffix in (".h", ".cpp")]
+    names = [path.name for path in files]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_every_layer_is_there() -> None:
     names = {name_of(path) for path in MODULES}
     assert all(home in names for layer in LAYERS for home in layer)

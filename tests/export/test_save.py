@@ -289,14 +289,14 @@ def test_a_convolution_of_volumes_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_saving_without_torch_names_the_extra(tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", ["torch", "crc32c"])
+def test_saving_without_a_package_names_the_extra(tmp_path: Path, package: str) -> None:
     script = """
 import sys
-sys.modules["torch"] = None
-sys.meta_path.insert(0, type("Gone", (), {"find_spec": staticmethod(lambda name, *_: None)}))
+missing = sys.argv[2]
 import importlib.util
 find = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *rest: None if name == "torch" else find(name, *rest)
+importlib.util.find_spec = lambda name, *rest: None if name == missing else find(name, *rest)
 import torchtrt_ws
 for call in (lambda: torchtrt_ws.save(None, sys.argv[1]), lambda: torchtrt_ws.save_plan(b"ftrt", sys.argv[1])):
     try:
@@ -304,5 +304,7 @@ for call in (lambda: torchtrt_ws.save(None, sys.argv[1]), lambda: torchtrt_ws.sa
     except torchtrt_ws.EngineError as error:
         print(error)
 """
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.pte")], text=True, capture_output=True)
-    assert done.stdout.count("pip install torchtrt-ws[export]") == 2, done.stderr
+    command = [sys.executable, "-c", script, str(tmp_path / "a.pte"), package]
+    done = subprocess.run(command, text=True, capture_output=True)
+    assert done.stdout.count(f"no module {package!r}") == 2, done.stderr
+    assert done.stdout.count("pip install torchtrt-ws[export]") == 2

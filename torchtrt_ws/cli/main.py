@@ -66,7 +66,7 @@ def _options(
     ] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show where an error comes from.")] = False,
 ) -> None:
-    """Weight streaming budgets in ExecuTorch programs: look, run, change, check. Sizes are bytes."""
+    """Weight streaming budgets in ExecuTorch programs: look, run, wrap a plan, sign, verify. Sizes are bytes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,12 +10,14 @@ __all__ = ["require_exporter"]
 
 
 def require_exporter() -> None:
-    """Refuses to save where there is nothing to save with.
+    """Refuses to save where there is nothing to save with, before the work and not after it.
 
     Raises:
-        EngineError: torch is not installed: the package alone can only load.
+        EngineError: A package of the extra `export` is not installed: torchtrt-ws alone can only load.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise EngineError(
-            "saving", "no module 'torch'", "PyTorch, for ExecuTorch's exporter", "pip install torchtrt-ws[export]"
-        )
+    for package, purpose in _PACKAGES.items():
+        if importlib.util.find_spec(package) is None:
+            raise EngineError("saving", f"no module {package!r}", purpose, "pip install torchtrt-ws[export]")
+
+
+_PACKAGES = {"torch": "PyTorch, for ExecuTorch's exporter", "crc32c": "crc32c, for the checksum of each engine"}

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from torchtrt_ws import budget, pte
+from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.runtime.native import _native, translated
 from torchtrt_ws.runtime.program import Program
 from torchtrt_ws.trust.keys import Key
 from torchtrt_ws.trust.opened import by_descriptor, opened_verified
 
 __all__ = ["load"]
+
+VERIFY = ("checksum", "digest", "off")  # what `verify=` takes
 
 
 def load(
@@ -57,6 +60,9 @@ def load(
         CapacityError: The budget does not fit, the error says what does; or there is no memory for the verified copy.
         EngineError: No runtime for the engine here, or it refused; or no `cryptography` to verify with.
     """
+    if verify not in VERIFY:
+        accepted = " or ".join(f'"{each}"' for each in VERIFY)
+        raise ProgramError("verify", repr(verify), accepted, "Leave it out for the checksum.")
     with _source(path, trusted_keys, copy=not mmap) as source:
         report = pte.read(source)
         report.require_engines()
