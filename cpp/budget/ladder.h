@@ -5,19 +5,13 @@
 
 namespace torchtrt_ws {
 
-/// A budget this small goes straight to 0: each try may cost a context (40 to 300 ms, seen), and finer steps free
-/// little.
-inline constexpr int64_t kSmallestRung = int64_t{1} << 20;  // bytes
-
-/// The budget to try after `budget` did not fit: half of it, 0 after 1 MiB or less, nullopt after 0. Bytes.
-[[nodiscard]] std::optional<int64_t> next_smaller_budget(int64_t budget) noexcept;
-
 /// What decides whether a budget fits. Bytes, none negative.
 struct MemoryFacts {
-  int64_t free;        ///< On the device, before budget and context.
-  int64_t context;     ///< What an execution context takes, without scratch: getDeviceMemorySizeV2().
+  int64_t free;        ///< On the device, before budget and context: with what the engine holds of these itself.
+  int64_t context;     ///< What an execution context takes, without scratch, and staging memory for its tensors.
   int64_t scratch;     ///< Needed besides the budget while streaming.
   int64_t streamable;  ///< All weights that can stream.
+  int64_t held = 0;    ///< Of `free`, what the engine holds now.
 };
 
 /// The largest budget that fits: `streamable` if that and the context fit (no scratch is needed there), else what
@@ -27,5 +21,11 @@ struct MemoryFacts {
 /// The least free memory with which some budget fits: the context, and the smaller of scratch and streamable. Bytes;
 /// saturates at 2^63-1.
 [[nodiscard]] int64_t least_memory_that_would_do(const MemoryFacts& facts) noexcept;
+
+/// The budget to try after `budget` did not fit although the facts may say it does: the largest that fits, if that is
+/// smaller, else one step less; 0 at last, and nullopt after 0. `tries`: budgets that did not fit so far, 1 or more.
+/// Steps are a sixteenth of the weights and double each time, so that the first ones cost few bytes and the last ones
+/// few tries: each may cost a context (40 to 300 ms, seen).
+[[nodiscard]] std::optional<int64_t> next_smaller_budget(int64_t budget, int tries, const MemoryFacts& facts) noexcept;
 
 }  // namespace torchtrt_ws

@@ -31,7 +31,8 @@ std::string joined(const Keys& keys) {
 }
 
 std::string known_keys() {
-  return joined(kGeneralKeys) + ", " + std::string(kEngineBudgetPrefix) + "<engine>, " + joined(kOtherKeys);
+  return joined(kGeneralKeys) + ", " + std::string(kEngineBudgetPrefix) + "<engine>, " + std::string(kMarginKey) +
+         ", " + joined(kOtherKeys);
 }
 
 Failure bad_value(const Option& option, std::string found) {
@@ -117,6 +118,14 @@ Status read_general_option(const Option& option, std::string& first_key, Request
   return ok_status();
 }
 
+Status read_margin(const Option& option, Request& request) {
+  auto number = read_number(option);
+  if (!number.ok()) return std::move(number).failure();
+  request.margin = number.value();
+  if (!request.margin) request.notes.push_back(empty_note(option.key));
+  return ok_status();
+}
+
 Status read_baked(const std::vector<BakedSpec>& baked, Request& request) {
   for (const BakedSpec& spec : baked) {
     if (spec.key != kBudgetKey) continue;  // target_device and other people's specs
@@ -159,6 +168,8 @@ Result<Request> read_request(const std::vector<Option>& options, const std::vect
       status = read_general_option(option, general_key, request);
     } else if (const auto option_engine = name_behind(kEngineBudgetPrefix, option.key)) {
       status = read_engine_option(option, engine_name, *option_engine, request);
+    } else if (option.key == kMarginKey) {
+      status = read_margin(option, request);
     } else if (!is_one_of(kOtherKeys, option.key)) {
       request.notes.push_back("warning: option " + quoted(option.key) +
                               " is unknown and ignored. Known options: " + known_keys() + ".");

@@ -34,6 +34,10 @@ struct Total {
 struct Percent {
   int value;  ///< Of one engine's streamable weights, kept on the device; [0, 100].
 };
+/// What an automatic budget leaves free unless told otherwise. TensorRT-RTX 1.6.1 takes 0.04 MB more of the device for
+/// each context, and up to 38 MB over 900 of them (benchmarks/results/gpu-h100.md); drivers hand memory out in 2 MiB.
+inline constexpr int64_t kDefaultMargin = int64_t{64} << 20;  // bytes
+
 struct Reserve {
   int64_t value;  ///< Automatic, but leave this many bytes of the device free. 0 is how "auto" travels.
 };
@@ -46,6 +50,7 @@ struct Request {
   std::optional<Bytes> engine;     ///< Load-time, for this engine.
   General general;                 ///< Load-time, for every engine.
   std::optional<Bytes> baked;      ///< From the compile spec.
+  std::optional<int64_t> margin;   ///< Load-time: bytes that an automatic budget leaves free.
   std::vector<std::string> notes;  ///< To log, in order; a warning starts with "warning: ".
 };
 

@@ -8,12 +8,13 @@
 namespace torchtrt_ws {
 namespace {
 
-Result<Resolution> decide(Engine& engine, const Request& request, const std::optional<Shares>& shares) {
+Result<Resolution> decide(Engine& engine, const Request& request, const std::optional<Shares>& shares,
+                          ProgramMemory& memory) {
   EngineFacts facts;
   facts.streamable = engine.streamable_bytes();
   facts.scratch = 0;
   facts.shares = shares;
-  facts.automatic = [&engine](int64_t reserve) { return engine.automatic_budget(reserve); };
+  facts.automatic = [&memory](int64_t reserve) { return memory.choose(reserve); };
   auto decided = resolve(request, facts);
   if (!decided.ok()) return decided;
   // Scratch matters between nothing and everything only. Asking a fresh TensorRT engine for it moves its weights.
@@ -48,30 +49,38 @@ Failure does_not_fit(Engine& engine, const std::string& name, int64_t asked, con
 /// Goes down the ladder until a budget and its context fit.
 Result<Applied> step_down(Engine& engine, const std::string& name, Applied applied, Failure last) {
   std::optional<int64_t> budget = applied.resolved;
-  while ((budget = next_smaller_budget(*budget))) {
+  for (int tries = 1;; ++tries) {
+    (void)engine.scratch_bytes();  // as in does_not_fit()
+    budget = next_smaller_budget(*budget, tries, engine.memory());
+    if (!budget) return does_not_fit(engine, name, applied.resolved, last);
     applied.notes.push_back("warning: the automatic budget did not fit (" + last.found + "); trying " + bytes(*budget));
     Status made = set_and_make(engine, *budget);
     if (made.ok()) return applied;
     if (made.failure().code != ErrorCode::DoesNotFit) return std::move(made).failure();
     last = std::move(made).failure();
   }
-  return does_not_fit(engine, name, applied.resolved, last);
 }
 
-}  // namespace
-
-Result<Applied> apply_budget(Engine& engine, const Request& request, const std::optional<Shares>& shares,
-                             const std::string& name) {
-  auto decided = decide(engine, request, shares);
-  if (!decided.ok()) return std::move(decided).failure();
-  Resolution resolution = std::move(decided).value();
-  Applied applied{resolution.source, std::move(resolution.requested), resolution.bytes.value_or(0),
-                  std::move(resolution.notes)};
+Result<Applied> apply_decided(Engine& engine, Resolution resolution, const std::string& name) {
+  Applied applied{resolution.source, resolution.automatic, std::move(resolution.requested),
+                  resolution.bytes.value_or(0), std::move(resolution.notes)};
   Status made = resolution.bytes ? set_and_make(engine, *resolution.bytes) : engine.make_context();
   if (made.ok()) return applied;
   if (made.failure().code != ErrorCode::DoesNotFit) return std::move(made).failure();
   if (resolution.automatic) return step_down(engine, name, std::move(applied), std::move(made).failure());
   return does_not_fit(engine, name, applied.resolved, made.failure());
+}
+
+}  // namespace
+
+Result<Applied> apply_budget(Engine& engine, const Request& request, const std::optional<Shares>& shares,
+                             const std::string& name, ProgramMemory& memory) {
+  auto decided = decide(engine, request, shares, memory);
+  if (!decided.ok()) return std::move(decided).failure();
+  memory.make_room(decided.value().bytes.value_or(0));
+  auto applied = apply_decided(engine, std::move(decided).value(), name);
+  applied.ok() ? memory.use_what_is_left() : memory.put_back();
+  return applied;
 }
 
 }  // namespace torchtrt_ws

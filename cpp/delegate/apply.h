@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "budget/request.h"
 #include "budget/resolve.h"
+#include "delegate/program_memory.h"
 #include "engine/engine.h"
 
 namespace torchtrt_ws {
@@ -13,6 +14,7 @@ namespace torchtrt_ws {
 /// What became of a request.
 struct Applied {
   Source source;
+  bool automatic;                  // as Resolution::automatic: the program's memory plan may move it
   std::string requested;           // as Resolution::requested
   int64_t resolved = 0;            // bytes that were decided before any retry; 0 when there was no budget call
   std::vector<std::string> notes;  // for the log, the retries among them
@@ -20,10 +22,11 @@ struct Applied {
 
 /// Decides the budget, sets it and makes the context. Precondition: the engine has no context.
 ///
-/// An automatic budget that does not fit, or whose context does not, is retried with smaller ones down to 0
-/// (budget/ladder.h); an explicit one fails with DoesNotFit, saying what was asked, what was free and the largest
-/// budget that fits. On failure the engine has no context.
+/// `memory` is the engine's; other engines of the program whose budgets are automatic make room for this one, and take
+/// what it leaves. An automatic budget that does not fit all the same, or whose context does not, is retried with
+/// smaller ones down to 0 (budget/ladder.h); an explicit one fails with DoesNotFit, saying what was asked, what was
+/// free and the largest budget that fits. On failure the engine has no context.
 Result<Applied> apply_budget(Engine& engine, const Request& request, const std::optional<Shares>& shares,
-                             const std::string& name);
+                             const std::string& name, ProgramMemory& memory);
 
 }  // namespace torchtrt_ws

@@ -5,6 +5,7 @@
 #include <executorch/runtime/platform/runtime.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -17,6 +18,7 @@
 #include "delegate/handle.h"
 #include "delegate/live_handles.h"
 #include "delegate/note_loaded.h"
+#include "delegate/program_memory.h"
 #include "delegate/read_options.h"
 #include "delegate/unknown_names.h"
 #include "engine/engine_kind.h"
@@ -88,13 +90,19 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   auto engine = open.value()(std::move(payload), {metadata, identity.name, device_id, cuda_graph, verify});
   if (!engine.ok()) return std::move(engine).failure();
 
+  const std::lock_guard<std::mutex> lock(planning());
   const std::optional<Shares> shares = recorded_shares(metadata);
-  auto applied = apply_budget(*engine.value(), request.value(), shares, identity.name);
+  Engine& opened = *engine.value();
+  ProgramMemory memory(opened, shares, LiveHandles::instance().of(identity.scope), request.value().margin);
+  auto applied = apply_budget(opened, request.value(), shares, identity.name, memory);
   if (!applied.ok()) return std::move(applied).failure();
   log_notes(identity.name, applied.value().notes);
 
   auto handle = std::make_shared<Handle>(std::move(identity), shares, std::move(engine).value(), applied.value());
   log_load(handle->report(), applied.value());
+  if (const std::string summary = memory.summary(handle->report()); !summary.empty()) log_info(summary);
+  note_loaded(handle->identity().id);
+  LiveHandles::instance().add(handle);
   return handle;
 }
 
@@ -118,8 +126,6 @@ class Backend final : public executorch::runtime::BackendInterface {
       auto handle = load_engine(context, processed, specs);
       if (!handle.ok()) return std::move(handle).failure();
       loaded = handle.value().get();
-      note_loaded(handle.value()->identity().id);
-      LiveHandles::instance().add(handle.value());
       warn_of_unknown_names(context, *handle.value());
       return ok_status();
     });

@@ -1,7 +1,10 @@
 #include "delegate/change_budgets.h"
 
+#include <algorithm>
+#include <mutex>
 #include <utility>
 
+#include "delegate/program_memory.h"
 #include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws {
@@ -17,22 +20,41 @@ Status check_engine_keys(const std::vector<Option>& options, const Handles& hand
   return ok_status();
 }
 
+struct Change {
+  Handle* handle;
+  Request request;
+  int64_t growth;  // bytes
+};
+
+/// The live engines of the program of `handle`, without it.
+Handles others_of(const Handle& handle) {
+  Handles others = LiveHandles::instance().of(handle.identity().scope);
+  others.erase(std::remove_if(others.begin(), others.end(), [&](const auto& other) { return other.get() == &handle; }),
+               others.end());
+  return others;
+}
+
 }  // namespace
 
 Status change_budgets(const std::vector<Option>& options, const Handles& handles) {
   Status keys = check_engine_keys(options, handles);
   if (!keys.ok()) return keys;
-  std::vector<Request> requests;
+  const std::lock_guard<std::mutex> lock(planning());
+  std::vector<Change> changes;
   for (const auto& handle : handles) {
     auto request = read_request(options, {}, handle->identity().name);
     if (!request.ok()) return std::move(request).failure();
-    requests.push_back(std::move(request).value());
+    const int64_t growth = handle->growth(request.value());
+    changes.push_back({handle.get(), std::move(request).value(), growth});
   }
+  // Those that shrink make room for those that grow.
+  std::stable_sort(changes.begin(), changes.end(),
+                   [](const Change& a, const Change& b) { return a.growth < b.growth; });
   std::vector<std::pair<Handle*, Handle::Previous>> changed;
-  for (size_t i = 0; i < handles.size(); ++i) {
-    auto previous = handles[i]->change_budget(requests[i]);
+  for (const Change& change : changes) {
+    auto previous = change.handle->change_budget(change.request, others_of(*change.handle));
     if (previous.ok()) {
-      if (previous.value()) changed.emplace_back(handles[i].get(), *previous.value());
+      if (previous.value()) changed.emplace_back(change.handle, *previous.value());
       continue;
     }
     for (auto it = changed.rbegin(); it != changed.rend(); ++it) it->first->undo_change(it->second);

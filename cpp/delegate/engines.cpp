@@ -1,5 +1,7 @@
 #include "torchtrt_ws/engines.h"
 
+#include <utility>
+
 #include "delegate/change_budgets.h"
 #include "delegate/error.h"
 #include "delegate/live_handles.h"
@@ -22,15 +24,21 @@ EngineReport engine(uint64_t id) {
   return handle == nullptr ? EngineReport{} : handle->report();
 }
 
-Error set_budget(uint64_t id, Span<const BackendOption> options) {
-  return guarded("set_budget", [&]() -> Status {
-    auto handle = LiveHandles::instance().find(id);
-    if (handle == nullptr) {
-      return Failure{ErrorCode::BadArgument, "engine id " + std::to_string(id), "no live engine",
-                     "the id of a loaded engine", "Take it from torchtrt_ws::engines()"};
+Error set_budgets(const std::vector<uint64_t>& ids, Span<const BackendOption> options) {
+  return guarded("set_budgets", [&]() -> Status {
+    Handles handles;
+    for (const uint64_t id : ids) {
+      auto handle = LiveHandles::instance().find(id);
+      if (handle == nullptr) {
+        return Failure{ErrorCode::BadArgument, "engine id " + std::to_string(id), "no live engine",
+                       "the id of a loaded engine", "Take it from torchtrt_ws::engines()"};
+      }
+      handles.push_back(std::move(handle));
     }
-    return change_budgets(copy_options(options), {handle});
+    return change_budgets(copy_options(options), handles);
   });
 }
+
+Error set_budget(uint64_t id, Span<const BackendOption> options) { return set_budgets({id}, options); }
 
 }  // namespace torchtrt_ws

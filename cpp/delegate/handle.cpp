@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "delegate/apply.h"
 #include "delegate/arguments.h"
 #include "delegate/error.h"
 
@@ -23,7 +24,11 @@ Failure gone(const Identity& identity) {
 }  // namespace
 
 Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<Engine> engine, const Applied& applied)
-    : identity_(std::move(identity)), shares_(shares), engine_(std::move(engine)), source_(applied.source) {
+    : identity_(std::move(identity)),
+      shares_(shares),
+      engine_(std::move(engine)),
+      source_(applied.source),
+      automatic_(applied.automatic) {
   noted_.id = identity_.id;
   noted_.name = identity_.name;
   noted_.method = identity_.method;
@@ -50,21 +55,54 @@ Status Handle::execute(Span<EValue*> args) {
   return ran;
 }
 
-Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& request) {
+Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& request, const Handles& others) {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr || asks_nothing(request)) return std::optional<Previous>();
-  const Previous previous{engine_->budget(), source_};
+  const Previous previous{engine_->budget(), source_, automatic_};
   engine_->drop_context();
-  auto applied = apply_budget(*engine_, request, shares_, identity_.name);
+  ProgramMemory memory(*engine_, shares_, others, request.margin);
+  auto applied = apply_budget(*engine_, request, shares_, identity_.name, memory);
   if (!applied.ok()) {
     restore_locked(previous);
     return std::move(applied).failure();
   }
   source_ = applied.value().source;
+  automatic_ = applied.value().automatic;
   fresh_ = true;
   note_locked();
   log_notes(identity_.name, applied.value().notes);
   return std::optional<Previous>(previous);
+}
+
+std::optional<Handle::Standing> Handle::standing() const {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr) return std::nullopt;
+  return Standing{engine_->memory(), engine_->budget(), automatic_, engine_->device_name()};
+}
+
+int64_t Handle::growth(const Request& request) const {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr || asks_nothing(request)) return 0;
+  const int64_t now = engine_->budget();
+  const int64_t scratch = engine_->has_context() ? engine_->scratch_bytes() : 0;
+  auto decided = resolve(request, {engine_->streamable_bytes(), scratch, shares_, [now](int64_t) { return now; }});
+  return decided.ok() ? decided.value().bytes.value_or(now) - now : 0;  // the change itself says what is wrong
+}
+
+Status Handle::move_budget(int64_t bytes) {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr) return gone(identity_);
+  const Previous previous{engine_->budget(), source_, automatic_};
+  engine_->drop_context();
+  Status moved = engine_->set_budget(bytes);
+  if (moved.ok()) moved = engine_->make_context();
+  if (!moved.ok()) {
+    restore_locked(previous);
+    return moved;
+  }
+  fresh_ = true;
+  note_locked();
+  return moved;
 }
 
 void Handle::undo_change(const Previous& previous) {
@@ -76,6 +114,7 @@ void Handle::undo_change(const Previous& previous) {
 
 void Handle::restore_locked(const Previous& previous) {
   source_ = previous.source;
+  automatic_ = previous.automatic;
   Status restored = engine_->streamable_bytes() > 0 ? engine_->set_budget(previous.budget) : ok_status();
   if (restored.ok()) restored = engine_->make_context();
   fresh_ = true;

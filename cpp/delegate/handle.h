@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "budget/ladder.h"
 #include "budget/request.h"
 #include "budget/resolve.h"
-#include "delegate/apply.h"
 #include "delegate/turns.h"
 #include "engine/engine.h"
 #include "torchtrt_ws/engines.h"
@@ -30,10 +30,17 @@ struct Identity {
   const void* scope;  // the runtime allocator, which one extension::Module's methods share: it tells programs apart
 };
 
+struct Applied;  // delegate/apply.h
+class Handle;
+using Handles = std::vector<std::shared_ptr<Handle>>;
+
 /// One loaded engine behind an ExecuTorch delegate handle.
 ///
-/// The delegate has three locks. This is the only place that says how they are used.
+/// The delegate has four locks. This is the only place that says how they are used.
 ///
+///     planning()           (delegate/program_memory.h) who decides and applies budgets: one load's, or one change's at
+///     a
+///                          time. Taken before all others, and not by runs, reports or destroying.
 ///     LiveHandles::mutex_  the list of live handles. Held to read or change it, never across a call of an engine, and
 ///                          never together with another lock.
 ///     Handle::turns_       the engine, and the members below it. execute(), change_budget(), undo_change() and close()
@@ -57,12 +64,30 @@ class Handle {
   Status execute(executorch::runtime::Span<executorch::runtime::EValue*> args);
 
   /// Applies a request of load-time options (no baked value) and returns what was there before, for undo_change().
+  /// `others`: the live engines of the same program, which may have to move for it.
   /// When it fails the old budget is back. nullopt: the engine is gone, or nothing was asked of it.
   struct Previous {
     int64_t budget;
     Source source;
+    bool automatic;
   };
-  Result<std::optional<Previous>> change_budget(const Request& request);
+  Result<std::optional<Previous>> change_budget(const Request& request, const Handles& others);
+
+  /// What a plan of the program's memory needs to know; nullopt: the engine is gone.
+  struct Standing {
+    MemoryFacts memory;
+    int64_t budget;
+    bool automatic;  // the plan may move it
+    std::string device;
+  };
+  std::optional<Standing> standing() const;
+
+  /// Sets the budget to the part that a plan gives it; who decided stays the same. When it fails the old budget is
+  /// back.
+  Status move_budget(int64_t bytes);
+
+  /// By how many bytes `request` would change the budget, as far as that can be told before it is tried.
+  int64_t growth(const Request& request) const;
 
   /// Puts back what a change_budget() that succeeded replaced; where that cannot be, says so in the log.
   void undo_change(const Previous& previous);
@@ -88,6 +113,7 @@ class Handle {
   mutable Turns turns_;
   std::unique_ptr<Engine> engine_;
   Source source_;
+  bool automatic_;
   bool fresh_ = true;               // no run since the context was made: the next one may take memory for staging
   std::vector<TensorView> inputs_;  // of the call in progress; kept so that a call allocates nothing
 

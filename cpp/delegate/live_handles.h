@@ -12,8 +12,6 @@
 
 namespace torchtrt_ws {
 
-using Handles = std::vector<std::shared_ptr<Handle>>;
-
 /// Names of engines with commas, in the order of `handles`.
 std::string names_of(const Handles& handles);
 

@@ -52,6 +52,9 @@ class TORCHTRT_WS_API Engine {
  public:
   virtual ~Engine() = default;
 
+  /// Whose memory it takes: "cuda:0", or "cpu". Engines with the same answer share that memory.
+  virtual std::string device_name() const = 0;
+
   virtual const std::vector<TensorSpec>& inputs() const = 0;
   virtual const std::vector<TensorSpec>& outputs() const = 0;
 
@@ -61,9 +64,9 @@ class TORCHTRT_WS_API Engine {
   /// Bytes of streamable weights kept on the device now; where the engine's runtime tells it, its own answer.
   virtual int64_t budget() const = 0;
 
-  /// The budget the engine's runtime would choose, less `reserve` bytes left free on the device; within
-  /// [0, streamable_bytes()].
-  virtual Result<int64_t> automatic_budget(int64_t reserve) const = 0;
+  /// The budget the engine's runtime would choose by itself on a device that this engine is not on; within
+  /// [0, streamable_bytes()]. It knows nothing of other engines.
+  virtual Result<int64_t> automatic_budget() const = 0;
 
   /// Bytes of device memory that streaming needs beside the budget, also when nothing streams now; 0 while the engine
   /// cannot tell.
@@ -72,7 +75,8 @@ class TORCHTRT_WS_API Engine {
   /// Bytes on the device for weights, scratch and context, now.
   virtual int64_t device_bytes() const = 0;
 
-  /// What the device has free and what a context would take: the numbers of an error that says a budget does not fit.
+  /// What the device has free, and what this engine takes of it: the numbers that budgets are planned with, and those
+  /// of an error that says a budget does not fit.
   virtual MemoryFacts memory() const = 0;
 
   /// Keeps `bytes` of the streamable weights on the device. Fails with DoesNotFit when memory runs out, WrongState when

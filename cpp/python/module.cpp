@@ -85,11 +85,11 @@ int64_t parse_decimal_bytes(nb::bytes text) {
   return parsed.value();
 }
 
-void set_engine_budget(uint64_t id, const Options& options) {
+void set_budgets_or_throw(const std::vector<uint64_t>& ids, const Options& options) {
   LoadOptions converted = to_load_options(options);
   nb::gil_scoped_release unlocked;  // it waits for a run in flight
   clear_last_error();
-  const auto error = set_budget(id, {converted.view().data(), converted.view().size()});
+  const auto error = set_budgets(ids, {converted.view().data(), converted.view().size()});
   if (error != executorch::runtime::Error::Ok) throw_error(error, "options", "options of the backend");
 }
 
@@ -130,7 +130,7 @@ NB_MODULE(_native, m) {
   m.def("dtypes", &dtypes);
   m.def("engine_report", &engine_report, "id"_a);
   m.def("load_adapter", &load_adapter_or_throw, "kind"_a);
-  m.def("set_engine_budget", &set_engine_budget, "id"_a, "options"_a);
+  m.def("set_budgets", &set_budgets_or_throw, "ids"_a, "options"_a);
   m.def("parse_decimal", &parse_decimal_bytes, "text"_a);
   m.def("read_blob_facts", &read_blob_facts, "blob"_a);
 }

@@ -13,27 +13,36 @@ constexpr int64_t kStreamable = 536870912;  // the measured plan: "537 MB", scra
 constexpr int64_t kScratch = 67108864;
 constexpr int64_t kContext = 25165824;
 
-TEST(NextSmallerBudget, HalvesThenGoesToZeroThenEnds) {
+TEST(NextSmallerBudget, GoesStraightToTheLargestThatFits) {
+  EXPECT_EQ(next_smaller_budget(800, 1, {600, 50, 100, 800}), 450);
+  EXPECT_EQ(next_smaller_budget(800, 1, {149, 50, 100, 800}), 0) << "nothing fits: the last try";
+}
+
+TEST(NextSmallerBudget, ThenDownInStepsThatDouble) {
   std::vector<int64_t> rungs;
-  for (std::optional<int64_t> rung = 8 * kSmallestRung; rung.has_value(); rung = next_smaller_budget(*rung)) {
-    rungs.push_back(*rung / kSmallestRung);
+  int tries = 0;
+  const MemoryFacts facts{kMax, 0, 0, 1600};
+  for (std::optional<int64_t> rung = 1600; rung; rung = next_smaller_budget(*rung, tries, facts)) {
+    rungs.push_back(*rung);
+    ++tries;
   }
-  EXPECT_EQ(rungs, (std::vector<int64_t>{8, 4, 2, 1, 0}));
+  EXPECT_EQ(rungs, (std::vector<int64_t>{1600, 1500, 1300, 900, 100, 0}));
 }
 
 TEST(NextSmallerBudget, Edges) {
-  EXPECT_EQ(next_smaller_budget(0), std::nullopt);
-  EXPECT_EQ(next_smaller_budget(-5), std::nullopt);
-  EXPECT_EQ(next_smaller_budget(1), 0);
-  EXPECT_EQ(next_smaller_budget(kSmallestRung), 0);
-  EXPECT_EQ(next_smaller_budget(kSmallestRung + 1), kSmallestRung / 2);
-  EXPECT_EQ(next_smaller_budget(kMax), kMax / 2);
+  const MemoryFacts roomy{kMax, 0, 0, kMax};
+  EXPECT_EQ(next_smaller_budget(0, 1, roomy), std::nullopt);
+  EXPECT_EQ(next_smaller_budget(-5, 1, roomy), std::nullopt);
+  EXPECT_EQ(next_smaller_budget(1, 1, roomy), 0);
+  EXPECT_EQ(next_smaller_budget(kMax, 1, roomy), kMax - kMax / 16);
+  EXPECT_EQ(next_smaller_budget(kMax, 100, roomy), 0);
 }
 
 TEST(NextSmallerBudget, TheLongestLadderIsShort) {
   int tries = 0;
-  for (std::optional<int64_t> rung = kMax; rung.has_value(); rung = next_smaller_budget(*rung)) ++tries;
-  EXPECT_LE(tries, 45);
+  const MemoryFacts facts{kMax, 0, 0, kMax};
+  for (std::optional<int64_t> rung = kMax; rung; rung = next_smaller_budget(*rung, tries, facts)) ++tries;
+  EXPECT_LE(tries, 7);
 }
 
 struct FitRow {

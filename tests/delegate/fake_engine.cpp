@@ -29,21 +29,23 @@ class FakeEngine final : public Engine {
     device().payload_held = false;
   }
 
+  std::string device_name() const override { return "fake:0"; }
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
   const std::vector<TensorSpec>& outputs() const override { return outputs_; }
-  int64_t streamable_bytes() const override { return device().streamable; }
+  int64_t streamable_bytes() const override { return streamable_; }
   int64_t budget() const override { return budget_; }
-  Result<int64_t> automatic_budget(int64_t reserve) const override {
-    return std::clamp<int64_t>(device().automatic - reserve, 0, streamable_bytes());
+  Result<int64_t> automatic_budget() const override {
+    return std::clamp<int64_t>(device().automatic, 0, streamable_bytes());
   }
   int64_t scratch_bytes() const override {
     scratch_asked_ = true;
-    return device().scratch;
+    return scratch_;
   }
   int64_t device_bytes() const override { return weights_ + with_context_; }
   MemoryFacts memory() const override {
     // As with TensorRT: what was never asked is not known.
-    return {device().free + weights_, device().context, scratch_asked_ ? device().scratch : 0, device().streamable};
+    const int64_t held = weights_ + with_context_;
+    return {device().free + held, context_, scratch_asked_ ? scratch_ : 0, streamable_, held};
   }
 
   Status set_budget(int64_t bytes) override {
@@ -51,7 +53,7 @@ class FakeEngine final : public Engine {
     device().calls.push_back("set " + std::to_string(bytes));
     device().free += std::exchange(weights_, 0);
     budget_ = bytes;
-    if (bytes < device().streamable) return ok_status();  // the weights come with the context
+    if (bytes < streamable_) return ok_status();  // the weights come with the context
     if (device().free < bytes) return out_of_memory("set");
     device().free -= bytes;
     weights_ = bytes;
@@ -62,8 +64,8 @@ class FakeEngine final : public Engine {
 
   Status make_context() override {
     device().calls.push_back("make");
-    const bool streaming = budget_ < device().streamable;
-    const int64_t wanted = device().context + (streaming ? budget_ + device().scratch : 0);
+    const bool streaming = budget_ < streamable_;
+    const int64_t wanted = context_ + device().granule + (streaming ? budget_ + scratch_ : 0);
     if (device().free < wanted) return out_of_memory("context");
     device().free -= wanted;
     with_context_ = wanted;
@@ -92,6 +94,9 @@ class FakeEngine final : public Engine {
 
  private:
   Payload payload_;
+  const int64_t streamable_ = device().streamable;  // as the device said when this one was opened
+  const int64_t scratch_ = device().scratch;
+  const int64_t context_ = device().context;
   std::vector<TensorSpec> inputs_ = {{device().input_name, ScalarType::Float, {1, 2}, {4, 2}}};
   std::vector<TensorSpec> outputs_ = {{"y", ScalarType::Float, {1, 2}, {4, 2}}};
   int64_t budget_ = 0;

@@ -8,6 +8,7 @@
 #include <future>
 #include <thread>
 
+#include "delegate/apply.h"
 #include "fake_engine.h"
 
 namespace torchtrt_ws::testing {
@@ -24,7 +25,8 @@ class HandleInThreads : public ::testing::Test {
     Metadata metadata;
     const std::string name = "e";
     auto engine = open_fake(Payload(nullptr, 0, nullptr), {metadata, name, {}, false});
-    auto applied = apply_budget(*engine.value(), of(300), std::nullopt, name);
+    ProgramMemory memory(*engine.value(), std::nullopt, {}, std::nullopt);
+    auto applied = apply_budget(*engine.value(), of(300), std::nullopt, name, memory);
     handle_ = std::make_unique<Handle>(Identity{1, name, "forward", "fake", nullptr}, std::nullopt,
                                        std::move(engine).value(), applied.value());
     device().calls.clear();
@@ -69,7 +71,7 @@ TEST_F(HandleInThreads, AChangeWaitsForTheRunsBeforeItAndForNoOther) {
   std::thread first = blocked_run();
   std::thread second([this] { run(); });
   until_waiting(1);
-  std::thread change([this] { EXPECT_TRUE(handle_->change_budget(of(100)).ok()); });
+  std::thread change([this] { EXPECT_TRUE(handle_->change_budget(of(100), {}).ok()); });
   until_waiting(2);
   std::thread later([this] { run(); });
   until_waiting(3);
@@ -95,14 +97,14 @@ TEST_F(HandleInThreads, AReportDoesNotWaitForARun) {
 }
 
 TEST_F(HandleInThreads, WhileARunIsBusyAReportHasTheBudgetOfTheLastChange) {
-  ASSERT_TRUE(handle_->change_budget(of(200)).ok());
+  ASSERT_TRUE(handle_->change_budget(of(200), {}).ok());
   std::thread blocked = blocked_run();
   EXPECT_EQ(handle_->report().budget_bytes, 200);
   EXPECT_EQ(handle_->report().device_bytes, 200 + 100 + 50);
   release_.set_value();
   blocked.join();
   device().free = 10;
-  EXPECT_FALSE(handle_->change_budget(of(800)).ok());
+  EXPECT_FALSE(handle_->change_budget(of(800), {}).ok());
   EXPECT_EQ(handle_->report().budget_bytes, 200) << "the old budget is back";
 }
 

@@ -101,22 +101,44 @@ TEST_F(Load, MoreThanTheWeightsIsClipped) {
   EXPECT_EQ(only_engine().budget_bytes, 800);
 }
 
-// 800 bytes do not fit in 600; 400 + scratch 100 + context 50 do.
-TEST_F(Load, AnAutomaticBudgetThatDoesNotFitGoesDownTheLadder) {
+// 800 MiB do not fit in 600; 386 + scratch 100 + context 50 and the margin of 64 do. Its own choice is no better.
+TEST_F(Load, AnAutomaticBudgetLeavesTheMargin) {
   give_device_in_mib(600);
+  device().automatic = 100 * kMiB;
   Loaded loaded(make_blob("e"));
   ASSERT_EQ(loaded.error, Error::Ok);
-  EXPECT_EQ(device().calls, (Calls{"set 838860800", "set 419430400", "make"}));
+  EXPECT_EQ(only_engine().budget_bytes, 386 * kMiB);
   EXPECT_EQ(only_engine().source, "automatic");
 }
 
+TEST_F(Load, TheEnginesOwnChoiceMayEatIntoTheMarginAndNoFurther) {
+  give_device_in_mib(600);
+  device().automatic = 400 * kMiB;
+  EXPECT_EQ((Loaded(make_blob("e")), device().calls[0]), "set 419430400");
+  device().automatic = 800 * kMiB;
+  device().calls.clear();
+  EXPECT_EQ((Loaded(make_blob("e")), device().calls[0]), "set " + std::to_string(450 * kMiB));
+}
+
+TEST_F(Load, AMarginThatIsGivenIsKept) {
+  give_device_in_mib(600);
+  for (const int64_t margin : {0, 10, 300}) {
+    Loaded loaded(make_blob("e"), {{"weight_streaming_margin", text(std::to_string(margin * kMiB))}});
+    EXPECT_EQ(only_engine().budget_bytes, (450 - margin) * kMiB);
+  }
+  Loaded reserve(make_blob("e"), {{"weight_streaming_reserve", text(std::to_string(20 * kMiB))}});
+  EXPECT_EQ(only_engine().budget_bytes, 430 * kMiB) << "a reserve is what stays free: no margin beside it";
+}
+
+// The device says that more is free than can be had: the ladder goes down from what fits.
 TEST_F(Load, AnAutomaticBudgetWhoseContextDoesNotFitGoesDownTheLadder) {
-  device().automatic = 40;
-  give_device_in_mib(170);
+  give_device_in_mib(600);
+  device().granule = 30 * kMiB;
   Loaded loaded(make_blob("e"));
   ASSERT_EQ(loaded.error, Error::Ok);
-  EXPECT_EQ(device().calls, (Calls{"set 41943040", "make", "set 20971520", "make"}));
-  EXPECT_EQ(only_engine().budget_bytes, 20 * kMiB);
+  EXPECT_EQ(device().calls,
+            (Calls{"set " + std::to_string(450 * kMiB), "make", "set " + std::to_string(400 * kMiB), "make"}));
+  EXPECT_EQ(only_engine().budget_bytes, 400 * kMiB);
 }
 
 TEST_F(Load, TheLadderEndsWithTheLeastMemoryThatWouldDo) {

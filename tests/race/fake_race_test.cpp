@@ -17,11 +17,12 @@ class PlainEngine final : public Engine {
  public:
   explicit PlainEngine(Payload payload) : payload_(std::move(payload)) {}
 
+  std::string device_name() const override { return "plain:0"; }
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
   const std::vector<TensorSpec>& outputs() const override { return outputs_; }
   int64_t streamable_bytes() const override { return kStreamable; }
   int64_t budget() const override { return touch(budget_); }
-  Result<int64_t> automatic_budget(int64_t) const override { return touch(int64_t{kStreamable}); }
+  Result<int64_t> automatic_budget() const override { return touch(int64_t{kStreamable}); }
   int64_t scratch_bytes() const override { return touch(int64_t{64}); }
   int64_t device_bytes() const override { return touch(budget_); }
   MemoryFacts memory() const override { return touch(MemoryFacts{int64_t{1} << 40, 64, 64, kStreamable}); }

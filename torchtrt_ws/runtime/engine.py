@@ -96,7 +96,7 @@ class Engine:
         """
         options = budget.change_options(value)
         with translated():
-            _native.set_engine_budget(self._id, list(options.items()))
+            _native.set_budgets([self._id], list(options.items()))
 
     def as_dict(self) -> dict[str, Any]:
         """All fields at one moment, with the keys of `torchtrt-ws run --json`."""

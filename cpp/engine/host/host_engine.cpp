@@ -153,8 +153,8 @@ Status HostEngine::read_io(const Metadata& metadata) {
   return described.ok() ? describe(outputs_, metadata.own->outputs) : described;
 }
 
-Result<int64_t> HostEngine::automatic_budget(int64_t reserve) const {
-  return std::clamp<int64_t>(available_memory() - reserve, 0, streamable_bytes());
+Result<int64_t> HostEngine::automatic_budget() const {
+  return std::clamp<int64_t>(memory().free, 0, streamable_bytes());
 }
 
 int64_t HostEngine::device_bytes() const {
@@ -163,7 +163,10 @@ int64_t HostEngine::device_bytes() const {
   return resident;
 }
 
-MemoryFacts HostEngine::memory() const { return {available_memory(), 0, 0, streamable_bytes()}; }
+MemoryFacts HostEngine::memory() const {
+  const int64_t held = budget();  // what is locked is available to nobody else
+  return {available_memory() + held, 0, 0, streamable_bytes(), held};
+}
 
 Status HostEngine::set_budget(int64_t bytes) {
   if (has_context_) {

@@ -23,11 +23,12 @@ class HostEngine final : public Engine {
 
   static Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request);
 
+  std::string device_name() const override { return "cpu"; }
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
   const std::vector<TensorSpec>& outputs() const override { return outputs_; }
   int64_t streamable_bytes() const override { return packed_ ? packed_->weight_bytes() : 0; }
   int64_t budget() const override { return budget_; }
-  Result<int64_t> automatic_budget(int64_t reserve) const override;
+  Result<int64_t> automatic_budget() const override;
   int64_t scratch_bytes() const override { return 0; }  // weights are paged in where they lie
   int64_t device_bytes() const override;
   MemoryFacts memory() const override;

@@ -8,6 +8,7 @@
 #include "engine/tensorrt/alias.h"
 #include "engine/tensorrt/data_type.h"
 #include "engine/tensorrt/logger.h"
+#include "engine/tensorrt/place.h"
 #include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
@@ -197,6 +198,26 @@ Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& co
   if (!dynamic) return ok_status();
   Status smallest = read_bound(subject, context, io, &TensorSpec::min);
   return smallest.ok() ? read_bound(subject, context, io, &TensorSpec::max) : smallest;
+}
+
+int64_t most_staged(const Io& io) noexcept {
+  const auto bytes = [](const IoTensor& tensor, const TensorSpec& spec) -> int64_t {
+    int64_t size = static_cast<int64_t>(tensor.element_bytes);
+    for (const int64_t most : spec.max) {
+      if (__builtin_mul_overflow(size, most, &size)) return 0;  // no bound is known yet
+    }
+    constexpr auto kAlign = static_cast<int64_t>(kAddressAlignment);
+    return size > std::numeric_limits<int64_t>::max() - kAlign ? 0 : (size + kAlign - 1) / kAlign * kAlign;
+  };
+  int64_t sum = 0;
+  const auto count = [&](const std::vector<IoTensor>& tensors, const std::vector<TensorSpec>& specs) {
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      if (__builtin_add_overflow(sum, bytes(tensors[i], specs[i]), &sum)) sum = std::numeric_limits<int64_t>::max();
+    }
+  };
+  count(io.inputs, io.input_specs);
+  count(io.outputs, io.output_specs);
+  return sum;
 }
 
 std::optional<int64_t> volume(const Dims& shape) noexcept {

@@ -48,6 +48,10 @@ Result<Io> read_io(const std::string& subject, const nvinfer1::ICudaEngine& engi
 /// shapes are other ones afterwards. Fails with Incompatible for an output whose shape depends on data.
 Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& context, Io& io);
 
+/// Bytes that staging takes when all tensors of a call in the largest shapes are staged. Outputs count once their
+/// bounds are known.
+int64_t most_staged(const Io& io) noexcept;
+
 /// Elements of a shape without dynamic dimensions; 1 for rank 0. nullopt when a dimension is negative or the product
 /// does not fit.
 std::optional<int64_t> volume(const nvinfer1::Dims& shape) noexcept;

@@ -1,5 +1,6 @@
 #include "engine/tensorrt/tensorrt_engine.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/log.h"
@@ -53,11 +54,11 @@ TensorRTEngine::~TensorRTEngine() {
   runtime_.reset();
 }
 
-Result<int64_t> TensorRTEngine::automatic_budget(int64_t reserve) const {
+Result<int64_t> TensorRTEngine::automatic_budget() const {
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
   if (!current.ok()) return std::move(current).failure();
-  return budget_->automatic(reserve, has_context());
+  return budget_->automatic(has_context());
 }
 
 int64_t TensorRTEngine::scratch_bytes() const {
@@ -72,7 +73,12 @@ int64_t TensorRTEngine::device_bytes() const {
 
 MemoryFacts TensorRTEngine::memory() const {
   const DeviceGuard guard(device_);
-  return budget_->memory(has_context());
+  return memory_now();
+}
+
+MemoryFacts TensorRTEngine::memory_now() const {
+  const int64_t staging = std::max<int64_t>(most_staged(io_) - execution_->staging_bytes(), 0);
+  return budget_->memory(has_context(), staging);
 }
 
 Status TensorRTEngine::set_budget(int64_t bytes) {
@@ -90,7 +96,7 @@ Status TensorRTEngine::make_context() {
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
   if (!current.ok()) return current;
-  auto context = tensorrt::make_context(subject_, *engine_, budget_->memory(false), budget_->now());
+  auto context = tensorrt::make_context(subject_, *engine_, memory_now(), budget_->now());
   if (!context.ok()) return std::move(context).failure();
   Status bounded = bound_outputs(subject_, *context.value(), io_);
   if (!bounded.ok()) return bounded;

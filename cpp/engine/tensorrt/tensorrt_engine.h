@@ -22,11 +22,12 @@ class TensorRTEngine final : public Engine {
   static Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request);
   ~TensorRTEngine() override;
 
+  std::string device_name() const override { return "cuda:" + std::to_string(device_); }
   const std::vector<TensorSpec>& inputs() const override { return io_.input_specs; }
   const std::vector<TensorSpec>& outputs() const override { return io_.output_specs; }
   int64_t streamable_bytes() const override { return budget_->streamable(); }
   int64_t budget() const override { return budget_->now(); }
-  Result<int64_t> automatic_budget(int64_t reserve) const override;
+  Result<int64_t> automatic_budget() const override;
 
   /// May set the budget to 0 (WeightBudget::scratch()): ask before set_budget(), and only where streaming is thought
   /// of.
@@ -44,6 +45,7 @@ class TensorRTEngine final : public Engine {
   TensorRTEngine(std::string subject, int device) : subject_(std::move(subject)), device_(device) {}
 
   Status load(Payload payload, const OpenRequest& request);
+  MemoryFacts memory_now() const;
 
   const std::string subject_;  // "engine 'name'", for messages
   const int device_;

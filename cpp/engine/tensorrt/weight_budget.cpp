@@ -79,26 +79,12 @@ Status WeightBudget::set(int64_t bytes) {
   return ok_status();
 }
 
-int64_t WeightBudget::automatic(int64_t reserve, bool has_context) {
+int64_t WeightBudget::automatic(bool has_context) const {
   if (streamable_ == 0) return 0;
   const ErrorScope errors;
   // TensorRT looks at what is free now: what this engine holds itself would come on top after a fresh load.
-  int64_t chosen = std::max<int64_t>(engine_.getWeightStreamingAutomaticBudget(), 0);
-  chosen = std::min(streamable_, chosen + held(has_context));
-  if (reserve <= 0) return chosen;
-  MemoryFacts facts = memory(has_context);
-  facts.free -= std::min(reserve, facts.free);
-  int64_t fits = largest_budget_that_fits(facts);
-  if (fits < streamable_) {  // only then does scratch count
-    facts.scratch = scratch(!has_context);
-    fits = largest_budget_that_fits(facts);
-  }
-  if (fits < 0) {
-    log_info("warning: " + subject_ + " cannot leave " + std::to_string(reserve) +
-             " bytes free: " + std::to_string(memory(has_context).free) + " are free and it needs " +
-             std::to_string(least_memory_that_would_do(facts)) + "; budget 0");
-  }
-  return std::clamp<int64_t>(fits, 0, chosen);
+  const int64_t chosen = std::max<int64_t>(engine_.getWeightStreamingAutomaticBudget(), 0);
+  return std::min(streamable_, chosen + held(has_context));
 }
 
 int64_t WeightBudget::scratch(bool may_probe) {
@@ -116,8 +102,9 @@ int64_t WeightBudget::held(bool has_context) const {
   return now() + context_ + (streams() ? scratch_.value_or(0) : 0);
 }
 
-MemoryFacts WeightBudget::memory(bool has_context) const {
-  return {free_bytes() + held(has_context), context_, scratch_.value_or(0), streamable_};
+MemoryFacts WeightBudget::memory(bool has_context, int64_t staging) const {
+  const int64_t own = held(has_context);
+  return {free_bytes() + own, context_ + staging, scratch_.value_or(0), streamable_, own};
 }
 
 int64_t WeightBudget::device_bytes(bool has_context) const { return fixed_ + held(has_context); }

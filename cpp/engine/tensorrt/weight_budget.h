@@ -30,16 +30,16 @@ class WeightBudget {
   /// Fails with DoesNotFit, or EngineFault. There is no context. TensorRT keeps the old budget when it refuses one.
   Status set(int64_t bytes);
 
-  /// What TensorRT would choose on a device that this engine is not on, or less so that `reserve` bytes stay free after
-  /// context and scratch. Where that cannot be, 0, and a warning in the log.
-  int64_t automatic(int64_t reserve, bool has_context);
+  /// What TensorRT would choose on a device that this engine is not on.
+  int64_t automatic(bool has_context) const;
 
   /// Needed while streaming; 0 until known. TensorRT tells it only while it streams: where `may_probe` (no context
   /// lives), an engine that never streamed is set to a budget of 0 to find out, and stays there.
   int64_t scratch(bool may_probe);
 
-  /// free: on the device without this engine's streamable weights, scratch and context.
-  MemoryFacts memory(bool has_context) const;
+  /// free: on the device without this engine's streamable weights, scratch and context. `staging` is what tensors of
+  /// the next calls may take beside them.
+  MemoryFacts memory(bool has_context, int64_t staging) const;
 
   /// On the device now: all weights there, scratch and context.
   int64_t device_bytes(bool has_context) const;

@@ -37,13 +37,18 @@ TORCHTRT_WS_API std::vector<EngineReport> engines();
 /// alive. Waits for no work in flight, as above.
 TORCHTRT_WS_API EngineReport engine(uint64_t id);
 
-/// Changes the budget of the engine `id`. `options` are those of load time (LoadOptions::view(), option_keys.h). Waits
-/// for the calls that came before it, drops the execution context, sets the budget and makes the context again; when
-/// that fails the old budget is put back.
+/// Changes the budgets of the engines `ids`, all or none: those of a program, say (LoadScope::ids()). `options` are
+/// those of load time (LoadOptions::view(), option_keys.h). Waits for the calls that came before it, drops the
+/// execution contexts, sets the budgets, those that shrink first, and makes the contexts again; when one fails, the old
+/// budgets are put back.
 ///
 /// Returns InvalidProgram for options that cannot be read, MemoryAllocationFailed when the budget does not fit,
 /// InvalidArgument for an unknown id, or for the name of another engine; Internal when the engine's runtime fails.
 /// last_error() (last_error.h) has the words.
+TORCHTRT_WS_API executorch::runtime::Error set_budgets(
+    const std::vector<uint64_t>& ids, executorch::runtime::Span<const executorch::runtime::BackendOption> options);
+
+/// The same for one engine.
 TORCHTRT_WS_API executorch::runtime::Error set_budget(
     uint64_t id, executorch::runtime::Span<const executorch::runtime::BackendOption> options);
 

@@ -48,6 +48,10 @@ class LoadOptions {
   /// The automatic budget that leaves `bytes` of the device free; 0 asks for the automatic one over a baked value.
   LoadOptions& set_reserve(int64_t bytes) { return add_number(kReserveKey, bytes); }
 
+  /// Bytes of the device that an automatic budget leaves free for what nobody foresees: kernels that are loaded late,
+  /// an allocator's granules, other processes. 64 MiB unless set. Not a budget: it may stand beside one.
+  LoadOptions& set_margin(int64_t bytes) { return add_number(kMarginKey, bytes); }
+
   /// The device to load on, as CUDA counts them, instead of the one in the file.
   LoadOptions& set_device_id(int device) { return add_number(kDeviceIdKey, device); }
 

@@ -15,6 +15,8 @@ inline constexpr std::string_view kEngineBudgetPrefix =
 inline constexpr std::string_view kTotalBudgetKey = "weight_streaming_total_budget";  // bytes, of the program
 inline constexpr std::string_view kPercentKey = "weight_streaming_percent";           // 0 to 100, of each engine
 inline constexpr std::string_view kReserveKey = "weight_streaming_reserve";           // bytes left free on the device
+// Beside these: bytes that an automatic budget leaves free for what is not foreseen; kDefaultMargin where not given.
+inline constexpr std::string_view kMarginKey = "weight_streaming_margin";
 // At load only.
 inline constexpr std::string_view kCudaGraphKey = "cuda_graph";  // a bool
 inline constexpr std::string_view kDeviceIdKey = "device_id";    // CUDA's index of the device

@@ -43,23 +43,17 @@ TEST_F(BudgetTest, IsRefusedWhileAContextLives) {
   EXPECT_TRUE(runs(*engine, 1));
 }
 
-TEST_F(BudgetTest, AutomaticBudgetsLieWithinTheWeightsAndLeaveTheReserve) {
+TEST_F(BudgetTest, AutomaticBudgetsLieWithinTheWeights) {
   auto opened = open();
   ASSERT_TRUE(is_ok(opened));
   Engine& engine = *opened.value();
-  auto automatic = engine.automatic_budget(0);
+  auto automatic = engine.automatic_budget();
   ASSERT_TRUE(is_ok(automatic));
   EXPECT_GE(automatic.value(), 0);
   EXPECT_LE(automatic.value(), engine.streamable_bytes());
-  auto reserved = engine.automatic_budget(free_on_device() / 2);
-  ASSERT_TRUE(is_ok(reserved));
-  EXPECT_LE(reserved.value(), automatic.value());
-  auto nothing = engine.automatic_budget(INT64_MAX);
-  ASSERT_TRUE(is_ok(nothing));
-  EXPECT_EQ(nothing.value(), 0);
   change(engine, automatic.value());
   EXPECT_TRUE(runs(engine, 2));
-  EXPECT_TRUE(is_ok(engine.automatic_budget(0))) << "also while a context lives";
+  EXPECT_TRUE(is_ok(engine.automatic_budget())) << "also while a context lives";
 }
 
 TEST_F(BudgetTest, MemoryFactsAddUp) {

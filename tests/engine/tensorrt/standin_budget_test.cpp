@@ -88,13 +88,14 @@ TEST_F(StandinBudget, NothingFits) {
   ASSERT_TRUE(is_ok(opened));
   Engine& engine = *opened.value();
   (void)engine.scratch_bytes();
+  const int64_t staging = engine.memory().context - kContext;
   standin_leave_free(0, kScratch + kContext - 1);
   ASSERT_TRUE(is_ok(engine.set_budget(0)));
   failed_with(engine.make_context(), ErrorCode::DoesNotFit);
   EXPECT_EQ(largest_budget_that_fits(engine.memory()), -1);
-  EXPECT_EQ(least_memory_that_would_do(engine.memory()), kScratch + kContext);
+  EXPECT_EQ(least_memory_that_would_do(engine.memory()), kScratch + kContext + staging);
   standin_leave_free(0, kScratch + kContext);
-  EXPECT_TRUE(is_ok(engine.make_context()));
+  EXPECT_TRUE(is_ok(engine.make_context())) << "it needs no staging yet";
 }
 
 TEST_F(StandinBudget, MemoryFactsDescribeTheDeviceWithoutThisEngine) {
@@ -105,6 +106,7 @@ TEST_F(StandinBudget, MemoryFactsDescribeTheDeviceWithoutThisEngine) {
   EXPECT_EQ(engine.scratch_bytes(), kScratch);
   const int64_t free = engine.memory().free;
   EXPECT_LE(free, 500 * kMiB - kFixed);
+  EXPECT_EQ(engine.memory().held, 0);
   for (const int64_t budget : {int64_t{0}, 16 * kMiB, kAll}) {
     engine.drop_context();
     ASSERT_TRUE(is_ok(engine.set_budget(budget)));
@@ -112,25 +114,40 @@ TEST_F(StandinBudget, MemoryFactsDescribeTheDeviceWithoutThisEngine) {
     ASSERT_TRUE(is_ok(engine.make_context()));
     const MemoryFacts facts = engine.memory();
     EXPECT_EQ(facts.free, free) << "with a context at " << budget;
-    EXPECT_EQ(facts.context, kContext);
+    EXPECT_EQ(facts.held, kContext + budget + (budget < kAll ? kScratch : 0));
+    EXPECT_GE(facts.context, kContext);
     EXPECT_EQ(facts.scratch, kScratch);
     EXPECT_EQ(facts.streamable, kAll);
     EXPECT_EQ(engine.scratch_bytes(), kScratch);
   }
 }
 
-TEST_F(StandinBudget, AutomaticBudgetsLeaveTheReserve) {
+TEST_F(StandinBudget, TheAutomaticBudgetIsTensorRTsOwn) {
   auto opened = open();
   ASSERT_TRUE(is_ok(opened));
   Engine& engine = *opened.value();
   standin_leave_free(0, 50 * kMiB);
-  EXPECT_EQ(engine.automatic_budget(0).value(), 38 * kMiB);
-  EXPECT_EQ(engine.automatic_budget(10 * kMiB).value(), 28 * kMiB) << "context and scratch count";
-  EXPECT_EQ(engine.automatic_budget(38 * kMiB).value(), 0);
-  EXPECT_EQ(engine.automatic_budget(1000 * kMiB).value(), 0);
-  standin_leave_free(0, 80 * kMiB);
-  EXPECT_EQ(engine.automatic_budget(12 * kMiB).value(), kAll) << "all weights need no scratch";
-  EXPECT_EQ(engine.automatic_budget(13 * kMiB).value(), 55 * kMiB);
+  EXPECT_EQ(engine.automatic_budget().value(), 38 * kMiB);
+  standin_set("automatic_budget", 5 * kMiB);
+  EXPECT_EQ(engine.automatic_budget().value(), 5 * kMiB);
+  standin_set("automatic_budget", int64_t{1} << 60);
+  EXPECT_EQ(engine.automatic_budget().value(), kAll);
+}
+
+// The most that a run may take is counted, and once it is taken it counts no more.
+TEST_F(StandinBudget, StagingIsPartOfWhatAContextTakes) {
+  auto opened = open();
+  ASSERT_TRUE(is_ok(opened));
+  Engine& engine = *opened.value();
+  ASSERT_TRUE(is_ok(engine.set_budget(0)));
+  ASSERT_TRUE(is_ok(engine.make_context()));
+  const int64_t staging = engine.memory().context - kContext;
+  EXPECT_GT(staging, 0);
+  Tensor x = make_x(8, 0, Where::Pageable), y = make_y(8, Where::Pageable);
+  Sink sink({&y});
+  ASSERT_TRUE(is_ok(engine.run({x.view()}, sink)));
+  EXPECT_EQ(engine.memory().context, kContext) << "8 rows are the most: nothing more is taken";
+  EXPECT_LE(standin_live_bytes("device"), staging + kFixed);
 }
 
 // What the engine holds itself does not count against it.
@@ -142,14 +159,13 @@ TEST_F(StandinBudget, TheAutomaticBudgetIsTheSameWhileTheEngineIsLoaded) {
   Engine& engine = *opened.value();
   (void)engine.scratch_bytes();
   standin_leave_free(0, 500 * kMiB);
-  const int64_t before = engine.automatic_budget(0).value();
+  const int64_t before = engine.automatic_budget().value();
   EXPECT_EQ(before, 500 * kMiB - kContext - kScratch);
   ASSERT_TRUE(is_ok(engine.set_budget(100 * kMiB)));
   ASSERT_TRUE(is_ok(engine.make_context()));
-  EXPECT_EQ(engine.automatic_budget(0).value(), before);
-  EXPECT_EQ(engine.automatic_budget(10 * kMiB).value(), before - 10 * kMiB);
+  EXPECT_EQ(engine.automatic_budget().value(), before);
   engine.drop_context();
-  EXPECT_EQ(engine.automatic_budget(0).value(), before);
+  EXPECT_EQ(engine.automatic_budget().value(), before);
 }
 
 TEST_F(StandinBudget, BudgetsOfMoreThan32Bits) {
@@ -159,7 +175,7 @@ TEST_F(StandinBudget, BudgetsOfMoreThan32Bits) {
   auto opened = open(text);
   ASSERT_TRUE(is_ok(opened));
   Engine& engine = *opened.value();
-  EXPECT_EQ(engine.automatic_budget(0).value(), text.streamable);
+  EXPECT_EQ(engine.automatic_budget().value(), text.streamable);
   for (const int64_t budget : {text.streamable - 1, text.streamable, int64_t{5} << 30}) {
     ASSERT_TRUE(is_ok(engine.set_budget(budget)));
     EXPECT_EQ(engine.budget(), budget);
@@ -179,7 +195,7 @@ TEST_F(StandinBudget, AnEngineWithoutStreamableWeightsIsLeftAlone) {
   EXPECT_EQ(engine.streamable_bytes(), 0);
   EXPECT_EQ(engine.budget(), 0);
   EXPECT_EQ(engine.scratch_bytes(), 0);
-  EXPECT_EQ(engine.automatic_budget(0).value(), 0);
+  EXPECT_EQ(engine.automatic_budget().value(), 0);
   EXPECT_TRUE(is_ok(engine.set_budget(0)));
   ASSERT_TRUE(is_ok(engine.make_context()));
   EXPECT_TRUE(runs(engine, 2));

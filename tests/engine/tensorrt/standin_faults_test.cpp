@@ -78,7 +78,7 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     for (const int64_t budget : {32 * kMiB, 64 * kMiB, int64_t{0}}) {
       if (!opened) break;
       perhaps("automatic_budget", [&]() -> Status {
-        auto chosen = engine->automatic_budget(kMiB);
+        auto chosen = engine->automatic_budget();
         if (!chosen.ok()) return chosen.failure();
         return ok_status();
       });
@@ -184,7 +184,7 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     });
     ASSERT_NE(engine, nullptr);
     attempt("automatic_budget", [&]() -> Status {
-      auto budget = engine->automatic_budget(kMiB);
+      auto budget = engine->automatic_budget();
       if (!budget.ok()) return budget.failure();
       return ok_status();
     });
@@ -341,7 +341,7 @@ TEST_F(Adapter, AnAutomaticBudgetThatIsFarTooSmallIsTakenAsItIs) {
   ASSERT_TRUE(is_ok(engine));
   for (const int64_t chosen : {int64_t{0}, kMiB, int64_t{1} << 60}) {
     standin_set("automatic_budget", chosen);
-    auto budget = engine.value()->automatic_budget(0);
+    auto budget = engine.value()->automatic_budget();
     ASSERT_TRUE(is_ok(budget));
     EXPECT_EQ(budget.value(), std::min(chosen, 64 * kMiB));
     ASSERT_TRUE(is_ok(engine.value()->set_budget(budget.value())));

@@ -1,0 +1,188 @@
+#include "delegate/program_memory.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "budget/ladder.h"
+#include "engine/log.h"
+
+namespace torchtrt_ws {
+namespace {
+
+/// Less than this part of an engine's weights is not worth a new context.
+constexpr int64_t kWorthIt = 16;
+
+Demand demand_of(const MemoryFacts& facts) { return {facts.streamable, facts.scratch, facts.context}; }
+
+int64_t needed(const MemoryFacts& facts, int64_t budget) {
+  return facts.context + budget + (budget < facts.streamable ? facts.scratch : 0);
+}
+
+bool all_fits(int64_t available, const std::vector<Demand>& demands) {
+  for (const Demand& demand : demands) {
+    if (__builtin_sub_overflow(available, demand.streamable, &available)) return false;
+    if (__builtin_sub_overflow(available, demand.always, &available)) return false;
+  }
+  return available >= 0;
+}
+
+std::string percent(int64_t part, int64_t whole) {
+  const auto rounded = static_cast<int64_t>(100.0 * static_cast<double>(part) / static_cast<double>(whole));
+  return std::to_string(rounded) + "%";
+}
+
+}  // namespace
+
+std::mutex& planning() {
+  static auto* mutex = new std::mutex;  // leaked: programs may be loaded while the process ends
+  return *mutex;
+}
+
+ProgramMemory::ProgramMemory(Engine& engine, const std::optional<Shares>& shares, Handles others,
+                             std::optional<int64_t> margin)
+    : engine_(engine), shares_(shares), others_(std::move(others)), margin_(margin) {}
+
+int ProgramMemory::engines_to_come() const {
+  if (!shares_) return 0;
+  return std::max(shares_->engines - static_cast<int>(others_.size()) - 1, 0);
+}
+
+/// What the file records of the engines that are still to come; negative where it does not.
+int64_t ProgramMemory::streamable_to_come() const {
+  if (!shares_ || !shares_->program_streamable) return -1;
+  int64_t rest = *shares_->program_streamable;
+  const auto subtract = [&rest](const std::optional<Shares>& shares) {
+    if (!shares || !shares->engine_streamable) return false;
+    return !__builtin_sub_overflow(rest, *shares->engine_streamable, &rest);
+  };
+  if (!subtract(shares_)) return -1;
+  for (const auto& other : others_) {
+    if (!subtract(other->shares())) return -1;
+  }
+  return std::max<int64_t>(rest, 0);
+}
+
+int64_t ProgramMemory::collect() {
+  members_.clear();
+  const std::string device = engine_.device_name();
+  int64_t held = 0;
+  for (const auto& other : others_) {
+    const auto standing = other->standing();
+    if (!standing || !standing->automatic || standing->device != device) continue;
+    members_.push_back({other, demand_of(standing->memory), standing->budget, standing->budget, standing->budget});
+    held += standing->memory.held;
+  }
+  return engine_.memory().free + held;
+}
+
+std::vector<Demand> ProgramMemory::demands(const Demand& own) const {
+  std::vector<Demand> demands = {own};
+  for (const Member& member : members_) demands.push_back(member.demand);
+  const Demand to_come = still_to_come(engines_to_come(), streamable_to_come(), demands);
+  demands.push_back(to_come);
+  return demands;
+}
+
+int64_t ProgramMemory::plan(int64_t available, const Demand& own) {
+  std::vector<Demand> all = demands(own);
+  MemoryPlan plan = plan_memory(available, all);
+  if (plan.left < 0) {  // what is still to come is a guess: nobody starves for it
+    all.back() = {0, 0, 0};
+    plan = plan_memory(available, all);
+  }
+  for (size_t i = 0; i < members_.size(); ++i) members_[i].target = plan.budgets[i + 1];
+  return plan.budgets[0];
+}
+
+Result<int64_t> ProgramMemory::choose(int64_t reserve) {
+  if (chosen_) return *chosen_;
+  keep_free_ = reserve > 0 ? std::max(reserve, margin_.value_or(0)) : margin_.value_or(kDefaultMargin);
+  int64_t available = collect() - keep_free_;
+  MemoryFacts own = engine_.memory();
+  if (!all_fits(available, demands(demand_of(own)))) {  // only then does scratch count; asking for it moves weights
+    (void)engine_.scratch_bytes();
+    available = collect() - keep_free_;
+    own = engine_.memory();
+  }
+  int64_t chosen = plan(available, demand_of(own));
+  const MemoryFacts kept{own.free - keep_free_, own.context, own.scratch, own.streamable};
+  if (const int64_t now = largest_budget_that_fits(kept);
+      now >= 0 && now < chosen && chosen < own.streamable && chosen - now <= own.streamable / kWorthIt) {
+    chosen = now;  // the others need not move for so little
+  }
+  if (others_.empty() && engines_to_come() == 0 && reserve == 0 && !margin_) {
+    auto automatic = engine_.automatic_budget();
+    if (!automatic.ok()) return automatic;
+    chosen = std::max(chosen, std::min(automatic.value(), largest_budget_that_fits(own)));
+  }
+  chosen_ = chosen;
+  return chosen;
+}
+
+void ProgramMemory::make_room(int64_t budget) {
+  const MemoryFacts own = engine_.memory();
+  const int64_t need = needed(own, budget);
+  if (need <= own.free - (chosen_ ? keep_free_ : 0)) return;
+  if (!chosen_) (void)plan(collect(), {0, 0, need});
+  for (Member& member : members_) {
+    if (member.target < member.budget) move(member, member.target, "another engine of the program needs room");
+  }
+}
+
+void ProgramMemory::use_what_is_left() {
+  if (!chosen_ || engines_to_come() > 0) return;
+  for (Member& member : members_) {
+    const int64_t more = member.target - member.budget;
+    const bool all = member.target == member.demand.streamable;
+    if (more <= 0 || (!all && more <= member.demand.streamable / kWorthIt)) continue;
+    move(member, member.target, "the program's other engines leave room");
+  }
+}
+
+void ProgramMemory::put_back() {
+  for (Member& member : members_) {
+    if (member.budget != member.before) move(member, member.before, "the engine that needed room does not take it");
+  }
+}
+
+void ProgramMemory::move(Member& member, int64_t budget, const char* why) {
+  const std::string subject = "engine '" + member.handle->identity().name + "'";
+  Status moved = member.handle->move_budget(budget);
+  if (!moved.ok()) {
+    log_info("warning: " + subject + " keeps its budget: " + moved.failure().message());
+    return;
+  }
+  log_info(subject + ": budget " + std::to_string(budget) + " bytes instead of " + std::to_string(member.budget) +
+           ": " + why);
+  member.budget = budget;
+}
+
+std::string ProgramMemory::summary(const EngineReport& own) const {
+  if (engines_to_come() > 0) return "";
+  std::vector<EngineReport> reports;
+  for (const auto& other : others_) reports.push_back(other->report());
+  reports.push_back(own);
+  const MemoryFacts now = engine_.memory();
+  const int64_t left = now.free - now.held;
+  int64_t taken = 0;
+  bool streams = false, asked = false;
+  std::string engines;
+  for (const EngineReport& report : reports) {
+    taken += report.device_bytes;
+    const bool partly = report.budget_bytes < report.streamable_bytes;
+    streams = streams || partly;
+    asked = asked || (partly && report.source != source_name(Source::Automatic));
+    engines += (engines.empty() ? "" : ", ") + report.name + " " + std::to_string(report.budget_bytes) + " of " +
+               std::to_string(report.streamable_bytes);
+    if (report.streamable_bytes > 0) engines += " (" + percent(report.budget_bytes, report.streamable_bytes) + ")";
+  }
+  const std::string limit = !streams ? "nothing, all weights are resident"
+                            : asked  ? "the budgets that were given"
+                                     : "the device's memory";
+  return "program on " + engine_.device_name() + ": " + std::to_string(left + taken) +
+         " bytes were free; weights kept: " + engines + "; " + std::to_string(taken) + " taken, " +
+         std::to_string(left) + " left; limited by " + limit;
+}
+
+}  // namespace torchtrt_ws
