@@ -5,7 +5,7 @@
 #include <system_error>
 #include <utility>
 
-#include "base/file_mapping.h"
+#include "engine/compare_payload.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
 #include "engine/tensorrt/stream_reader.h"
@@ -53,10 +53,7 @@ constexpr uint64_t kSmallPlan = uint64_t{4} << 20;  // bytes
 /// Compares the plan while TensorRT reads it: in a thread of its own, so that it costs no time where there is a second
 /// processor. Pages go when they were read, as StreamReader's do.
 std::future<Status> begin_comparing(const Verification& verification, const uint8_t* plan, uint64_t size) {
-  const auto compare = [&verification, plan, size] {
-    if (!is_file_mapping(plan, size)) return verification.compare(plan, size);
-    return verification.compare(plan, size, [plan](uint64_t from, uint64_t to) { drop_pages(plan, from, to); });
-  };
+  const auto compare = [&verification, plan, size] { return compare_payload(verification, plan, size); };
   if (size > kSmallPlan) {
     try {
       return std::async(std::launch::async, compare);
