@@ -27,6 +27,7 @@ from typing import Any
 
 import cpp_app
 import numpy as np
+import probes
 import verdict
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -89,12 +90,15 @@ class Machine:
 
     def app(self, name: str, *flags: object) -> tuple[cpp_app.Report, np.ndarray]:
         """examples/cpp_app with a program and its inputs: what it says, and its first output."""
-        facts = self.facts[name]
-        folder = Path(tempfile.mkdtemp(dir=self.scratch))
-        inputs = cpp_app.input_flags((np.load(self.programs / file) for file in facts["inputs"]), folder)
-        program = self.programs / facts["file"]
-        report = cpp_app.Report.read(self.text(self.tool("cpp_app"), program, *flags, *inputs, "--output", folder))
+        command, folder = self.app_command(name, self.programs / self.facts[name]["file"], *flags)
+        report = cpp_app.Report.read(self.text(*command))
         return report, report.array(0, folder)
+
+    def app_command(self, name: str, program: Path, *flags: object) -> tuple[list[object], Path]:
+        """The same for a file that has the inputs of `name`: the command, and the folder of its outputs."""
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        inputs = cpp_app.input_flags((np.load(self.programs / file) for file in self.facts[name]["inputs"]), folder)
+        return [self.tool("cpp_app"), program, *flags, *inputs, "--output", folder], folder
 
     def engine(self, name: str) -> list[object]:
         """The arguments of benchmarks/gpu for the engine of a program."""
@@ -341,6 +345,20 @@ def verify(machine: Machine) -> dict[str, Any]:
     }
 
 
+def probe(machine: Machine, name: str) -> dict[str, Any]:
+    """probes.py with a program and examples/cpp_app."""
+    facts = machine.facts[name]
+
+    def run(program: Path, verify: str) -> tuple[subprocess.CompletedProcess[str], np.ndarray | None]:
+        command, folder = machine.app_command(name, program, "--option", f"verify={verify}")
+        done = machine.run(*command, timeout=60)
+        return done, cpp_app.Report.read(done.stdout).array(0, folder) if done.returncode == 0 else None
+
+    expected = np.load(machine.programs / facts["expected"])
+    where = (machine.programs / facts["file"], facts["engine_offset"], facts["engine_bytes"])
+    return probes.measure(run, *where, expected, machine.scratch)
+
+
 def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
     stress = machine.tool("torchtrt_ws_gpu_stress")
     small, big = machine.engine("small"), machine.engine("big")
@@ -364,6 +382,7 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
         ),
         "changes_big": lambda: machine.json(stress, "changes", *big, "--changes", 20),
         "verify": lambda: verify(machine),
+        "probes": lambda: probe(machine, "small"),
         "full": lambda: {free: machine.json(stress, "full", *big, "--free", free << 20) for free in (300, 130, 60)},
         "acceptance": lambda: acceptance(machine),
     }
