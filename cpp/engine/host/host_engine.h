@@ -23,6 +23,9 @@ class HostEngine final : public Engine {
 
   static Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request);
 
+  /// Null: XNNPACK's packed weights belong to one program. Their pages are shared all the same: both map one file.
+  Result<std::unique_ptr<Engine>> share(const OpenRequest&) const override { return std::unique_ptr<Engine>(); }
+  const void* weights() const override { return this; }
   std::string device_name() const override { return "cpu"; }
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
   const std::vector<TensorSpec>& outputs() const override { return outputs_; }
