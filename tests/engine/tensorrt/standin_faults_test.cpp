@@ -75,6 +75,8 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
       engine = std::move(made).value();
       return ok_status();
     });
+    std::unique_ptr<Engine> second;  // on the same weights
+    if (opened) perhaps("share", [&] { return share(*engine, second); });
     for (const int64_t budget : {32 * kMiB, 64 * kMiB, int64_t{0}}) {
       if (!opened) break;
       perhaps("automatic_budget", [&]() -> Status {
@@ -87,13 +89,19 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
       for (const SizesType rows : {2, 8}) {
         if (ready) perhaps("run", [&] { return run(*engine, rows, rows, handle); });
       }
+      if (ready && second != nullptr && perhaps("make_context", [&] { return second->make_context(); })) {
+        perhaps("run", [&] { return run(*second, 3, 3, handle); });
+        (void)second->memory();
+      }
       (void)engine->memory();
       (void)engine->device_bytes();
       (void)engine->scratch_bytes();
+      if (second != nullptr) second->drop_context();
       engine->drop_context();
     }
     if (!recovers || !opened) return;
     standin_clear_faults();
+    if (second != nullptr) engine = std::move(second);  // it outlives the first
     EXPECT_TRUE(is_ok(engine->set_budget(32 * kMiB)));
     EXPECT_TRUE(is_ok(engine->make_context()));
     EXPECT_TRUE(is_ok(run(*engine, 4, 4, handle)));
@@ -167,6 +175,15 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     return stream;
   }
 
+  static Status share(const Engine& engine, std::unique_ptr<Engine>& second) {
+    const Metadata metadata = acceptance_metadata();
+    const std::string name = "second";
+    auto shared = engine.share({metadata, name, GetParam().device, GetParam().cuda_graph});
+    if (!shared.ok()) return std::move(shared).failure();
+    second = std::move(shared).value();
+    return ok_status();
+  }
+
   void scenario() {
     failures_ = 0;
     OpenOptions options;
@@ -188,16 +205,22 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
       if (!budget.ok()) return budget.failure();
       return ok_status();
     });
+    std::unique_ptr<Engine> second;  // on the same weights
+    attempt("share", [&] { return share(*engine, second); });
     for (const int64_t budget : {32 * kMiB, 64 * kMiB, int64_t{0}}) {
       attempt("set_budget", [&] { return engine->set_budget(budget); });
       EXPECT_EQ(engine->budget(), budget);
       attempt("make_context", [&] { return engine->make_context(); });
       for (const SizesType rows : {2, 8}) attempt("run", [&] { return run(*engine, rows, rows, handle); });
+      attempt("make_context", [&] { return second->make_context(); });
+      attempt("run", [&] { return run(*second, 3, 3, handle); });
       (void)engine->memory();
-      (void)engine->device_bytes();
+      (void)second->device_bytes();
       engine->drop_context();
+      second->drop_context();
     }
     engine.reset();
+    second.reset();
     standin_clear_faults();
   }
 
