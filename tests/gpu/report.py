@@ -359,6 +359,35 @@ def probe(machine: Machine, name: str) -> dict[str, Any]:
     return probes.measure(run, *where, expected, machine.scratch)
 
 
+def split(machine: Machine) -> list[dict[str, Any]]:
+    """Unequal engines on a device with less than their weights free: the program's plan, loaded in two orders, and bare
+    TensorRT, where each engine takes what it chooses when its turn comes."""
+    facts = machine.facts["unequal"]
+    program = machine.programs / facts["file"]
+    engines = list(facts["engines"])
+    rows = []
+    for count in (2, 3):
+        for factor in (1.2, 0.8, 0.5, 0.2):
+            names = engines[:count]
+            free = int(factor * sum(facts["engines"][name][1] for name in names))
+            row: dict[str, Any] = {"engines": names, "factor": factor, "free": free}
+            for order, methods in (("ours", names), ("ours_reversed", names[::-1])):
+                row[order] = machine.json(
+                    machine.tool("torchtrt_ws_gpu_memory"), "split", "--program", program, "--free", free, *methods
+                )
+            parts = [flag for name in names for flag in ("--part", ":".join(map(str, facts["engines"][name])))]
+            bare = ["--library", machine.library, "--plan", program, "--leave-free", free, "--runs", 20, *parts]
+            row["floor"] = machine.json(machine.tool("torchtrt_ws_gpu_floor"), *bare)
+            rows.append(row)
+    return rows
+
+
+def copies(machine: Machine) -> dict[str, Any]:
+    """One file loaded four times in a process."""
+    program = machine.programs / machine.facts["big"]["file"]
+    return machine.json(machine.tool("torchtrt_ws_gpu_memory"), "copies", "--program", program, "--copies", 4, "forward")
+
+
 def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
     stress = machine.tool("torchtrt_ws_gpu_stress")
     small, big = machine.engine("small"), machine.engine("big")
@@ -383,6 +412,8 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
         "changes_big": lambda: machine.json(stress, "changes", *big, "--changes", 20),
         "verify": lambda: verify(machine),
         "probes": lambda: probe(machine, "small"),
+        "split": lambda: split(machine),
+        "copies": lambda: copies(machine),
         "full": lambda: {free: machine.json(stress, "full", *big, "--free", free << 20) for free in (300, 130, 60)},
         "acceptance": lambda: acceptance(machine),
     }
