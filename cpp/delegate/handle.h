@@ -37,8 +37,9 @@ struct Identity {
 ///     LiveHandles::mutex_  the list of live handles. Held to read or change it, never across a call of an engine, and
 ///                          never together with another lock.
 ///     Handle::turns_       the engine, and the members below it. execute(), change_budget(), undo_change() and close()
-///                          hold it for the whole call, in the order in which they came: a change waits for the calls
-///                          before it, and no later run overtakes it. report() takes it only where nobody has it.
+///                          hold it for the whole call. A change waits for the calls before it, and no later run
+///                          overtakes it; runs among themselves take turns as Turns::Run says. report() takes it only
+///                          where nobody has it or waits for it.
 ///     Handle::mutex_       what report() answers while a call is busy. Held for moments, to copy; taken by itself or
 ///                          under turns_, and nothing is taken, called or waited for under it.
 ///
