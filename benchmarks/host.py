@@ -1,15 +1,17 @@
 """The host engine measured: memory and latency by budget, and what the delegate itself costs.
 
-    python benchmarks/host.py [--out benchmarks/results/host.json]
+    python benchmarks/host.py [--out benchmarks/results/host.json] [--only loading]
 
-Three tables. The first: MiniLM at 100, 50 and 0 %, each in a process of its own. The second: one call through the
+Four tables. The first: MiniLM at 100, 50 and 0 %, each in a process of its own. The second: one call through the
 delegate against the same nested program run bare by the stock ExecuTorch runtime, calls interleaved in one process, so
-that the difference is the delegate. The third: start-up. Times are medians.
+that the difference is the delegate. The third: what loading 512 MiB of weights at a budget of 0 leaves in memory. The
+fourth: start-up. Times are medians.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,6 +51,24 @@ with open("/proc/self/status") as status:
     rss = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
 print(json.dumps({**program.engines[0].as_dict(), "load_seconds": load, "p50": seconds[calls // 2],
                   "p90": seconds[calls * 9 // 10], "process_rss_bytes": rss}))
+"""
+
+LAYERS, FEATURES = 8, 4096  # of the model that is loaded: 512 MiB of float32
+
+LOADER = """
+import json, sys, time
+import torchtrt_ws
+
+def memory():
+    with open("/proc/self/status") as status:
+        lines = dict(line.split(":", 1) for line in status)
+    return {"rss_bytes": int(lines["VmRSS"].split()[0]) * 1024, "peak_bytes": int(lines["VmHWM"].split()[0]) * 1024}
+
+start = time.perf_counter()
+program = torchtrt_ws.load(sys.argv[1], weight_streaming_budget=0)
+loaded = {"load_seconds": time.perf_counter() - start, **memory()}
+program(*program.zeros())
+print(json.dumps({**program.engines[0].as_dict(), **loaded, "rss_after_run_bytes": memory()["rss_bytes"]}))
 """
 
 
@@ -92,6 +113,23 @@ def delegate_cost(path: Path, folder: Path, name: str) -> dict[str, Any]:
     medians = {key: statistics.median(values) for key, values in seconds.items()}
     difference = statistics.median(a - b for a, b in zip(seconds["delegate"], seconds["bare"], strict=True))
     return {"model": name, **medians, "difference": difference, "ratio": medians["delegate"] / medians["bare"]}
+
+
+def loading(folder: Path) -> list[dict[str, Any]]:
+    """A load that packs the weights, and one that finds them packed; each in a process of its own."""
+    import torch
+
+    import torchtrt_ws
+
+    path = folder / "large.pte"
+    model = torch.nn.Sequential(*(torch.nn.Linear(FEATURES, FEATURES) for _ in range(LAYERS)))
+    torchtrt_ws.save(model, path, arg_inputs=(torch.zeros(1, FEATURES),))
+    rows = []
+    for cache in ("cold", "warm"):
+        command = [sys.executable, "-c", LOADER, str(path)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        rows.append({"cache": cache, **json.loads(done.stdout)})
+    return rows
 
 
 def start_up() -> dict[str, float]:
@@ -157,29 +195,53 @@ def markdown(results: dict[str, Any]) -> str:
     for row in results["delegate_cost"]:
         times = " | ".join(f"{row[key] * 1e6:.1f}" for key in ("bare", "delegate", "difference"))
         lines.append(f"| {row['model']} | {times} | {row['ratio']:.3f} |")
+    lines += [
+        f"\n{LAYERS} linear layers of {FEATURES} x {FEATURES} loaded at a budget of 0, {about['cores']} cores, no GPU. "
+        "Cold: this process packs the weights; warm: it finds them packed.\n",
+        "| cache | weights MiB | device_bytes | RSS MiB | peak RSS of the load MiB | RSS after a run MiB | load s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in results["loading"]:
+        streamable, rss, peak, after = (
+            f"{row[key] / 2**20:.1f}" for key in ("streamable_bytes", "rss_bytes", "peak_bytes", "rss_after_run_bytes")
+        )
+        lines.append(
+            f"| {row['cache']} | {streamable} | {row['device_bytes']} | {rss} | {peak} | {after} | "
+            f"{row['load_seconds']:.2f} |"
+        )
     lines += ["\nStart-up, whole process:\n", "| command | s |", "|---|---|"]
     lines += [f"| `{name}` | {seconds:.3f} |" for name, seconds in results["start_up"].items()]
     return "\n".join(lines) + "\n"
 
 
+def tables(folder: Path) -> dict[str, Callable[[], Any]]:
+    models = functools.cache(lambda: save_models(folder))
+
+    def delegate_costs() -> list[dict[str, Any]]:
+        transformer, linear = models()
+        return [delegate_cost(linear, folder, "linear 64x64"), delegate_cost(transformer, folder, "MiniLM 2x32")]
+
+    return {
+        "start_up": start_up,
+        "by_budget": lambda: by_budget(models()[0]),
+        "delegate_cost": delegate_costs,
+        "loading": lambda: loading(folder),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "host.json")
+    parser.add_argument("--only", nargs="*", help="tables; the others are kept from an earlier file")
     arguments = parser.parse_args()
+    results: dict[str, Any] = json.loads(arguments.out.read_text()) if arguments.only else {}
     with tempfile.TemporaryDirectory(prefix="torchtrt-ws-bench-") as temporary:
         folder = Path(temporary)
         os.environ["TORCHTRT_WS_CACHE"] = str(folder / "cache")
-        transformer, linear = save_models(folder)
-        results = {
-            "command": "python benchmarks/host.py",
-            "machine": machine(),
-            "start_up": start_up(),
-            "by_budget": by_budget(transformer),
-            "delegate_cost": [
-                delegate_cost(linear, folder, "linear 64x64"),
-                delegate_cost(transformer, folder, "MiniLM 2x32"),
-            ],
-        }
+        results |= {"command": "python benchmarks/host.py", "machine": machine()}
+        for name, measure in tables(folder).items():
+            if not arguments.only or name in arguments.only:
+                results[name] = measure()
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
     table = markdown(results)
     arguments.out.with_suffix(".md").write_text(table)

@@ -42,7 +42,7 @@ Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<
 }
 
 Status Handle::execute(Span<EValue*> args) {
-  std::lock_guard<Turns> lock(turns_);
+  const Turns::Run turn(turns_);
   if (engine_ == nullptr) return gone(identity_);
   const auto start = std::chrono::steady_clock::now();
   if (!engine_->has_context()) {  // a change of budget failed, and so did going back: there may be room by now

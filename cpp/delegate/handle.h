@@ -46,9 +46,9 @@ using Handles = std::vector<std::shared_ptr<Handle>>;
 ///     planning()           (delegate/program_memory.h) who decides and applies budgets: one load or one change at a
 ///                          time. Not taken by runs, reports or destroying.
 ///     Handle::turns_       the engine, and the members below it. execute(), change_budget(), undo_change() and close()
-///                          hold it for the whole call, in the order in which they came: a change waits for the calls
-///                          before it, and no later run overtakes it. report() takes it only where nobody has it. Who
-///                          holds planning() may take those of several handles.
+///                          hold it for the whole call. A change waits for the calls before it, and no later run
+///                          overtakes it; runs among themselves take turns as Turns::Run says. report() takes it only
+///                          where nobody has it or waits for it. Who holds planning() may take those of several handles.
 ///     LiveHandles::mutex_  the list of live handles. Held to read or change it, never across a call of an engine;
 ///                          nothing is taken under it.
 ///     Handle::mutex_       what report() answers while a call is busy. Held for moments, to copy; taken by itself or

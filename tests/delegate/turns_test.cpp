@@ -1,5 +1,5 @@
-// Who comes first is served first, whoever is quicker. Threads are let on only once the one before is seen waiting: no
-// clock decides.
+// Who comes first is served first, whoever is quicker; runs among themselves within a slice. Threads are let on only
+// once the one before is seen waiting: no clock decides.
 
 #include "delegate/turns.h"
 
@@ -47,6 +47,75 @@ TEST(Turns, WhoLetsGoDoesNotOvertakeWhoWaits) {
   EXPECT_EQ(served, (std::vector<int>{1, 2}));
 }
 
+// Runs may overtake runs, but not a change; and what waits before the change goes first.
+TEST(Turns, ARunThatComesLaterDoesNotOvertakeAChange) {
+  Turns turns;
+  std::vector<char> served;
+  std::vector<std::thread> threads;
+  turns.lock();
+  for (const char who : {'r', 'c', 'R', 'C'}) {
+    threads.emplace_back([&, who] {
+      if (who == 'c' || who == 'C') {
+        std::lock_guard<Turns> turn(turns);
+        served.push_back(who);
+      } else {
+        const Turns::Run turn(turns);
+        served.push_back(who);
+      }
+    });
+    while (turns.waiting() != threads.size()) std::this_thread::yield();
+  }
+  turns.unlock();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(served, (std::vector<char>{'r', 'c', 'R', 'C'}));
+}
+
+// It ends only if the one that is never quicker is served too.
+TEST(Turns, ARunIsServedHoweverBusyTheOthersAre) {
+  Turns turns;
+  int own = 0;
+  bool done = false;
+  const auto busy = [&] {
+    for (bool stop = false; !stop;) {
+      const Turns::Run turn(turns);
+      stop = done;
+    }
+  };
+  std::thread first(busy), second(busy);
+  for (; own < 50; ++own) {
+    {
+      const Turns::Run turn(turns);
+    }
+    std::this_thread::yield();
+  }
+  {
+    const Turns::Run turn(turns);
+    done = true;
+  }
+  first.join();
+  second.join();
+  EXPECT_EQ(own, 50);
+}
+
+TEST(Turns, ARunThatWaitedForASliceIsNext) {
+  Turns turns;
+  std::vector<int> served;
+  turns.lock();
+  std::thread other([&] {
+    const Turns::Run turn(turns);
+    served.push_back(1);
+  });
+  while (turns.waiting() != 1) std::this_thread::yield();
+  std::this_thread::sleep_for(2 * Turns::kSlice);  // it waits for longer than a slice
+  turns.unlock();
+  {
+    const Turns::Run turn(turns);
+    served.push_back(2);
+  }
+  other.join();
+  EXPECT_EQ(served, (std::vector<int>{1, 2}));
+}
+
 TEST(Turns, TryingNeverWaits) {
   Turns turns;
   EXPECT_TRUE(turns.try_lock());
@@ -63,13 +132,19 @@ TEST(Turns, ManyThreadsKeepOneCountRight) {
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int n = 0; n < 2000; ++n) {
-        std::lock_guard<Turns> turn(turns);
-        ++count;
+        if (n % 100 == 0) {
+          std::lock_guard<Turns> turn(turns);
+          ++count;
+        } else {
+          const Turns::Run turn(turns);
+          ++count;
+        }
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(count, 8000);
+  EXPECT_EQ(turns.waiting(), 0u);
 }
 
 }  // namespace

@@ -92,15 +92,16 @@ def write_towers(folder: Path) -> dict[str, Any]:
     return {"file": "towers.pte", "columns": plans.ACCEPTANCE_WIDTH, "factors": factors}
 
 
-def write_unequal(folder: Path) -> dict[str, Any]:
-    """Three engines of 537, 268 and 67 MB as three methods of one program."""
+def write_unequal(folder: Path, file: str, names: list[str]) -> dict[str, Any]:
+    """Engines of 537, 268 and 67 MB as methods of one program."""
     import torchtrt_ws
     from torchtrt_ws import pte
 
-    shapes = {name: f"float16:{plans.BATCH}x{features}" for name, (_, features) in plans.UNEQUAL.items()}
-    path = folder / "unequal.pte"
+    sizes = {name: plans.UNEQUAL[name] for name in names}
+    shapes = {name: f"float16:{plans.BATCH}x{features}" for name, (_, features) in sizes.items()}
+    path = folder / file
     torchtrt_ws.save_plan(
-        {name: plans.build(*sizes) for name, sizes in plans.UNEQUAL.items()},
+        {name: plans.build(*size) for name, size in sizes.items()},
         path,
         inputs={name: f"x:{shape}" for name, shape in shapes.items()},
         outputs={name: f"y:{shape}" for name, shape in shapes.items()},
@@ -138,7 +139,8 @@ def main() -> None:
     facts["acceptance"] = write_acceptance(arguments.folder)
     facts["planned"] = write_planned(arguments.folder)
     facts["towers"] = write_towers(arguments.folder)
-    facts["unequal"] = write_unequal(arguments.folder)
+    facts["pair"] = write_unequal(arguments.folder, "pair.pte", ["large", "little"])
+    facts["trio"] = write_unequal(arguments.folder, "trio.pte", ["large", "middle", "little"])
     if not arguments.without_minilm:
         facts["minilm"] = write_minilm(arguments.folder)
     (arguments.folder / "programs.json").write_text(json.dumps(facts, indent=1) + "\n")

@@ -362,20 +362,18 @@ def probe(machine: Machine, name: str) -> dict[str, Any]:
 def split(machine: Machine) -> list[dict[str, Any]]:
     """Unequal engines on a device with less than their weights free: the program's plan, loaded in two orders, and bare
     TensorRT, where each engine takes what it chooses when its turn comes."""
-    facts = machine.facts["unequal"]
-    program = machine.programs / facts["file"]
-    engines = list(facts["engines"])
     rows = []
-    for count in (2, 3):
+    for name in ("pair", "trio"):
+        engines = machine.facts[name]["engines"]
+        program = machine.programs / machine.facts[name]["file"]
         for factor in (1.2, 0.8, 0.5, 0.2):
-            names = engines[:count]
-            free = int(factor * sum(facts["engines"][name][1] for name in names))
-            row: dict[str, Any] = {"engines": names, "factor": factor, "free": free}
-            for order, methods in (("ours", names), ("ours_reversed", names[::-1])):
+            free = int(factor * sum(size for _, size in engines.values()))
+            row: dict[str, Any] = {"program": name, "factor": factor, "free": free}
+            for order, methods in (("ours", list(engines)), ("ours_reversed", list(engines)[::-1])):
                 row[order] = machine.json(
                     machine.tool("torchtrt_ws_gpu_memory"), "split", "--program", program, "--free", free, *methods
                 )
-            parts = [flag for name in names for flag in ("--part", ":".join(map(str, facts["engines"][name])))]
+            parts = [flag for part in engines.values() for flag in ("--part", ":".join(map(str, part)))]
             bare = ["--library", machine.library, "--plan", program, "--leave-free", free, "--runs", 20, *parts]
             row["floor"] = machine.json(machine.tool("torchtrt_ws_gpu_floor"), *bare)
             rows.append(row)

@@ -271,8 +271,8 @@ STANDIN_EXPORT void* createInferRuntime_INTERNAL(void* logger, int32_t version) 
   auto* log = static_cast<nvinfer1::ILogger*>(logger);
   standin::RuntimeState words{log, 0};
   auto injected = standin::enter_tensorrt("createInferRuntime");
-  if (injected && *injected == 0) {
-    standin::log_error(words, "createInferRuntime", "4: Internal Error (injected)");
+  if (injected && (*injected == 0 || standin::kIsRtx)) {  // one in text, the other by number: TensorRT has both
+    standin::log_error(words, "createInferRuntime", standin::fault_words(*injected));
     return nullptr;
   }
   int error = static_cast<int>(standin::setting("devices") == 0 ? cudaErrorNoDevice : standin::driver_error());
