@@ -63,7 +63,7 @@ Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& req
   ProgramMemory memory(*engine_, shares_, others, request.margin);
   auto applied = apply_budget(*engine_, request, shares_, identity_.name, memory);
   if (!applied.ok()) {
-    restore_locked(previous);
+    (void)restore_locked(previous);  // the log says when it fails; the caller learns what it asked for
     return std::move(applied).failure();
   }
   source_ = applied.value().source;
@@ -97,7 +97,7 @@ Status Handle::move_budget(int64_t bytes) {
   Status moved = engine_->set_budget(bytes);
   if (moved.ok()) moved = engine_->make_context();
   if (!moved.ok()) {
-    restore_locked(previous);
+    (void)restore_locked(previous);
     return moved;
   }
   fresh_ = true;
@@ -105,22 +105,35 @@ Status Handle::move_budget(int64_t bytes) {
   return moved;
 }
 
-void Handle::undo_change(const Previous& previous) {
-  std::lock_guard<Turns> lock(turns_);
-  if (engine_ == nullptr) return;
-  engine_->drop_context();
-  restore_locked(previous);
+Handle::Previous Handle::previous() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return noted_previous_;
 }
 
-void Handle::restore_locked(const Previous& previous) {
+Result<int64_t> Handle::own_choice() const {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr) return gone(identity_);
+  return engine_->automatic_budget();
+}
+
+Status Handle::undo_change(const Previous& previous) {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr) return ok_status();
+  engine_->drop_context();
+  return restore_locked(previous);
+}
+
+Status Handle::restore_locked(const Previous& previous) {
   source_ = previous.source;
   automatic_ = previous.automatic;
   Status restored = engine_->streamable_bytes() > 0 ? engine_->set_budget(previous.budget) : ok_status();
   if (restored.ok()) restored = engine_->make_context();
   fresh_ = true;
   note_locked();
-  if (restored.ok()) return;
-  log_notes(identity_.name, {"warning: the old budget could not be put back: " + restored.failure().message()});
+  if (!restored.ok()) {
+    log_notes(identity_.name, {"warning: the old budget could not be put back: " + restored.failure().message()});
+  }
+  return restored;
 }
 
 void Handle::count_run_locked(std::chrono::duration<double> seconds) {
@@ -141,6 +154,7 @@ void Handle::note_locked() const {
       live && engine_->has_context() ? std::optional<int64_t>(engine_->scratch_bytes()) : std::nullopt;
   const int64_t device = live ? engine_->device_bytes() : 0;
   std::lock_guard<std::mutex> lock(mutex_);
+  noted_previous_ = {budget, source_, automatic_};
   noted_.source = source_name(source_);
   noted_.streamable_bytes = streamable;
   noted_.budget_bytes = budget;

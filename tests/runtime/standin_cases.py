@@ -289,6 +289,70 @@ def case_set_budgets_of_a_program(folder: Path) -> None:
         check_towers(program)
 
 
+def case_a_block(folder: Path) -> None:
+    """The device of automatic_for_two: what was automatic comes back as it was, and can be moved again."""
+    import torchtrt_ws
+
+    program = load(folder, "pair")
+    check_towers(program)
+    before, held = budgets(program), free(0)
+    total = 2 * STREAMABLE
+    for budget in (0, "50%", "auto", {"query": "100%"}, {"document": 17}):
+        with torchtrt_ws.weight_streaming(program) as ctx:
+            ctx.device_budget = budget
+            check_towers(program)
+            assert ctx.total_device_budget == total
+            automatic = ctx.get_automatic_weight_streaming_budget()
+            assert abs(automatic - sum(bytes for bytes, _ in before.values())) <= STREAMABLE // 8, automatic
+        assert (budgets(program), free(0)) == (before, held), budget
+        check_towers(program)
+    with refused("CapacityError", "The largest budget that fits is"), torchtrt_ws.weight_streaming(program) as ctx:
+        ctx.device_budget = 0
+        take(64 * MIB)  # by somebody else, who gives it back before the block ends
+        try:
+            ctx.device_budget = "7MiB"
+        finally:
+            give_back()
+    assert (budgets(program), free(0)) == (before, held)
+    take(63 * MIB)
+    program.set_weight_streaming_budget(weight_streaming_budget_per_engine={"query": "100%"})
+    give_back()
+    assert budgets(program)["document"][0] < before["document"][0], "it was automatic, and makes room"
+
+
+def case_a_block_that_cannot_end(folder: Path) -> None:
+    """A device of 6 MiB, of which somebody takes the most meanwhile."""
+    import torchtrt_ws
+
+    program = load(folder, "pair", weight_streaming_budget="4MiB")
+    before = budgets(program)
+    words = "no way back to its budget of 2097152 bytes", "Free memory on the device"
+    with refused("CapacityError", *words), torchtrt_ws.weight_streaming(program) as ctx:
+        ctx.device_budget = 0
+        saved = program.saved_budgets()
+        take(free(0) - MIB)
+    give_back()
+    program.restore_budgets(saved)
+    assert {bytes for bytes, _ in budgets(program).values()} == {0}
+    check_towers(program)
+    program.set_weight_streaming_budget("4MiB")
+    assert budgets(program) == before
+
+
+TAKEN: list[ctypes.c_void_p] = []
+
+
+def take(size: int) -> None:
+    pointer = ctypes.c_void_p()
+    assert standin().cudaMalloc(ctypes.byref(pointer), ctypes.c_size_t(size)) == 0
+    TAKEN.append(pointer)
+
+
+def give_back() -> None:
+    while TAKEN:
+        assert standin().cudaFree(TAKEN.pop()) == 0
+
+
 def case_a_total_without_recorded_sizes(folder: Path) -> None:
     with refused("BudgetError", "weight_streaming_total_budget"):
         load(folder, "theirs", weight_streaming_budget="1MiB")
@@ -434,6 +498,8 @@ ENVIRONMENT = {
     "reserve": {"STANDIN_DEVICE_BYTES": str(5 * MIB)},
     # TensorRT's automatic budget leaves the margin, and the first run takes of it to stage its tensors.
     "does_not_fit": {"STANDIN_DEVICE_BYTES": str(3 * MIB), "STANDIN_AUTOMATIC_MARGIN": str(64 * KIB)},
+    "a_block": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},
+    "a_block_that_cannot_end": {"STANDIN_DEVICE_BYTES": str(6 * MIB)},
     "automatic_for_two": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},
     "reserve_for_two": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},
     "margin": {"STANDIN_DEVICE_BYTES": str(6 * MIB)},

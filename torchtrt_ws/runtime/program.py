@@ -72,6 +72,36 @@ class Program:
         with translated():
             _native.set_budgets(self._native.engine_ids(), [*options.items(), *self._margin.items()])
 
+    def automatic_budget(self) -> int:
+        """The bytes that "auto" would keep on the device now, all engines together. Changes nothing.
+
+        Returns:
+            Bytes, with the margin that was given to `load`; see `WeightStreaming`.
+
+        Raises:
+            EngineError: An engine's runtime refused.
+        """
+        margin = self._margin.get(budget.MARGIN_KEY)
+        with translated():
+            return _native.automatic_budget(self._native.engine_ids(), None if margin is None else int(margin))
+
+    def saved_budgets(self) -> _native.SavedBudgets:
+        """All engines' budgets and who decided them, for `restore_budgets`."""
+        return _native.save_budgets(self._native.engine_ids())
+
+    def restore_budgets(self, saved: _native.SavedBudgets) -> None:
+        """Goes back to the budgets of before, those that take less first; `weight_streaming` does it for a block.
+
+        Args:
+            saved: What `saved_budgets` returned.
+
+        Raises:
+            CapacityError: An engine's budget does not fit any more. The error names the engine; the others have theirs.
+            EngineError: An engine's runtime refused. The others have theirs.
+        """
+        with translated():
+            _native.restore_budgets(saved)
+
     def __call__(self, *inputs: Any) -> list[Any]:
         """Runs the method `forward`, or the only one; see `run`."""
         name = "forward" if "forward" in self._methods or len(self._methods) != 1 else next(iter(self._methods))
