@@ -1,8 +1,8 @@
 """Weight streaming budgets for TensorRT engines in ExecuTorch programs.
 
-`save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another, and `weight_streaming` runs it
-under yet another for a while. Importing this package imports neither torch nor executorch: these functions are looked
-up when they are first used (PEP 562).
+`save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another, and `weight_streaming` runs
+it under yet another for a while. Importing this package imports neither torch nor executorch: these functions are
+looked up when they are first used (PEP 562).
 """
 
 from __future__ import annotations

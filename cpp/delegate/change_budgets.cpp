@@ -59,11 +59,11 @@ Status change_budgets(const std::vector<Option>& options, const Handles& handles
     auto request = read_request(options, {}, handle->identity().name);
     if (!request.ok()) return std::move(request).failure();
     const int64_t growth = handle->growth(request.value());
-    changes.push_back({handle.get(), std::move(request).value(), growth});
+    // Those that shrink make room for those that grow.
+    const auto next =
+        std::find_if(changes.begin(), changes.end(), [growth](const Change& each) { return each.growth > growth; });
+    changes.insert(next, {handle.get(), std::move(request).value(), growth});
   }
-  // Those that shrink make room for those that grow.
-  std::stable_sort(changes.begin(), changes.end(),
-                   [](const Change& a, const Change& b) { return a.growth < b.growth; });
   const BudgetsBefore before = budgets_of(programs_of(handles));
   for (const Change& change : changes) {
     auto previous = change.handle->change_budget(change.request, others_of(*change.handle));

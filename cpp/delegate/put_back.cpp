@@ -40,7 +40,7 @@ Status put_back(const BudgetsBefore& before) {
     const MemoryFacts& facts = standing->memory;
     steps.push_back({handle.get(), &previous, taken(facts, previous.budget) - taken(facts, standing->budget)});
   }
-  std::stable_sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) { return a.growth < b.growth; });
+  std::sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) { return a.growth < b.growth; });
   Status all = ok_status();
   for (const Step& step : steps) {
     Status restored = step.handle->undo_change(*step.before);

@@ -155,7 +155,7 @@ NB_MODULE(_native, m) {
       .def("engine_ids", &Program::engine_ids, nb::call_guard<nb::gil_scoped_release>())
       .def("execute", &execute, "method"_a, "inputs"_a);
 
-  nb::class_<SavedBudgets>(m, "SavedBudgets");
+  const nb::class_<SavedBudgets> saved_budgets(m, "SavedBudgets");
   m.def("save_budgets", &save, "ids"_a);
   m.def("restore_budgets", &restore_or_throw, "saved"_a);
   m.def("automatic_budget", &automatic_budget_or_throw, "ids"_a, "margin"_a = nb::none());

@@ -27,13 +27,14 @@ class WeightStreaming:
     def device_budget(self) -> int:
         """Streamable bytes of all engines that are kept on the device now; read back from the engines.
 
-        It may be set to the program's total, in any form that `Program.set_weight_streaming_budget` takes, or to a
-        mapping from engine name to bytes; the errors are that method's.
+        It may be set to a `value`: the program's total, in any form that `Program.set_weight_streaming_budget` takes,
+        or a mapping from engine name to bytes. The errors are that method's.
         """
         return sum(engine.budget_bytes for engine in self._program.engines)
 
     @device_budget.setter
     def device_budget(self, value: int | str | Mapping[str, int | str | None]) -> None:
+        """Changes the budgets of all engines to `value`; see above."""
         if isinstance(value, Mapping):
             self._program.set_weight_streaming_budget(weight_streaming_budget_per_engine=value)
         else:
