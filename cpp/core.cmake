@@ -40,6 +40,7 @@ message(STATUS "torchtrt-ws: nlohmann/json in ${NLOHMANN_JSON_INCLUDE_DIR}")
 
 add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/base/file_mapping.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/base/file_region.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/quote.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/result.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/blob.cpp

@@ -12,6 +12,10 @@
 // given are the optimum of optimization profile 0. Inputs are zeros. `--bandwidth` adds the speed of pinned copies to
 // the device.
 
+// `--part OFFSET:SIZE`, once for each engine, with `--leave-free N`: instead of all this, the engines one after the
+// other, each with TensorRT's own automatic budget, on a device that is filled until N bytes are free; budget and
+// microseconds of each, or why it failed.
+//
 // `--changes` adds what TensorRT keeps after that many changes of budget, each with a context that is made, run once
 // and destroyed: the growth over the last nine tenths of them.
 
@@ -34,6 +38,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -61,6 +66,8 @@ struct Options {
   int runs = 300;
   bool bandwidth = false;
   int changes = 0;
+  int64_t leave_free = 0;
+  std::vector<std::pair<int64_t, int64_t>> parts;  // offset and size
   std::map<std::string, std::vector<int64_t>> shapes;
 };
 
@@ -70,6 +77,12 @@ void read_shape(const std::string& text, Options& options) {
   std::vector<int64_t>& shape = options.shapes[text.substr(0, equals)];
   std::istringstream sizes(text.substr(equals + 1));
   for (std::string size; std::getline(sizes, size, ',');) shape.push_back(std::stoll(size));
+}
+
+void read_part(const std::string& text, Options& options) {
+  const size_t colon = text.find(':');
+  if (colon == std::string::npos) die("--part wants OFFSET:SIZE, found " + text);
+  options.parts.emplace_back(std::stoll(text.substr(0, colon)), std::stoll(text.substr(colon + 1)));
 }
 
 Options read_options(int argc, char** argv) {
@@ -82,6 +95,8 @@ Options read_options(int argc, char** argv) {
       {"--percent", [&](const std::string& value) { options.percent = std::stod(value); }},
       {"--budget", [&](const std::string& value) { options.budget = std::stoll(value); }},
       {"--changes", [&](const std::string& value) { options.changes = std::stoi(value); }},
+      {"--part", [&](const std::string& value) { read_part(value, options); }},
+      {"--leave-free", [&](const std::string& value) { options.leave_free = std::stoll(value); }},
       {"--runs", [&](const std::string& value) { options.runs = std::stoi(value); }},
       {"--shape", [&](const std::string& value) { read_shape(value, options); }},
   };
@@ -272,8 +287,9 @@ nvinfer1::Dims input_shape(const Options& options, const nvinfer1::ICudaEngine& 
   return shape;
 }
 
-/// Binds every tensor to device memory of its own, which later calls use again. It stays until the process ends.
-void bind(const Options& options, nvinfer1::ICudaEngine& engine, nvinfer1::IExecutionContext& context) {
+/// Binds every tensor to device memory of its own, which later calls use again. It stays until the process ends. False
+/// when the device has none left.
+bool try_bind(const Options& options, nvinfer1::ICudaEngine& engine, nvinfer1::IExecutionContext& context) {
   const int32_t tensors = engine.getNbIOTensors();
   for (int32_t i = 0; i < tensors; ++i) {
     const char* name = engine.getIOTensorName(i);
@@ -286,13 +302,21 @@ void bind(const Options& options, nvinfer1::ICudaEngine& engine, nvinfer1::IExec
     const nvinfer1::Dims shape = context.getTensorShape(name);
     size_t bytes = bytes_per_element(engine.getTensorDataType(name));
     for (int32_t d = 0; d < shape.nbDims; ++d) bytes *= static_cast<size_t>(shape.d[d]);
-    static std::map<std::string, void*> kept;
-    void*& memory = kept[name];
-    if (memory == nullptr) check(cudaMalloc(&memory, std::max<size_t>(bytes, 1)), "cudaMalloc");
+    static std::map<std::pair<const void*, std::string>, void*> kept;
+    void*& memory = kept[{&engine, name}];
+    if (memory == nullptr && cudaMalloc(&memory, std::max<size_t>(bytes, 1)) != cudaSuccess) {
+      (void)cudaGetLastError();
+      return false;
+    }
     check(cudaMemset(memory, 0, std::max<size_t>(bytes, 1)), "cudaMemset");
     if (!context.setTensorAddress(name, memory)) die(std::string("address of ") + name);
   }
   check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  return true;
+}
+
+void bind(const Options& options, nvinfer1::ICudaEngine& engine, nvinfer1::IExecutionContext& context) {
+  if (!try_bind(options, engine, context)) die("no device memory for the tensors");
 }
 
 /// Microseconds of each call, from its start until the stream is idle; sorted.
@@ -346,6 +370,63 @@ double pinned_bandwidth(cudaStream_t stream) {
   check(cudaFreeHost(host), "cudaFreeHost");
   check(cudaFree(device), "cudaFree");
   return static_cast<double>(kBytes) / (samples[samples.size() / 2] * 1e-6);
+}
+
+/// Takes memory of the device until `bytes` are free.
+void fill(int64_t bytes) {
+  for (size_t piece = size_t{1} << 30; piece >= (size_t{1} << 20); piece /= 2) {
+    while (free_on_device() - static_cast<int64_t>(piece) >= bytes) {
+      void* memory = nullptr;
+      if (cudaMalloc(&memory, piece) != cudaSuccess) break;
+    }
+  }
+  (void)cudaGetLastError();
+}
+
+/// The parts of the file as engines side by side, each with the budget that TensorRT chooses when its turn comes.
+void several(const Options& options, nvinfer1::ILogger& logger) {
+  int32_t version = 0;
+  const auto runtime = make_runtime(options.library, logger, version);
+  {  // what the library keeps for the process is there before the device is filled
+    FileReader reader(options.plan, options.parts.back().first, options.parts.back().second);
+    const std::unique_ptr<nvinfer1::ICudaEngine> warm(runtime->deserializeCudaEngine(reader));
+    if (warm == nullptr) die("the plan was refused");
+    const std::unique_ptr<nvinfer1::IExecutionContext> context(warm->createExecutionContext());
+  }
+  fill(options.leave_free);
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  std::vector<std::pair<std::unique_ptr<nvinfer1::ICudaEngine>, std::unique_ptr<nvinfer1::IExecutionContext>>> loaded;
+  std::printf("{\"free\": %" PRId64 ", \"engines\": [", free_on_device());
+  const char* comma = "";
+  for (const auto& [offset, size] : options.parts) {
+    std::printf("%s", std::exchange(comma, ", "));
+    FileReader reader(options.plan, offset, size);
+    auto& [engine, context] = loaded.emplace_back();
+    engine.reset(runtime->deserializeCudaEngine(reader));
+    if (engine == nullptr) {
+      std::printf("{\"failed\": \"deserialize\"}");
+      continue;
+    }
+    const int64_t budget = engine->getWeightStreamingAutomaticBudget();
+    const bool set = engine->setWeightStreamingBudgetV2(budget);
+    if (set) context.reset(engine->createExecutionContext());
+    if (context == nullptr) {
+      std::printf("{\"budget\": %" PRId64 ", \"failed\": \"%s\"}", budget, set ? "context" : "budget");
+      continue;
+    }
+    std::printf("{\"budget\": %" PRId64 ", \"streamable\": %" PRId64, engine->getWeightStreamingBudgetV2(),
+                engine->getStreamableWeightsSize());
+    if (!try_bind(options, *engine, *context)) {
+      std::printf(", \"failed\": \"tensors\"}");
+      continue;
+    }
+    const auto call = [&, running = context.get()] {
+      if (!running->enqueueV3(stream)) die("enqueueV3 failed");
+    };
+    std::printf(", \"us\": %s}", as_json(measure(options.runs, stream, call)).c_str());
+  }
+  std::printf("], \"left\": %" PRId64 "}\n", free_on_device());
 }
 
 struct Growth {
@@ -404,6 +485,10 @@ int main(int argc, char** argv) {
   const Options options = read_options(argc, argv);
   check(cudaFree(nullptr), "CUDA");  // makes the device's context, which is no part of a load
   Logger logger;
+  if (!options.parts.empty()) {
+    several(options, logger);
+    return 0;
+  }
   Loaded loaded;
   const LoadReport report = load(options, logger, loaded);
   bind(options, *loaded.engine, *loaded.context);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "budget/ladder.h"
+#include "delegate/handle.h"
 
 namespace torchtrt_ws {
 namespace {
@@ -81,6 +82,34 @@ Result<Applied> apply_budget(Engine& engine, const Request& request, const std::
   auto applied = apply_decided(engine, std::move(decided).value(), name);
   applied.ok() ? memory.use_what_is_left() : memory.put_back();
   return applied;
+}
+
+Result<Applied> join_budget(Engine& engine, const Request& request, const std::optional<Shares>& shares,
+                            const std::string& name, ProgramMemory& memory, const Handle& first) {
+  const int64_t now = engine.budget();
+  auto wanted = resolve(request, {engine.streamable_bytes(), 0, shares, [now](int64_t) { return now; }});
+  if (!wanted.ok()) return std::move(wanted).failure();
+  const auto standing = first.standing();
+  Applied applied{standing ? standing->source : Source::None, standing && standing->automatic, wanted.value().requested,
+                  now, std::move(wanted.value().notes)};
+  const std::string whose = "the weights of '" + first.identity().name + "', which is loaded already";
+  if (wanted.value().bytes.value_or(now) == now) {
+    applied.notes.push_back("shares " + whose + ", and their budget of " + bytes(now));
+  } else {
+    applied.notes.push_back("warning: asked for " + bytes(*wanted.value().bytes) + ", but it shares " + whose +
+                            ": their budget stays " + bytes(now) +
+                            ". Change it after loading, or load with use_shared_engines off.");
+  }
+  memory.make_room(0);
+  Status made = engine.make_context();
+  if (made.ok()) return applied;
+  memory.put_back();
+  if (made.failure().code != ErrorCode::DoesNotFit) return std::move(made).failure();
+  const MemoryFacts facts = engine.memory();
+  return Failure{ErrorCode::DoesNotFit, "engine '" + name + "'",
+                 bytes(facts.free) + " free (" + made.failure().found + ")",
+                 bytes(facts.context) + " for an execution context on " + whose,
+                 "Free memory, or make the budget of '" + first.identity().name + "' smaller before loading this one"};
 }
 
 }  // namespace torchtrt_ws

@@ -29,4 +29,10 @@ struct Applied {
 Result<Applied> apply_budget(Engine& engine, const Request& request, const std::optional<Shares>& shares,
                              const std::string& name, ProgramMemory& memory);
 
+/// The same for an engine on the weights of `first`, which is live: their budget stays, and the engine gets its
+/// context. A request for another budget is answered with a warning. Fails with DoesNotFit when there is no room for
+/// the context.
+Result<Applied> join_budget(Engine& engine, const Request& request, const std::optional<Shares>& shares,
+                            const std::string& name, ProgramMemory& memory, const Handle& first);
+
 }  // namespace torchtrt_ws

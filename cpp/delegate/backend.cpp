@@ -4,6 +4,7 @@
 #include <executorch/runtime/backend/interface.h>
 #include <executorch/runtime/platform/runtime.h>
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,6 +19,7 @@
 #include "delegate/handle.h"
 #include "delegate/live_handles.h"
 #include "delegate/note_loaded.h"
+#include "delegate/open_or_share.h"
 #include "delegate/program_memory.h"
 #include "delegate/read_options.h"
 #include "delegate/unknown_names.h"
@@ -65,6 +67,13 @@ void log_load(const EngineReport& report, const Applied& applied) {
            " scratch=" + std::to_string(report.scratch_bytes) + " bytes");
 }
 
+/// Of engines on the same weights, those that ProgramMemory does not know already.
+Handles of_other_programs(Handles sharing, const void* scope) {
+  const auto is_of_it = [scope](const auto& handle) { return handle->identity().scope == scope; };
+  sharing.erase(std::remove_if(sharing.begin(), sharing.end(), is_of_it), sharing.end());
+  return sharing;
+}
+
 Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, FreeableBuffer* processed,
                                             ArrayRef<CompileSpec> specs) {
   if (processed == nullptr || processed->data() == nullptr) {
@@ -86,23 +95,33 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   identity.kind = metadata.own ? metadata.own->kind : guess_engine_kind(payload.data(), payload.size());
   auto open = find_engine_kind(identity.kind);
   if (!open.ok()) return std::move(open).failure();
-  const auto [device_id, cuda_graph, verify] = wanted.value();
-  auto engine = open.value()(std::move(payload), {metadata, identity.name, device_id, cuda_graph, verify});
-  if (!engine.ok()) return std::move(engine).failure();
+  const OpenOptions& how = wanted.value();
+  PayloadKey key = key_of(identity.kind, how.device_id.value_or(metadata.device_id), payload.data(), payload.size(),
+                          metadata, how.verify);
+  const auto mutex = opening(key);
+  const std::lock_guard<std::mutex> only_one(*mutex);
+  const OpenRequest how_to_open{metadata, identity.name, how.device_id, how.cuda_graph, how.verify};
+  auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
+  if (!opened.ok()) return std::move(opened).failure();
+  Engine& engine = *opened.value().engine;
 
   const std::lock_guard<std::mutex> lock(planning());
   const std::optional<Shares> shares = recorded_shares(metadata);
-  Engine& opened = *engine.value();
-  ProgramMemory memory(opened, shares, LiveHandles::instance().of(identity.scope), request.value().margin);
-  auto applied = apply_budget(opened, request.value(), shares, identity.name, memory);
+  LiveHandles& live = LiveHandles::instance();
+  ProgramMemory memory(engine, shares, live.of(identity.scope), request.value().margin,
+                       of_other_programs(live.sharing(engine.weights()), identity.scope));
+  const Handle* const first = opened.value().shares.get();
+  auto applied = first == nullptr ? apply_budget(engine, request.value(), shares, identity.name, memory)
+                                  : join_budget(engine, request.value(), shares, identity.name, memory, *first);
   if (!applied.ok()) return std::move(applied).failure();
   log_notes(identity.name, applied.value().notes);
 
-  auto handle = std::make_shared<Handle>(std::move(identity), shares, std::move(engine).value(), applied.value());
+  auto handle = std::make_shared<Handle>(std::move(identity), shares, std::move(opened.value().engine), applied.value(),
+                                         how.share_engines ? std::optional(std::move(key)) : std::nullopt);
   log_load(handle->report(), applied.value());
   if (const std::string summary = memory.summary(handle->report()); !summary.empty()) log_info(summary);
   note_loaded(handle->identity().id);
-  LiveHandles::instance().add(handle);
+  live.add(handle);
   return handle;
 }
 

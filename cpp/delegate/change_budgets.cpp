@@ -28,11 +28,11 @@ struct Change {
   int64_t growth;  // bytes
 };
 
-/// The live engines of the program of `handle`, without it.
+/// The live engines of the program of `handle` that have weights of their own.
 Handles others_of(const Handle& handle) {
   Handles others = LiveHandles::instance().of(handle.identity().scope);
-  others.erase(std::remove_if(others.begin(), others.end(), [&](const auto& other) { return other.get() == &handle; }),
-               others.end());
+  const auto is_same = [&](const auto& other) { return other->weights() == handle.weights(); };
+  others.erase(std::remove_if(others.begin(), others.end(), is_same), others.end());
   return others;
 }
 

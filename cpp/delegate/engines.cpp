@@ -13,15 +13,27 @@ using executorch::runtime::BackendOption;
 using executorch::runtime::Error;
 using executorch::runtime::Span;
 
+namespace {
+
+EngineReport report_of(const Handle& handle) {
+  EngineReport report = handle.report();
+  for (const auto& other : LiveHandles::instance().sharing(handle.weights())) {
+    if (other.get() != &handle) report.shared_with.push_back(other->identity().id);
+  }
+  return report;
+}
+
+}  // namespace
+
 std::vector<EngineReport> engines() {
   std::vector<EngineReport> reports;
-  for (const auto& handle : LiveHandles::instance().all()) reports.push_back(handle->report());
+  for (const auto& handle : LiveHandles::instance().all()) reports.push_back(report_of(*handle));
   return reports;
 }
 
 EngineReport engine(uint64_t id) {
   const auto handle = LiveHandles::instance().find(id);
-  return handle == nullptr ? EngineReport{} : handle->report();
+  return handle == nullptr ? EngineReport{} : report_of(*handle);
 }
 
 Error set_budgets(const std::vector<uint64_t>& ids, Span<const BackendOption> options) {

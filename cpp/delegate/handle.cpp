@@ -5,6 +5,7 @@
 #include "delegate/apply.h"
 #include "delegate/arguments.h"
 #include "delegate/error.h"
+#include "delegate/live_handles.h"
 
 namespace torchtrt_ws {
 namespace {
@@ -23,10 +24,13 @@ Failure gone(const Identity& identity) {
 
 }  // namespace
 
-Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<Engine> engine, const Applied& applied)
+Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<Engine> engine, const Applied& applied,
+               std::optional<PayloadKey> key)
     : identity_(std::move(identity)),
       shares_(shares),
+      key_(std::move(key)),
       engine_(std::move(engine)),
+      weights_(engine_->weights()),
       source_(applied.source),
       automatic_(applied.automatic) {
   noted_.id = identity_.id;
@@ -55,29 +59,118 @@ Status Handle::execute(Span<EValue*> args) {
   return ran;
 }
 
+/// The other engines on the same weights, with their turns held and without contexts: only so the budget can change.
+/// planning() is held, so nobody else holds several turns.
+class Handle::PausedSharers {
+ public:
+  explicit PausedSharers(const Handle& own) {
+    Handles sharers = LiveHandles::instance().sharing(own.weights_);
+    paused_.reserve(sharers.size());  // before a turn is held
+    for (auto& handle : sharers) {
+      if (handle.get() == &own) continue;
+      handle->turns_.lock();
+      const Engine* engine = handle->engine_.get();
+      const bool had_context = engine != nullptr && engine->has_context();
+      paused_.push_back({std::move(handle), had_context});
+    }
+    drop_contexts();
+  }
+  ~PausedSharers() {
+    for (Paused& paused : paused_) {
+      paused.handle->fresh_ = true;
+      paused.handle->note_locked();
+      paused.handle->turns_.unlock();
+    }
+  }
+  PausedSharers(const PausedSharers&) = delete;
+  PausedSharers& operator=(const PausedSharers&) = delete;
+
+  void drop_contexts() noexcept {
+    for (Paused& paused : paused_) {
+      if (paused.handle->engine_ != nullptr) paused.handle->engine_->drop_context();
+    }
+  }
+
+  /// Makes the contexts again; all are tried, and the first failure is returned. An engine without one makes it when it
+  /// runs next.
+  Status make_contexts() {
+    Status all = ok_status();
+    for (Paused& paused : paused_) {
+      if (!paused.had_context) continue;
+      Status made = paused.handle->engine_->make_context();
+      if (all.ok() && !made.ok()) all = std::move(made);
+    }
+    return all;
+  }
+
+  /// The budget is everybody's, and so is who decided it.
+  void decided_by(Source source, bool automatic) noexcept {
+    for (Paused& paused : paused_) {
+      paused.handle->source_ = source;
+      paused.handle->automatic_ = automatic;
+    }
+  }
+
+ private:
+  struct Paused {
+    std::shared_ptr<Handle> handle;
+    bool had_context;
+  };
+  std::vector<Paused> paused_;
+};
+
+/// Drops all contexts on these weights, lets `change` set a budget and make the engine's own, and makes the others'
+/// again. When something fails all is as `previous` says.
+Status Handle::change_locked(PausedSharers& sharers, const Previous& previous, const std::function<Status()>& change) {
+  engine_->drop_context();
+  Status changed = change();
+  if (changed.ok()) {
+    changed = sharers.make_contexts();
+    if (!changed.ok()) {
+      sharers.drop_contexts();
+      engine_->drop_context();
+    }
+  }
+  if (!changed.ok()) {
+    (void)restore_locked(previous);  // the log says when it fails; the caller learns what it asked for
+    (void)sharers.make_contexts();
+  }
+  sharers.decided_by(source_, automatic_);
+  fresh_ = true;
+  note_locked();
+  return changed;
+}
+
+Result<std::unique_ptr<Engine>> Handle::share(const OpenRequest& request) const {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr) return std::unique_ptr<Engine>();
+  return engine_->share(request);
+}
+
 Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& request, const Handles& others) {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr || asks_nothing(request)) return std::optional<Previous>();
   const Previous previous{engine_->budget(), source_, automatic_};
-  engine_->drop_context();
+  PausedSharers sharers(*this);
   ProgramMemory memory(*engine_, shares_, others, request.margin);
-  auto applied = apply_budget(*engine_, request, shares_, identity_.name, memory);
-  if (!applied.ok()) {
-    (void)restore_locked(previous);  // the log says when it fails; the caller learns what it asked for
-    return std::move(applied).failure();
-  }
-  source_ = applied.value().source;
-  automatic_ = applied.value().automatic;
-  fresh_ = true;
-  note_locked();
-  log_notes(identity_.name, applied.value().notes);
+  std::vector<std::string> notes;
+  Status changed = change_locked(sharers, previous, [&]() -> Status {
+    auto applied = apply_budget(*engine_, request, shares_, identity_.name, memory);
+    if (!applied.ok()) return std::move(applied).failure();
+    source_ = applied.value().source;
+    automatic_ = applied.value().automatic;
+    notes = std::move(applied.value().notes);
+    return ok_status();
+  });
+  if (!changed.ok()) return std::move(changed).failure();
+  log_notes(identity_.name, notes);
   return std::optional<Previous>(previous);
 }
 
 std::optional<Handle::Standing> Handle::standing() const {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr) return std::nullopt;
-  return Standing{engine_->memory(), engine_->budget(), automatic_, engine_->device_name()};
+  return Standing{engine_->memory(), engine_->budget(), source_, automatic_, engine_->device_name()};
 }
 
 int64_t Handle::growth(const Request& request) const {
@@ -92,17 +185,11 @@ int64_t Handle::growth(const Request& request) const {
 Status Handle::move_budget(int64_t bytes) {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr) return gone(identity_);
-  const Previous previous{engine_->budget(), source_, automatic_};
-  engine_->drop_context();
-  Status moved = engine_->set_budget(bytes);
-  if (moved.ok()) moved = engine_->make_context();
-  if (!moved.ok()) {
-    (void)restore_locked(previous);
-    return moved;
-  }
-  fresh_ = true;
-  note_locked();
-  return moved;
+  PausedSharers sharers(*this);
+  return change_locked(sharers, {engine_->budget(), source_, automatic_}, [&] {
+    Status moved = engine_->set_budget(bytes);
+    return moved.ok() ? engine_->make_context() : std::move(moved);
+  });
 }
 
 Handle::Previous Handle::previous() const {
@@ -119,8 +206,13 @@ Result<int64_t> Handle::own_choice() const {
 Status Handle::undo_change(const Previous& previous) {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr) return ok_status();
-  engine_->drop_context();
-  return restore_locked(previous);
+  PausedSharers sharers(*this);
+  Status restored = ok_status();
+  Status resumed = change_locked(sharers, previous, [&] {
+    restored = restore_locked(previous);
+    return ok_status();  // there is nothing else to go back to
+  });
+  return restored.ok() ? resumed : restored;
 }
 
 Status Handle::restore_locked(const Previous& previous) {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,8 +16,10 @@
 #include "budget/ladder.h"
 #include "budget/request.h"
 #include "budget/resolve.h"
+#include "delegate/sharing.h"
 #include "delegate/turns.h"
 #include "engine/engine.h"
+#include "engine/engine_kind.h"
 #include "torchtrt_ws/engines.h"
 
 namespace torchtrt_ws {
@@ -36,16 +39,18 @@ using Handles = std::vector<std::shared_ptr<Handle>>;
 
 /// One loaded engine behind an ExecuTorch delegate handle.
 ///
-/// The delegate has four locks. This is the only place that says how they are used.
+/// The delegate has five kinds of locks, taken in this order. This is the only place that says how they are used.
 ///
-///     planning()           (delegate/program_memory.h) who decides and applies budgets: one load's, or one change's at
-///     a
-///                          time. Taken before all others, and not by runs, reports or destroying.
-///     LiveHandles::mutex_  the list of live handles. Held to read or change it, never across a call of an engine, and
-///                          never together with another lock.
+///     opening()            (delegate/sharing.h) one for each kind and size of engine. A load's, until its engine is
+///                          live.
+///     planning()           (delegate/program_memory.h) who decides and applies budgets: one load or one change at a
+///                          time. Not taken by runs, reports or destroying.
 ///     Handle::turns_       the engine, and the members below it. execute(), change_budget(), undo_change() and close()
 ///                          hold it for the whole call, in the order in which they came: a change waits for the calls
-///                          before it, and no later run overtakes it. report() takes it only where nobody has it.
+///                          before it, and no later run overtakes it. report() takes it only where nobody has it. Who
+///                          holds planning() may take those of several handles.
+///     LiveHandles::mutex_  the list of live handles. Held to read or change it, never across a call of an engine;
+///                          nothing is taken under it.
 ///     Handle::mutex_       what report() answers while a call is busy. Held for moments, to copy; taken by itself or
 ///                          under turns_, and nothing is taken, called or waited for under it.
 ///
@@ -53,12 +58,22 @@ using Handles = std::vector<std::shared_ptr<Handle>>;
 /// change_budget() that holds an older copy of the list finds no engine and does nothing.
 class Handle {
  public:
-  Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<Engine> engine, const Applied& applied);
+  /// `key`: of its bytes, for others to share its weights; nullopt: nobody may.
+  Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<Engine> engine, const Applied& applied,
+         std::optional<PayloadKey> key = std::nullopt);
 
   const Identity& identity() const { return identity_; }
 
   /// What the file records about its program; nullopt for a file without our metadata.
   const std::optional<Shares>& shares() const { return shares_; }
+
+  const std::optional<PayloadKey>& key() const { return key_; }
+
+  /// Tells whose weights it runs on: Engine::weights().
+  const void* weights() const { return weights_; }
+
+  /// Engine::share(); null also when the engine is gone. Waits for a call in flight.
+  Result<std::unique_ptr<Engine>> share(const OpenRequest& request) const;
 
   /// Runs once. Errors: BadArgument, and what the engine's run() returns.
   Status execute(executorch::runtime::Span<executorch::runtime::EValue*> args);
@@ -80,6 +95,7 @@ class Handle {
   struct Standing {
     MemoryFacts memory;
     int64_t budget;
+    Source source;
     bool automatic;  // the plan may move it
     std::string device;
   };
@@ -114,15 +130,19 @@ class Handle {
   void close() noexcept;
 
  private:
+  class PausedSharers;
+  Status change_locked(PausedSharers& sharers, const Previous& previous, const std::function<Status()>& change);
   Status restore_locked(const Previous& previous);
   void count_run_locked(std::chrono::duration<double> seconds);
   void note_locked() const;
 
   const Identity identity_;
   const std::optional<Shares> shares_;
+  const std::optional<PayloadKey> key_;
 
   mutable Turns turns_;
   std::unique_ptr<Engine> engine_;
+  const void* const weights_;
   Source source_;
   bool automatic_;
   bool fresh_ = true;               // no run since the context was made: the next one may take memory for staging

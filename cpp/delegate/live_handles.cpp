@@ -82,6 +82,14 @@ Handles LiveHandles::of(const void* scope) const {
   return found;
 }
 
+Handles LiveHandles::sharing(const void* weights) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Handles found;
+  std::copy_if(handles_.begin(), handles_.end(), std::back_inserter(found),
+               [weights](const auto& live) { return live->weights() == weights; });
+  return found;
+}
+
 std::string LiveHandles::next_name(const void* scope) const {
   std::lock_guard<std::mutex> lock(mutex_);
   const auto loaded = std::count_if(handles_.begin(), handles_.end(),

@@ -41,6 +41,9 @@ class LiveHandles {
   /// Those of one program (Identity::scope), in loading order.
   Handles of(const void* scope) const;
 
+  /// Those on the same weights (Engine::weights()), in loading order.
+  Handles sharing(const void* weights) const;
+
   /// `engine0`, `engine1`, ...: the name of the next engine of a program, if it has none; counts the program's engines.
   std::string next_name(const void* scope) const;
 

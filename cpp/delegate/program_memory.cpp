@@ -40,8 +40,8 @@ std::mutex& planning() {
 }
 
 ProgramMemory::ProgramMemory(Engine& engine, const std::optional<Shares>& shares, Handles others,
-                             std::optional<int64_t> margin)
-    : engine_(engine), shares_(shares), others_(std::move(others)), margin_(margin) {}
+                             std::optional<int64_t> margin, Handles sharers)
+    : engine_(engine), shares_(shares), others_(std::move(others)), sharers_(std::move(sharers)), margin_(margin) {}
 
 int ProgramMemory::engines_to_come() const {
   if (!shares_) return 0;
@@ -67,10 +67,14 @@ int64_t ProgramMemory::collect() {
   members_.clear();
   const std::string device = engine_.device_name();
   int64_t held = 0;
-  for (const auto& other : others_) {
+  Handles movable = others_;
+  movable.insert(movable.end(), sharers_.begin(), sharers_.end());
+  for (const auto& other : movable) {
     const auto standing = other->standing();
     if (!standing || !standing->automatic || standing->device != device) continue;
-    members_.push_back({other, demand_of(standing->memory), standing->budget, standing->budget, standing->budget});
+    // Where weights are shared, one of those on them counts and moves them.
+    const int64_t budget = std::min(standing->budget, standing->memory.streamable);
+    members_.push_back({other, demand_of(standing->memory), budget, budget, budget});
     held += standing->memory.held;
   }
   return engine_.memory().free + held;

@@ -23,8 +23,10 @@ std::mutex& planning();
 class ProgramMemory {
  public:
   /// `engine` has no context, and is not among `others`, the live engines of the same program.
-  /// `shares`: what the file records of `engine`; nullopt for a file without our metadata, which is planned alone.
-  ProgramMemory(Engine& engine, const std::optional<Shares>& shares, Handles others, std::optional<int64_t> margin);
+  /// `shares`: what the file records of `engine`; nullopt for a file without our metadata. `sharers`: of other
+  /// programs, on the same weights, whose budget is this program's too.
+  ProgramMemory(Engine& engine, const std::optional<Shares>& shares, Handles others, std::optional<int64_t> margin,
+                Handles sharers = {});
 
   /// The engine's part of what is free: resolve() calls it for an automatic budget. `reserve` bytes stay free; where
   /// that is 0 the margin does, unless the engine's own choice eats into it, as it may.
@@ -66,6 +68,7 @@ class ProgramMemory {
   Engine& engine_;
   const std::optional<Shares> shares_;
   const Handles others_;
+  const Handles sharers_;
   const std::optional<int64_t> margin_;
 
   std::optional<int64_t> chosen_;  // once choose() was called

@@ -43,6 +43,7 @@ Status put_back(const BudgetsBefore& before) {
   std::sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) { return a.growth < b.growth; });
   Status all = ok_status();
   for (const Step& step : steps) {
+    if (step.handle->previous() == *step.before) continue;  // by another engine on the same weights
     Status restored = step.handle->undo_change(*step.before);
     if (!restored.ok() && all.ok()) all = not_put_back(*step.handle, *step.before, restored.failure());
   }

@@ -63,13 +63,13 @@ Result<OpenOptions> read_open_options(const std::vector<Option>& options) {
       auto id = read_device_id(option.value);
       if (!id.ok()) return id.failure();
       read.device_id = id.value();
-    } else if (option.key == kCudaGraphKey) {
+    } else if (option.key == kCudaGraphKey || option.key == kShareEnginesKey) {
       const bool* wish = std::get_if<bool>(&option.value);
       if (wish == nullptr) {
-        return Failure{ErrorCode::BadOption, std::string(kCudaGraphKey), "a value that is not a bool", "true or false",
+        return Failure{ErrorCode::BadOption, option.key, "a value that is not a bool", "true or false",
                        "Set the option with a bool."};
       }
-      read.cuda_graph = *wish;
+      (option.key == kCudaGraphKey ? read.cuda_graph : read.share_engines) = *wish;
     } else if (option.key == kVerifyKey) {
       const auto* text = std::get_if<std::string>(&option.value);
       const std::optional<Verify> verify = text == nullptr ? std::nullopt : parse_verify(*text);

@@ -24,6 +24,7 @@ struct OpenOptions {
   std::optional<int> device_id;
   bool cuda_graph = false;
   Verify verify = Verify::Checksum;
+  bool share_engines = true;
 };
 Result<OpenOptions> read_open_options(const std::vector<Option>& options);
 

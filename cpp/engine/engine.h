@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,8 @@
 #include "torchtrt_ws/api.h"
 
 namespace torchtrt_ws {
+
+struct OpenRequest;  // engine/engine_kind.h
 
 /// One input or output of an engine, in the order of the delegate's arguments.
 struct TensorSpec {
@@ -44,6 +47,8 @@ class TORCHTRT_WS_API OutputSink {
 
 /// One deserialized engine: weights that can be streamed, and an execution context that comes and goes.
 ///
+/// Engines may share one copy of the weights (share()); the budget is then everybody's, contexts are each one's own.
+///
 /// The delegate knows engines only through this class. The order of calls is: `set_budget()` while there is no context,
 /// `make_context()`, any number of `run()`, `drop_context()`, and again. The caller serializes all calls of one engine
 /// (delegate/handle.h says how); two engines may be used from two threads. Sizes are bytes. "Device" is the GPU for
@@ -51,6 +56,13 @@ class TORCHTRT_WS_API OutputSink {
 class TORCHTRT_WS_API Engine {
  public:
   virtual ~Engine() = default;
+
+  /// Another engine on these weights, without a context; `request` says how, as for OpenEngine, and its payload is not
+  /// needed: it holds the same bytes. Null where the kind cannot share. Fails as OpenEngine does.
+  virtual Result<std::unique_ptr<Engine>> share(const OpenRequest& request) const = 0;
+
+  /// Tells whose weights these are: engines that share them give the same answer.
+  virtual const void* weights() const = 0;
 
   /// Whose memory it takes: "cuda:0", or "cpu". Engines with the same answer share that memory.
   virtual std::string device_name() const = 0;
@@ -75,12 +87,13 @@ class TORCHTRT_WS_API Engine {
   /// Bytes on the device for weights, scratch and context, now.
   virtual int64_t device_bytes() const = 0;
 
-  /// What the device has free, and what this engine takes of it: the numbers that budgets are planned with, and those
-  /// of an error that says a budget does not fit.
+  /// What the device has free, and what this engine takes of it; where weights are shared, one engine counts them: the
+  /// numbers that budgets are planned with, and those of an error that says a budget does not fit.
   virtual MemoryFacts memory() const = 0;
 
   /// Keeps `bytes` of the streamable weights on the device. Fails with DoesNotFit when memory runs out, WrongState when
-  /// a context lives. A call that fails leaves the engine able to take another budget.
+  /// a context lives, of this engine or of one that shares the weights. A call that fails leaves the engine able to
+  /// take another budget.
   virtual Status set_budget(int64_t bytes) = 0;
 
   virtual bool has_context() const = 0;

@@ -46,6 +46,7 @@ nb::dict engine_report(uint64_t id) {
   fields["device_bytes"] = report.device_bytes;
   fields["runs"] = report.runs;
   fields["seconds"] = report.seconds;
+  fields["shared_with"] = nb::cast(report.shared_with);
   return fields;
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <mutex>
 
 #include "blob/header.h"
 #include "torchtrt_ws/option_keys.h"
@@ -19,69 +20,111 @@ using executorch::runtime::Error;
 
 Failure out_of_memory(const std::string& what) { return {ErrorCode::DoesNotFit, what, "out of memory", "", ""}; }
 
+using Lock = std::lock_guard<std::recursive_mutex>;
+
+/// Guards the device: engines on it run beside each other.
+std::recursive_mutex& device_mutex() {
+  static std::recursive_mutex mutex;
+  return mutex;
+}
+
+/// Weights on the device, for the engines that share them.
+struct Weights {
+  const int64_t streamable = device().streamable;  // as the device said when the first was opened
+  int64_t budget = 0;
+  int64_t resident = 0;               // held without a context
+  std::vector<const void*> contexts;  // whose
+};
+
 /// Doubles its input. Takes memory of the device by the rules of weight streaming (design, "Where device memory goes").
 class FakeEngine final : public Engine {
  public:
-  explicit FakeEngine(Payload payload) : payload_(std::move(payload)) { device().payload_held = true; }
+  explicit FakeEngine(std::shared_ptr<Payload> payload) : payload_(std::move(payload)) { device().payload_held = true; }
   ~FakeEngine() override {
-    device().free += weights_;
+    const Lock lock(device_mutex());
+    if (weights_.use_count() == 1) device().free += weights_->resident;
     device().calls.push_back("close");
     device().payload_held = false;
   }
 
+  Result<std::unique_ptr<Engine>> share(const OpenRequest&) const override {
+    if (!device().shares) return std::unique_ptr<Engine>();
+    auto engine = std::make_unique<FakeEngine>(payload_);
+    engine->weights_ = weights_;
+    return std::unique_ptr<Engine>(std::move(engine));
+  }
+  const void* weights() const override { return weights_.get(); }
   std::string device_name() const override { return "fake:0"; }
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
   const std::vector<TensorSpec>& outputs() const override { return outputs_; }
-  int64_t streamable_bytes() const override { return streamable_; }
-  int64_t budget() const override { return budget_; }
+  int64_t streamable_bytes() const override { return weights_->streamable; }
+  int64_t budget() const override {
+    const Lock lock(device_mutex());
+    return weights_->budget;
+  }
   Result<int64_t> automatic_budget() const override {
     return std::clamp<int64_t>(device().automatic, 0, streamable_bytes());
   }
   int64_t scratch_bytes() const override {
+    const Lock lock(device_mutex());
     scratch_asked_ = true;
     return scratch_;
   }
-  int64_t device_bytes() const override { return weights_ + with_context_; }
+  int64_t device_bytes() const override {
+    const Lock lock(device_mutex());
+    return held();
+  }
   MemoryFacts memory() const override {
+    const Lock lock(device_mutex());
     // As with TensorRT: what was never asked is not known.
-    const int64_t held = weights_ + with_context_;
-    return {device().free + held, context_, scratch_asked_ ? scratch_ : 0, streamable_, held};
+    if (!counts_weights()) return {device().free + held(), context_now(), 0, 0, held()};
+    return {device().free + held(), context_, scratch_asked_ ? scratch_ : 0, streamable_bytes(), held()};
   }
 
   Status set_budget(int64_t bytes) override {
-    if (has_context_) return Failure{ErrorCode::WrongState, "budget", "a context", "none", ""};
+    const Lock lock(device_mutex());
+    if (!weights_->contexts.empty()) return Failure{ErrorCode::WrongState, "budget", "a context", "none", ""};
     device().calls.push_back("set " + std::to_string(bytes));
-    device().free += std::exchange(weights_, 0);
-    budget_ = bytes;
-    if (bytes < streamable_) return ok_status();  // the weights come with the context
+    device().free += std::exchange(weights_->resident, 0);
+    weights_->budget = bytes;
+    if (bytes < streamable_bytes()) return ok_status();  // the weights come with the first context
     if (device().free < bytes) return out_of_memory("set");
     device().free -= bytes;
-    weights_ = bytes;
+    weights_->resident = bytes;
     return ok_status();
   }
 
-  bool has_context() const override { return has_context_; }
+  bool has_context() const override {
+    const Lock lock(device_mutex());
+    const auto& all = weights_->contexts;
+    return std::find(all.begin(), all.end(), this) != all.end();
+  }
 
   Status make_context() override {
+    const Lock lock(device_mutex());
     device().calls.push_back("make");
-    const bool streaming = budget_ < streamable_;
-    const int64_t wanted = context_ + device().granule + (streaming ? budget_ + scratch_ : 0);
+    const bool first = weights_->contexts.empty();
+    const int64_t wanted = context_now() + device().granule + (first && streams() ? budget() : 0);
     if (device().free < wanted) return out_of_memory("context");
     device().free -= wanted;
-    with_context_ = wanted;
-    has_context_ = true;
+    weights_->contexts.push_back(this);
     return ok_status();
   }
 
   void drop_context() noexcept override {
-    if (!has_context_) return;
+    const Lock lock(device_mutex());
+    if (!has_context()) return;
     device().calls.push_back("drop");
-    device().free += std::exchange(with_context_, 0);
-    has_context_ = false;
+    auto& all = weights_->contexts;
+    all.erase(std::find(all.begin(), all.end(), this));
+    device().free += context_now() + device().granule + (all.empty() && streams() ? budget() : 0);
   }
 
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override {
-    device().calls.push_back("run");
+    {
+      const Lock lock(device_mutex());
+      device().calls.push_back("run");
+    }
     if (const auto hook = device().on_run) hook();  // a copy: it may take itself away
     if (std::exchange(device().fault, false)) return Failure{ErrorCode::EngineFault, "run", "a fault", "", ""};
     auto target = outputs.resize(0, inputs[0].sizes, inputs[0].rank);
@@ -93,16 +136,20 @@ class FakeEngine final : public Engine {
   }
 
  private:
-  Payload payload_;
-  const int64_t streamable_ = device().streamable;  // as the device said when this one was opened
-  const int64_t scratch_ = device().scratch;
+  bool streams() const { return budget() < streamable_bytes(); }
+  int64_t context_now() const { return context_ + (streams() ? scratch_ : 0); }
+  bool counts_weights() const { return weights_->contexts.empty() || weights_->contexts.front() == this; }
+  int64_t held() const {
+    const int64_t weights = has_context() ? budget() : weights_->resident;
+    return (counts_weights() ? weights : 0) + (has_context() ? context_now() : 0);
+  }
+
+  std::shared_ptr<Payload> payload_;
+  std::shared_ptr<Weights> weights_ = std::make_shared<Weights>();
+  const int64_t scratch_ = device().scratch;  // as the device said when this one was opened
   const int64_t context_ = device().context;
   std::vector<TensorSpec> inputs_ = {{device().input_name, ScalarType::Float, {1, 2}, {4, 2}}};
   std::vector<TensorSpec> outputs_ = {{"y", ScalarType::Float, {1, 2}, {4, 2}}};
-  int64_t budget_ = 0;
-  int64_t weights_ = 0;       // held without a context
-  int64_t with_context_ = 0;  // held by the context
-  bool has_context_ = false;
   mutable bool scratch_asked_ = false;
 };
 
@@ -119,7 +166,7 @@ Device& device() {
 
 Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest&) {
   if (const auto hook = device().on_open) hook();
-  return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::move(payload)));
+  return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::make_shared<Payload>(std::move(payload))));
 }
 
 void reset_device() {
@@ -171,6 +218,15 @@ Loaded::Loaded(std::vector<char> blob, const Options& options, const Specs& spec
       arena_(new char[4096]),
       allocator_(4096, reinterpret_cast<uint8_t*>(arena_.get())),
       processed_(blob_.data(), blob_.size(), nullptr) {
+  load(options, specs, program);
+}
+
+Loaded::Loaded(executorch::runtime::FreeableBuffer blob, const Options& options)
+    : arena_(new char[4096]), allocator_(4096, reinterpret_cast<uint8_t*>(arena_.get())), processed_(std::move(blob)) {
+  load(options, {}, nullptr);
+}
+
+void Loaded::load(const Options& options, const Specs& specs, executorch::runtime::MemoryAllocator* program) {
   std::vector<executorch::runtime::BackendOption> runtime_specs;
   for (const auto& [key, value] : options) {
     executorch::runtime::BackendOption option{};

@@ -22,6 +22,7 @@ struct Device {
   int64_t context = 50;            // of each context
   int64_t automatic = 800;         // what the engine would choose by itself
   int64_t granule = 0;             // bytes that a context takes beyond what it says
+  bool shares = false;             // engines let others use their weights
   bool fault = false;              // the next run fails
   std::vector<std::string> calls;  // "set 400", "make", "drop", "run", "close", in order
   bool payload_held = false;
@@ -51,6 +52,8 @@ class Loaded {
   /// `program`, where given, is the program's allocator, and tells its engines from others'.
   explicit Loaded(std::vector<char> blob, const Options& options = {}, const Specs& specs = {},
                   executorch::runtime::MemoryAllocator* program = nullptr);
+  /// From memory of the test's own, which outlives it.
+  explicit Loaded(executorch::runtime::FreeableBuffer blob, const Options& options = {});
   ~Loaded();
 
   executorch::runtime::Error error = executorch::runtime::Error::Ok;  // of init()
@@ -62,6 +65,8 @@ class Loaded {
   std::vector<int> output_shape;
 
  private:
+  void load(const Options& options, const Specs& specs, executorch::runtime::MemoryAllocator* program);
+
   std::vector<char> blob_;
   std::unique_ptr<char[]> arena_;
   executorch::runtime::MemoryAllocator allocator_;

@@ -252,3 +252,38 @@ def test_a_missing_or_damaged_program_is_refused(baked: Path, run: Callable[...,
         done = run(path)
         assert (done.returncode, done.stdout) == (1, ""), path
         assert f"cpp_app: {path}: " in done.stderr, path
+
+
+def test_the_probes_of_the_gpu_report_on_the_stand_ins(
+    app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tests/gpu/report.py's section, dry: the stand-ins' plans have a checksum of their own, so `off` refuses too."""
+    import json
+
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "standin"))
+    import plan
+    import report
+
+    import torchtrt_ws
+    from torchtrt_ws import pte
+
+    standins = ROOT / "build" / "dev" / "tests" / "standin" / "lib"
+    (library,) = standins.glob("libnvinfer.so.??")
+    text = plan.Plan(weights=bytes(2**20), streamable=2**20, outputs=(plan.Output("y", {"x": 2.0}, 1.0),))
+    shape = "float32:1..8x4"
+    program = tmp_path / "small.pte"
+    torchtrt_ws.save_plan(plan.write(text), program, inputs=f"x:{shape}", outputs=f"y:{shape}", name="small")
+    (engine,) = pte.read(program).engines
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", 2 * x + 1)
+    where = {"engine_offset": engine.engine_offset, "engine_bytes": engine.engine_bytes}
+    facts = {"small": {"file": program.name, **where, "inputs": ["x.npy"], "expected": "y.npy"}}
+    (tmp_path / "programs.json").write_text(json.dumps(facts))
+    path = os.pathsep.join(filter(None, [str(standins), os.environ.get("LD_LIBRARY_PATH")]))
+    monkeypatch.setenv("LD_LIBRARY_PATH", path)
+    monkeypatch.setenv("TORCHTRT_WS_NVINFER", str(library))
+
+    found = report.probe(report.Machine(app.parent, tmp_path, str(library)), "small")
+    assert found["unchanged"] == {"checksum": "right", "off": "right"}
+    assert found["probes"] == {"checksum": ["refused"] * 24, "off": ["refused"] * 24}

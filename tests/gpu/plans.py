@@ -22,6 +22,7 @@ import numpy as np
 
 BATCH = 16
 PLANS = {"small": (8, 1024), "big": (16, 4096)}  # layers, features
+UNEQUAL = {"large": (16, 4096), "middle": (8, 4096), "little": (8, 2048)}  # the engines of the program `unequal`
 ACCEPTANCE_WIDTH = 1024
 
 

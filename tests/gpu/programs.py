@@ -92,6 +92,24 @@ def write_towers(folder: Path) -> dict[str, Any]:
     return {"file": "towers.pte", "columns": plans.ACCEPTANCE_WIDTH, "factors": factors}
 
 
+def write_unequal(folder: Path) -> dict[str, Any]:
+    """Three engines of 537, 268 and 67 MB as three methods of one program."""
+    import torchtrt_ws
+    from torchtrt_ws import pte
+
+    shapes = {name: f"float16:{plans.BATCH}x{features}" for name, (_, features) in plans.UNEQUAL.items()}
+    path = folder / "unequal.pte"
+    torchtrt_ws.save_plan(
+        {name: plans.build(*sizes) for name, sizes in plans.UNEQUAL.items()},
+        path,
+        inputs={name: f"x:{shape}" for name, shape in shapes.items()},
+        outputs={name: f"y:{shape}" for name, shape in shapes.items()},
+        methods={name: [name] for name in shapes},
+    )
+    engines = {engine.name: [engine.engine_offset, engine.engine_bytes] for engine in pte.read(path).engines}
+    return {"file": path.name, "engines": engines}
+
+
 def write_minilm(folder: Path) -> dict[str, Any]:
     """The real model, built for TensorRT-RTX, and eager PyTorch's embeddings of real sentences."""
     import minilm
@@ -120,6 +138,7 @@ def main() -> None:
     facts["acceptance"] = write_acceptance(arguments.folder)
     facts["planned"] = write_planned(arguments.folder)
     facts["towers"] = write_towers(arguments.folder)
+    facts["unequal"] = write_unequal(arguments.folder)
     if not arguments.without_minilm:
         facts["minilm"] = write_minilm(arguments.folder)
     (arguments.folder / "programs.json").write_text(json.dumps(facts, indent=1) + "\n")

@@ -27,6 +27,7 @@ from typing import Any
 
 import cpp_app
 import numpy as np
+import probes
 import verdict
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -89,12 +90,15 @@ class Machine:
 
     def app(self, name: str, *flags: object) -> tuple[cpp_app.Report, np.ndarray]:
         """examples/cpp_app with a program and its inputs: what it says, and its first output."""
-        facts = self.facts[name]
-        folder = Path(tempfile.mkdtemp(dir=self.scratch))
-        inputs = cpp_app.input_flags((np.load(self.programs / file) for file in facts["inputs"]), folder)
-        program = self.programs / facts["file"]
-        report = cpp_app.Report.read(self.text(self.tool("cpp_app"), program, *flags, *inputs, "--output", folder))
+        command, folder = self.app_command(name, self.programs / self.facts[name]["file"], *flags)
+        report = cpp_app.Report.read(self.text(*command))
         return report, report.array(0, folder)
+
+    def app_command(self, name: str, program: Path, *flags: object) -> tuple[list[object], Path]:
+        """The same for a file that has the inputs of `name`: the command, and the folder of its outputs."""
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        inputs = cpp_app.input_flags((np.load(self.programs / file) for file in self.facts[name]["inputs"]), folder)
+        return [self.tool("cpp_app"), program, *flags, *inputs, "--output", folder], folder
 
     def engine(self, name: str) -> list[object]:
         """The arguments of benchmarks/gpu for the engine of a program."""
@@ -341,6 +345,51 @@ def verify(machine: Machine) -> dict[str, Any]:
     }
 
 
+def probe(machine: Machine, name: str) -> dict[str, Any]:
+    """probes.py with a program and examples/cpp_app."""
+    facts = machine.facts[name]
+
+    def run(program: Path, verify: str) -> tuple[subprocess.CompletedProcess[str], np.ndarray | None]:
+        command, folder = machine.app_command(name, program, "--option", f"verify={verify}")
+        done = machine.run(*command, timeout=60)
+        return done, cpp_app.Report.read(done.stdout).array(0, folder) if done.returncode == 0 else None
+
+    expected = np.load(machine.programs / facts["expected"])
+    where = (machine.programs / facts["file"], facts["engine_offset"], facts["engine_bytes"])
+    return probes.measure(run, *where, expected, machine.scratch)
+
+
+def split(machine: Machine) -> list[dict[str, Any]]:
+    """Unequal engines on a device with less than their weights free: the program's plan, loaded in two orders, and bare
+    TensorRT, where each engine takes what it chooses when its turn comes."""
+    facts = machine.facts["unequal"]
+    program = machine.programs / facts["file"]
+    engines = list(facts["engines"])
+    rows = []
+    for count in (2, 3):
+        for factor in (1.2, 0.8, 0.5, 0.2):
+            names = engines[:count]
+            free = int(factor * sum(facts["engines"][name][1] for name in names))
+            row: dict[str, Any] = {"engines": names, "factor": factor, "free": free}
+            for order, methods in (("ours", names), ("ours_reversed", names[::-1])):
+                row[order] = machine.json(
+                    machine.tool("torchtrt_ws_gpu_memory"), "split", "--program", program, "--free", free, *methods
+                )
+            parts = [flag for name in names for flag in ("--part", ":".join(map(str, facts["engines"][name])))]
+            bare = ["--library", machine.library, "--plan", program, "--leave-free", free, "--runs", 20, *parts]
+            row["floor"] = machine.json(machine.tool("torchtrt_ws_gpu_floor"), *bare)
+            rows.append(row)
+    return rows
+
+
+def copies(machine: Machine) -> dict[str, Any]:
+    """One file loaded four times in a process."""
+    program = machine.programs / machine.facts["big"]["file"]
+    return machine.json(
+        machine.tool("torchtrt_ws_gpu_memory"), "copies", "--program", program, "--copies", 4, "forward"
+    )
+
+
 def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
     stress = machine.tool("torchtrt_ws_gpu_stress")
     small, big = machine.engine("small"), machine.engine("big")
@@ -364,6 +413,9 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
         ),
         "changes_big": lambda: machine.json(stress, "changes", *big, "--changes", 20),
         "verify": lambda: verify(machine),
+        "probes": lambda: probe(machine, "small"),
+        "split": lambda: split(machine),
+        "copies": lambda: copies(machine),
         "full": lambda: {free: machine.json(stress, "full", *big, "--free", free << 20) for free in (300, 130, 60)},
         "acceptance": lambda: acceptance(machine),
     }

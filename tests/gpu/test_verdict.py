@@ -12,6 +12,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOOD: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / "gpu-h100.json").read_text())
+# A report from before the section.
+GOOD.setdefault(
+    "probes",
+    {
+        "positions": [9, 27],
+        "engine_bytes": 36,
+        "unchanged": {"checksum": "right", "off": "right"},
+        "probes": {"checksum": ["refused", "refused"], "off": ["wrong", "crash"]},
+    },
+)
 
 
 @pytest.fixture
@@ -63,6 +73,9 @@ def at(*path: Any, value: Any) -> Change:
         (at("changes_big", "failed", value=3), "changes_big: 3 of 2018 runs failed"),
         (at("changes", "runs", value=0), "changes: nothing ran meanwhile"),
         (at("verify", "damaged", "digest", "exit", value=0), "verify: digest: a damaged plan was loaded"),
+        (at("probes", "probes", "checksum", 1, value="wrong"), "probes: checksum: byte"),
+        (at("probes", "unchanged", "off", value="wrong"), "probes: off: the good plan: wrong"),
+        (at("probes", "probes", "checksum", value=[]), "probes: "),
         (at("acceptance", "plain", "failed", value=["Io.Runs"]), "acceptance: plain: failed: Io.Runs"),
         (at("acceptance", "plain", "exit", value=-11), "acceptance: plain: exit code -11"),
         (at("acceptance", "plain", "passed", value=0), "acceptance: plain: no test passed"),

@@ -25,7 +25,7 @@ def problems(results: dict[str, Any]) -> list[str]:
             continue
         try:
             found += [f"{name}: {problem}" for problem in CHECKS.get(name, _nothing)(section)]
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             found.append(f"{name}: cannot be checked: {type(error).__name__}: {error}")
     return found
 
@@ -105,6 +105,17 @@ def _verify(section: dict[str, Any]) -> Iterator[str]:
     yield from (f"{how}: a damaged plan was loaded" for how in ("checksum", "digest") if damaged[how]["exit"] == 0)
 
 
+def _probes(section: dict[str, Any]) -> Iterator[str]:
+    for verify, outcome in section["unchanged"].items():
+        if outcome != "right":
+            yield f"{verify}: the good plan: {outcome}"
+    found = section["probes"]["checksum"]  # what TensorRT does with `off` is its own
+    yield from _at_least_one(found)
+    for position, outcome in zip(section["positions"], found, strict=True):
+        if outcome != "refused":
+            yield f"checksum: byte {position} changed: {outcome}"
+
+
 def _acceptance(section: dict[str, Any]) -> Iterator[str]:
     yield from _at_least_one(section.get("plain"))
     for how, result in section.items():
@@ -131,5 +142,6 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "changes": _changes,
     "changes_big": _changes,
     "verify": _verify,
+    "probes": _probes,
     "acceptance": _acceptance,
 }

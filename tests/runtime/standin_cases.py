@@ -63,6 +63,15 @@ def write(folder: Path, library: str) -> None:
             streamable_bytes=dict.fromkeys(FACTORS, STREAMABLE),
             weight_streaming_budget=baked,
         )
+    twins = dict.fromkeys(FACTORS, make())
+    torchtrt_ws.save_plan(
+        twins,
+        folder / "twins.pte",
+        inputs=dict.fromkeys(twins, X),
+        outputs=dict.fromkeys(twins, Y),
+        streamable_bytes=dict.fromkeys(twins, STREAMABLE),
+        methods={name: [name] for name in twins},
+    )
     newer = (folder / "plain.pte").read_bytes()
     assert newer.count(b'"schema":1') == 1
     (folder / "newer.pte").write_bytes(newer.replace(b'"schema":1', b'"schema":2'))
@@ -318,6 +327,23 @@ def case_a_block(folder: Path) -> None:
     program.set_weight_streaming_budget(weight_streaming_budget_per_engine={"query": "100%"})
     give_back()
     assert budgets(program)["document"][0] < before["document"][0], "it was automatic, and makes room"
+
+
+def case_a_block_over_shared_weights(folder: Path) -> None:
+    import torchtrt_ws
+
+    program = load(folder, "twins", weight_streaming_budget_per_engine="1MiB")
+    assert live("weights") == RESIDENT + MIB, "the weights are there twice"
+    before = budgets(program)
+    with torchtrt_ws.weight_streaming(program) as ctx:
+        assert (ctx.device_budget, ctx.total_device_budget) == (MIB, STREAMABLE)
+        assert ctx.get_automatic_weight_streaming_budget() == STREAMABLE
+        ctx.device_budget = "auto"
+        assert ctx.device_budget == STREAMABLE
+        for name in program.method_names:
+            np.testing.assert_array_equal(program.run(name, inputs())[0], 2 * inputs() + 1)
+    assert budgets(program) == before
+    assert live("weights") == RESIDENT + MIB
 
 
 def case_a_block_that_cannot_end(folder: Path) -> None:

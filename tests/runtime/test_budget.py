@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import torchtrt_ws
 
@@ -62,7 +63,8 @@ def test_a_reserve_larger_than_memory_leaves_nothing(plain: Path) -> None:
 
 @pytest.mark.parametrize("percent", [0, 25, 50, 100])
 def test_percent_of_the_streamable_weights(plain: Path, percent: int) -> None:
-    assert outcome(plain, weight_streaming_budget=f"{percent}%")[0] == streamable(plain) * percent // 100
+    asked = streamable(plain) * percent // 100
+    assert outcome(plain, weight_streaming_budget=f"{percent}%")[0] == asked // PAGE * PAGE  # what is kept: whole pages
 
 
 def test_more_than_the_weights_is_clipped(plain: Path) -> None:
@@ -98,6 +100,45 @@ def test_a_change_after_load_moves_memory_down_and_up(
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
         assert engine.budget_bytes - PAGE <= resident(cache) <= engine.budget_bytes + TENSORS * PAGE
         assert engine.source == "load-time"
+
+
+def test_a_budget_is_what_is_kept(plain: Path) -> None:
+    (engine,) = torchtrt_ws.load(plain, weight_streaming_budget=2**20 + 100).engines
+    assert (engine.budget_bytes, engine.device_bytes) == (2**20, 2**20), "whole pages"
+    engine.set_budget(PAGE - 1)
+    assert engine.budget_bytes == 0
+
+
+RESIDENT = """
+import sys
+import torchtrt_ws
+
+def pages(key):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key)) * 1024
+
+torchtrt_ws.load(sys.argv[2], weight_streaming_budget=0)  # what the first load brings in: libraries, XNNPACK
+before = pages("VmRSS")
+program = torchtrt_ws.load(sys.argv[1], weight_streaming_budget=0)
+print(pages("VmRSS") - before, program.engines[0].device_bytes, program.engines[0].streamable_bytes)
+"""
+
+
+@pytest.mark.parametrize("verify", ["checksum", "digest", "off"])
+def test_loading_leaves_neither_the_file_nor_the_weights_in_memory(
+    tmp_path: Path, plain: Path, fresh: dict[str, str], verify: str
+) -> None:
+    """Cold, where this process packs the weights, and warm, where they are packed already."""
+    model = torch.nn.Sequential(*(torch.nn.Linear(1024, 1024) for _ in range(8)))
+    torchtrt_ws.save(model, tmp_path / "large.pte", arg_inputs=(torch.zeros(1, 1024),))
+    script = RESIDENT.replace("sys.argv[1], ", f"sys.argv[1], verify={verify!r}, ")
+    for which in ("cold", "warm"):
+        command = [sys.executable, "-c", script, str(tmp_path / "large.pte"), str(plain)]
+        process = subprocess.run(command, env=fresh, text=True, capture_output=True, timeout=120)
+        assert process.returncode == 0, process.stderr
+        grown, device, total = map(int, process.stdout.split())
+        assert total > 32 * 2**20
+        assert device == 0
+        assert grown < 4 * 2**20, which
 
 
 def test_a_refused_change_leaves_the_budget(plain: Path) -> None:

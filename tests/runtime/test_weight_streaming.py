@@ -50,7 +50,7 @@ def test_what_it_tells(three: Path) -> None:
     streamable = sum(engine.streamable_bytes for engine in program.engines)
     with torchtrt_ws.weight_streaming(program) as ctx:
         assert ctx.total_device_budget == streamable
-        assert 2**20 - 3 < ctx.device_budget <= 2**20
+        assert 2**20 - 3 * 4096 < ctx.device_budget <= 2**20, "a host engine keeps whole pages"
         before = budgets(program)
         assert ctx.get_automatic_weight_streaming_budget() == streamable, "it fits this machine's memory"
         assert budgets(program) == before, "asking changed something"

@@ -85,6 +85,15 @@ class Program:
         with translated():
             return _native.automatic_budget(self._native.engine_ids(), None if margin is None else int(margin))
 
+    def weights(self) -> list[tuple[int, int]]:
+        """Budget and streamable bytes of its engines; those that share their weights count once."""
+        counted: dict[int, tuple[int, int]] = {}
+        for identifier in self._native.engine_ids():
+            report = _native.engine_report(identifier)
+            if counted.keys().isdisjoint(report["shared_with"]):
+                counted[identifier] = report["budget_bytes"], report["streamable_bytes"]
+        return list(counted.values())
+
     def saved_budgets(self) -> _native.SavedBudgets:
         """All engines' budgets and who decided them, for `restore_budgets`."""
         return _native.save_budgets(self._native.engine_ids())

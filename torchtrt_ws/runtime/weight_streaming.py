@@ -15,7 +15,10 @@ __all__ = ["WeightStreaming", "weight_streaming"]
 
 
 class WeightStreaming:
-    """The budgets of a program while a `with` block runs; made by `weight_streaming`. Sizes are bytes."""
+    """The budgets of a program while a `with` block runs; made by `weight_streaming`.
+
+    Sizes are bytes. Weights that several engines share count once.
+    """
 
     __slots__ = ("_program", "_saved")  # a misspelt `device_budget` is an error
 
@@ -30,7 +33,7 @@ class WeightStreaming:
         It may be set to a `value`: the program's total, in any form that `Program.set_weight_streaming_budget` takes,
         or a mapping from engine name to bytes. The errors are that method's.
         """
-        return sum(engine.budget_bytes for engine in self._program.engines)
+        return sum(budget for budget, _ in self._program.weights())
 
     @device_budget.setter
     def device_budget(self, value: int | str | Mapping[str, int | str | None]) -> None:
@@ -43,7 +46,7 @@ class WeightStreaming:
     @property
     def total_device_budget(self) -> int:
         """Streamable bytes of all engines: the budget that keeps everything on the device."""
-        return sum(engine.streamable_bytes for engine in self._program.engines)
+        return sum(streamable for _, streamable in self._program.weights())
 
     def get_automatic_weight_streaming_budget(self) -> int:
         """The bytes that "auto" would keep on the device now, all engines together. Changes nothing.

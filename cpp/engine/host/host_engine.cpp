@@ -1,17 +1,15 @@
 #include "engine/host/host_engine.h"
 
-#include <limits.h>
+#include <fcntl.h>
 #include <malloc.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <mutex>
 #include <utility>
 
 #include "base/file_mapping.h"
 #include "digest/sha256.h"
+#include "engine/compare_payload.h"
 #include "engine/dtype.h"
 #include "engine/host/mapping.h"
 #include "engine/log.h"
@@ -45,13 +43,10 @@ Status describe(std::vector<TensorSpec>& declared, const std::vector<TensorFacts
   return ok_status();
 }
 
-/// Mappings of the file behind a path that may be a link of /proc.
+/// Mappings of the file behind a path.
 std::vector<Range> mappings_behind(const std::string& path) {
-  struct stat info{};
-  std::array<char, PATH_MAX> real{};
-  const ssize_t length = readlink(path.c_str(), real.data(), real.size() - 1);
-  if (length <= 0 || stat(path.c_str(), &info) != 0) return {};
-  return mappings_of(std::string(real.data(), static_cast<size_t>(length)), info.st_ino);
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return file ? mappings_of(file.get()) : std::vector<Range>();
 }
 
 /// Loading compares the mappings before and after, so one engine at a time loads, goes, or changes its budget (locking
@@ -79,7 +74,7 @@ Status HostEngine::load(const OpenRequest& request) {
   const std::string subject = "engine '" + request.name + "'";
   const Verification verification(request.verify, request.metadata, subject);
   if (!verification.note().empty()) log_info(verification.note());
-  Status verified = verification.compare(payload_.data(), payload_.size());
+  Status verified = compare_payload(verification, payload_.data(), payload_.size());
   if (!verified.ok()) return verified;
   Status streamable = load_streamable(request);
   if (!streamable.ok() && streamable.failure().code != ErrorCode::NotSupported) return streamable;
@@ -92,6 +87,7 @@ Status HostEngine::load(const OpenRequest& request) {
     if (!program.ok()) return std::move(program).failure();
     program_.emplace(std::move(program).value());
   }
+  give_back_what_was_read();
   return read_io(request.metadata);
 }
 
@@ -103,7 +99,7 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
   const auto confirm = [&]() -> Status {
     if (!vouched) return ok_status();
     const Verification verification(Verify::Digest, request.metadata, "engine '" + request.name + "'");
-    return verification.compare(payload_.data(), payload_.size());
+    return compare_payload(verification, payload_.data(), payload_.size());
   };
   const PackedEngine engine{digest, confirm, static_cast<int64_t>(payload_.size()),
                             own ? own->streamable_bytes.value_or(0) : 0};
@@ -122,11 +118,11 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
     packed_now = true;
   });
   if (!packed.ok()) return std::move(packed).failure();
-  if (packed_now) give_back_what_packing_took();
+  if (packed_now) malloc_trim(0);
   if (packed.value().weight_bytes() == 0) return ok_status();  // nothing that XNNPACK packs
   packed_.emplace(std::move(packed).value());
   // XNNPACK tells nobody where it mapped the file.
-  for (const Range& range : mappings_of(packed_->path(), packed_->inode())) {
+  for (const Range& range : mappings_of(packed_->descriptor())) {
     if (std::find(before.begin(), before.end(), range) != before.end()) continue;
     residency_.emplace_back(range);
   }
@@ -136,8 +132,7 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
                  "packed weights that XNNPACK maps", "The engine runs with all weights on the heap"};
 }
 
-void HostEngine::give_back_what_packing_took() {
-  malloc_trim(0);
+void HostEngine::give_back_what_was_read() {
   if (is_file_mapping(payload_.data(), payload_.size())) drop_pages(payload_.data(), 0, payload_.size());
 }
 
@@ -151,6 +146,13 @@ Status HostEngine::read_io(const Metadata& metadata) {
   if (!metadata.own) return ok_status();
   Status described = describe(inputs_, metadata.own->inputs);
   return described.ok() ? describe(outputs_, metadata.own->outputs) : described;
+}
+
+int64_t HostEngine::budget() const {
+  if (residency_.empty()) return 0;
+  const auto least = std::min_element(residency_.begin(), residency_.end(),
+                                      [](const Residency& a, const Residency& b) { return a.kept() < b.kept(); });
+  return std::min(least->kept(), streamable_bytes());
 }
 
 Result<int64_t> HostEngine::automatic_budget() const {
@@ -173,15 +175,15 @@ Status HostEngine::set_budget(int64_t bytes) {
     return Failure{ErrorCode::WrongState, "budget", "an execution context", "none while the budget changes",
                    "Drop the context first"};
   }
-  budget_ = std::clamp<int64_t>(bytes, 0, streamable_bytes());
+  const int64_t kept = std::clamp<int64_t>(bytes, 0, streamable_bytes());
   std::lock_guard<std::mutex> lock(loading());
-  for (Residency& mapping : residency_) mapping.keep(budget_, streamable_bytes());
+  for (Residency& mapping : residency_) mapping.keep(kept, streamable_bytes());
   return ok_status();
 }
 
 Status HostEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {
   Status ran = program_->run(inputs, outputs);
-  if (budget_ < streamable_bytes()) {
+  if (budget() < streamable_bytes()) {
     for (Residency& part : residency_) part.drop_rest();
   }
   return ran;

@@ -23,11 +23,14 @@ class HostEngine final : public Engine {
 
   static Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request);
 
+  /// Null: XNNPACK's packed weights belong to one program. Their pages are shared all the same: both map one file.
+  Result<std::unique_ptr<Engine>> share(const OpenRequest&) const override { return std::unique_ptr<Engine>(); }
+  const void* weights() const override { return this; }
   std::string device_name() const override { return "cpu"; }
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
   const std::vector<TensorSpec>& outputs() const override { return outputs_; }
   int64_t streamable_bytes() const override { return packed_ ? packed_->weight_bytes() : 0; }
-  int64_t budget() const override { return budget_; }
+  int64_t budget() const override;
   Result<int64_t> automatic_budget() const override;
   int64_t scratch_bytes() const override { return 0; }  // weights are paged in where they lie
   int64_t device_bytes() const override;
@@ -46,7 +49,8 @@ class HostEngine final : public Engine {
 
   Status load(const OpenRequest& request);
   Status load_streamable(const OpenRequest& request);
-  void give_back_what_packing_took();
+  /// The pages of the payload, when it is a file mapping: what a run needs of them comes back.
+  void give_back_what_was_read();
   Status read_io(const Metadata& metadata);
 
   // Destroyed in reverse: the program first, since it reads the payload and maps the packed file.
@@ -56,7 +60,6 @@ class HostEngine final : public Engine {
   std::vector<Residency> residency_;  // one for each mapping of the packed file: XNNPACK makes one of the whole file
   std::vector<TensorSpec> inputs_;
   std::vector<TensorSpec> outputs_;
-  int64_t budget_ = 0;
   bool has_context_ = false;
 };
 

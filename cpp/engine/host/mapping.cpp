@@ -1,13 +1,16 @@
 #include "engine/host/mapping.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <limits>
+#include <optional>
 #include <string>
 
 namespace torchtrt_ws::host {
@@ -46,6 +49,34 @@ int64_t cgroup_available() {
   return std::numeric_limits<int64_t>::max();
 }
 
+/// One line of /proc/self/maps: "start-end permissions offset device inode   path".
+struct Line {
+  Range range;
+  std::string file;  // "device inode   path"; empty for memory of no file
+
+  bool covers(uintptr_t address) const { return address >= range.start && address - range.start < range.size; }
+};
+
+std::optional<Line> parse_line(const std::string& text) {
+  uintptr_t start = 0, end = 0;
+  uint64_t inode = 0;
+  int file = 0;
+  const int fields =
+      std::sscanf(text.c_str(), "%" SCNxPTR "-%" SCNxPTR " %*s %*s %n%*s %" SCNu64, &start, &end, &file, &inode);
+  if (fields != 3 || end < start) return std::nullopt;
+  return Line{{start, end - start}, inode == 0 ? std::string() : text.substr(static_cast<size_t>(file))};
+}
+
+std::vector<Line> parse_lines(std::string_view maps) {
+  std::vector<Line> lines;
+  while (!maps.empty()) {
+    const size_t end = std::min(maps.find('\n'), maps.size());
+    if (auto line = parse_line(std::string(maps.substr(0, end)))) lines.push_back(*std::move(line));
+    maps.remove_prefix(std::min(end + 1, maps.size()));
+  }
+  return lines;
+}
+
 }  // namespace
 
 size_t page_size() {
@@ -53,20 +84,25 @@ size_t page_size() {
   return size;
 }
 
-std::vector<Range> mappings_of(const std::string& path, ino_t inode) {
+std::vector<Range> mappings_like(std::string_view maps, uintptr_t probe) {
+  const std::vector<Line> lines = parse_lines(maps);
+  const auto own = std::find_if(lines.begin(), lines.end(), [probe](const Line& line) { return line.covers(probe); });
   std::vector<Range> ranges;
-  std::ifstream file("/proc/self/maps");
-  std::string line;
-  while (std::getline(file, line)) {
-    uintptr_t start = 0, end = 0;
-    uint64_t found_inode = 0;
-    int name = 0;
-    const int fields = std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %*s %*s %*s %" SCNu64 " %n", &start, &end,
-                                   &found_inode, &name);
-    if (fields != 3 || found_inode != inode) continue;
-    if (line.compare(static_cast<size_t>(name), path.size(), path) == 0) ranges.push_back({start, end - start});
+  if (own == lines.end() || own->file.empty()) return ranges;
+  for (const Line& line : lines) {
+    if (!line.covers(probe) && line.file == own->file) ranges.push_back(line.range);
   }
   return ranges;
+}
+
+std::vector<Range> mappings_of(int file) {
+  // Without access, so that the kernel does not merge it with a neighbour.
+  void* const probe = mmap(nullptr, page_size(), PROT_NONE, MAP_PRIVATE, file, 0);
+  if (probe == MAP_FAILED) return {};
+  std::ifstream maps("/proc/self/maps");
+  const std::string text{std::istreambuf_iterator<char>(maps), std::istreambuf_iterator<char>()};
+  munmap(probe, page_size());
+  return mappings_like(text, reinterpret_cast<uintptr_t>(probe));
 }
 
 size_t resident_bytes(const Range& range) {

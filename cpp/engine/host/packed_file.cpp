@@ -257,7 +257,6 @@ Result<PackedFile> PackedFile::open(const PackedEngine& engine, const Load& load
     (void)futimens(file.get(), nullptr);  // used now: evict() goes by it
     PackedFile opened;
     opened.path_ = real_path(file.get());
-    opened.inode_ = info.st_ino;
     opened.weight_bytes_ = weights.value();
     if (opened.weight_bytes_ > 0) {
       Status loaded = load(path_of(file.get()));

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <functional>
 #include <string>
 
@@ -39,9 +37,9 @@ class PackedFile {
   /// file that is not as this version of XNNPACK writes it; then `load` was not called for good.
   static Result<PackedFile> open(const PackedEngine& engine, const Load& load, const std::function<void()>& unload);
 
-  /// Where the file lies, as /proc/self/maps names it, and its inode.
+  /// Where the file lies, and the descriptor that it is open under; -1 when it has no weights.
   const std::string& path() const { return path_; }
-  ino_t inode() const { return inode_; }
+  int descriptor() const { return file_.get(); }
 
   /// Bytes of packed weights in the file, page-rounded; 0 when the program has none.
   int64_t weight_bytes() const { return weight_bytes_; }
@@ -51,7 +49,6 @@ class PackedFile {
 
   Descriptor file_{-1};  // kept open: /proc/self/fd/<number> is the path that XNNPACK knows
   std::string path_;
-  ino_t inode_ = 0;
   int64_t weight_bytes_ = 0;
 };
 

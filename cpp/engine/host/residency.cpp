@@ -21,6 +21,21 @@ void say_once_that_locking_failed(int error) {
            "them.");
 }
 
+/// Reads pages in; false when they did not come.
+bool read_in(void* start, size_t bytes) {
+#ifdef MADV_POPULATE_READ
+  if (madvise(start, bytes, MADV_POPULATE_READ) == 0) return true;
+  if (errno != EINVAL) return false;
+#endif
+  // A kernel before 5.14: it reads ahead, and the next run takes the pages.
+  return madvise(start, bytes, MADV_WILLNEED) == 0;
+}
+
+void say_that_nothing_is_kept(size_t bytes, int error) {
+  log_info("warning: " + std::to_string(bytes) + " bytes of a host engine's weights could not be read in (" +
+           std::strerror(error) + "); none are kept, and the budget is 0.");
+}
+
 }  // namespace
 
 void Residency::keep(int64_t bytes, int64_t all) {
@@ -33,8 +48,14 @@ void Residency::keep(int64_t bytes, int64_t all) {
   if (kept_ > 0) {
     locked_ = mlock(start, kept_) == 0;
     if (!locked_) {
-      say_once_that_locking_failed(errno);
-      madvise(start, kept_, MADV_WILLNEED);
+      const int error = errno;
+      munlock(start, kept_);  // a part of it may be locked
+      if (read_in(start, kept_)) {
+        say_once_that_locking_failed(error);
+      } else {
+        say_that_nothing_is_kept(kept_, errno);
+        kept_ = 0;
+      }
     }
   }
   drop_rest();

@@ -48,14 +48,21 @@ Failure cuda_failure(const std::string& subject, const char* call, cudaError_t e
               : "If it is not this program's own work on the device, report it"};
 }
 
+cudaError_t error_since(cudaError_t before) noexcept {
+  cudaError_t error = before == cudaSuccess ? cudaPeekAtLastError() : cudaSuccess;
+  if (error == cudaSuccess) {
+    size_t free = 0;
+    size_t total = 0;
+    error = cudaMemGetInfo(&free, &total);
+  }
+  ignore(error);
+  return error;
+}
+
 Status check_device(const std::string& subject, int device) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error != cudaSuccess) {
-    Failure failure = cuda_failure(subject, "cudaGetDeviceCount", error);
-    failure.code = ErrorCode::NotSupported;  // whatever the reason, there is no device to use
-    return failure;
-  }
+  if (error != cudaSuccess) return cuda_failure(subject, "cudaGetDeviceCount", error);
   if (device >= 0 && device < count) return ok_status();
   return Failure{ErrorCode::NotSupported, subject, "device " + std::to_string(device),
                  count == 1 ? "device 0, the only one here" : "a device from 0 to " + std::to_string(count - 1),

@@ -25,7 +25,12 @@ inline Status check_cuda(const std::string& subject, const char* call, cudaError
   return cuda_failure(subject, call, error);
 }
 
-/// Whether `device` exists. Fails with NotSupported: no driver, no GPU, or fewer of them.
+/// The error that CUDA has now and had not `before` (what cudaPeekAtLastError() said then), or what a device that is
+/// lost answers to a question: why a library that gives no reason failed. cudaSuccess when it is not CUDA. Clears it.
+cudaError_t error_since(cudaError_t before) noexcept;
+
+/// Whether `device` exists. Fails with NotSupported (no driver, no GPU, or fewer of them), or as cuda_failure() does
+/// where CUDA has another reason not to answer.
 Status check_device(const std::string& subject, int device);
 
 /// Makes a device current while it lives, and the one from before after that. Costs one thread-local read when the

@@ -89,15 +89,9 @@ Failure refused_plan(const std::string& subject, const Library& library, const u
 }
 
 Failure refused_while_reading(Failure refused, cudaError_t before) {
-  cudaError_t error = before == cudaSuccess ? cudaPeekAtLastError() : cudaSuccess;
-  if (error == cudaSuccess) {  // a device that is lost answers no question
-    size_t free = 0;
-    size_t total = 0;
-    error = cudaMemGetInfo(&free, &total);
-  }
-  if (error == cudaSuccess) return refused;
+  const cudaError_t error = error_since(before);
+  if (error == cudaSuccess || refused.code != ErrorCode::BadEngine) return refused;
   Failure failed = cuda_failure(refused.subject, "CUDA while the plan was read", error);
-  if (refused.code != ErrorCode::BadEngine) return refused;
   failed.found += ", and TensorRT says: " + refused.found;
   return failed;
 }

@@ -5,10 +5,11 @@
 #include <system_error>
 #include <utility>
 
-#include "base/file_mapping.h"
+#include "engine/compare_payload.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
 #include "engine/tensorrt/stream_reader.h"
+#include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
 namespace {
@@ -23,7 +24,23 @@ Runtimes& runtimes() {
   return *runtimes;
 }
 
-Failure no_runtime(const std::string& subject, const Library& library, const std::string& words) {
+std::string and_tensorrt_says(const std::string& words) {
+  return words.empty() ? std::string() : ", and TensorRT says: " + words;
+}
+
+/// Why there is no IRuntime. `before`: cudaPeekAtLastError() before it was asked for.
+Failure no_runtime(const std::string& subject, const Library& library, const std::string& words, cudaError_t before) {
+  const cudaError_t since = error_since(before);
+  const cudaError_t error = named_cuda_error(words).value_or(since);
+  if (error != cudaSuccess) {
+    Failure failed = cuda_failure(subject, "createInferRuntime", error);
+    failed.found += and_tensorrt_says(words);
+    return failed;
+  }
+  if (says_out_of_memory(words)) {
+    return {ErrorCode::DoesNotFit, subject, words, "enough free memory for TensorRT's runtime",
+            "Free memory on the device and in the host"};
+  }
   return {ErrorCode::NotSupported, subject, words.empty() ? "no runtime, and no reason" : words,
           std::string("a driver and a GPU that ") + product_name(library.product) + " " + library.version_text() +
               " works with",
@@ -36,10 +53,7 @@ constexpr uint64_t kSmallPlan = uint64_t{4} << 20;  // bytes
 /// Compares the plan while TensorRT reads it: in a thread of its own, so that it costs no time where there is a second
 /// processor. Pages go when they were read, as StreamReader's do.
 std::future<Status> begin_comparing(const Verification& verification, const uint8_t* plan, uint64_t size) {
-  const auto compare = [&verification, plan, size] {
-    if (!is_file_mapping(plan, size)) return verification.compare(plan, size);
-    return verification.compare(plan, size, [plan](uint64_t from, uint64_t to) { drop_pages(plan, from, to); });
-  };
+  const auto compare = [&verification, plan, size] { return compare_payload(verification, plan, size); };
   if (size > kSmallPlan) {
     try {
       return std::async(std::launch::async, compare);
@@ -60,10 +74,11 @@ Result<std::shared_ptr<Runtime>> Runtime::shared(const std::string& subject, Pro
   const DeviceGuard guard(device);
   if (Status current = guard.check(subject); !current.ok()) return std::move(current).failure();
   std::shared_ptr<Runtime> runtime(new Runtime(*library.value(), device));
+  const cudaError_t before = cudaPeekAtLastError();
   const ErrorScope errors;
   runtime->runtime_.reset(
       static_cast<nvinfer1::IRuntime*>(library.value()->create_runtime(&runtime->logger_, NV_TENSORRT_VERSION)));
-  if (runtime->runtime_ == nullptr) return no_runtime(subject, *library.value(), errors.words());
+  if (runtime->runtime_ == nullptr) return no_runtime(subject, *library.value(), errors.words(), before);
   known = runtime;
   return runtime;
 }
@@ -76,13 +91,18 @@ Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::s
   const ErrorScope errors;
   std::unique_ptr<nvinfer1::ICudaEngine> engine;
   std::future<Status> compared = begin_comparing(verification, plan, size);
+  StreamReader reader(plan, size);
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    StreamReader reader(plan, size);
     engine.reset(runtime_->deserializeCudaEngine(reader));
   }
   // Before TensorRT's own words: of a damaged plan they are about its internals.
   if (Status verified = compared.get(); !verified.ok()) return std::move(verified).failure();
+  if (engine == nullptr && reader.error() != cudaSuccess) {
+    Failure failed = cuda_failure(subject, reader.failed_call(), reader.error());
+    failed.found += and_tensorrt_says(errors.words());
+    return failed;
+  }
   if (engine == nullptr) return refused_plan(subject, library_, plan, size, errors.words());
   payload.release();
   return engine;

@@ -17,7 +17,7 @@ namespace torchtrt_ws::tensorrt {
 class Runtime {
  public:
   /// The process's runtime of `product` for `device`, made when there is none. `device` exists (check_device()).
-  /// Fails with NotSupported (no library, or a driver it does not work with) or EngineFault.
+  /// Fails with NotSupported (no library, or a driver it does not work with), DoesNotFit or EngineFault.
   static Result<std::shared_ptr<Runtime>> shared(const std::string& subject, Product product, int device);
 
   /// Deserializes `payload` on this runtime's device, giving its pages back as they are read, and then releases it.

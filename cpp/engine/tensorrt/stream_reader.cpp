@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 
 #include "base/file_mapping.h"
 #include "engine/tensorrt/cuda.h"
@@ -11,16 +10,6 @@ namespace torchtrt_ws::tensorrt {
 namespace {
 
 constexpr uint64_t kPiece = uint64_t{8} << 20;  // bytes copied between two hand-backs: small beside any peak we report
-
-/// nullopt when CUDA does not answer; host memory that it does not know is no error.
-std::optional<bool> is_device_memory(const void* pointer) {
-  cudaPointerAttributes attributes{};
-  if (cudaPointerGetAttributes(&attributes, pointer) != cudaSuccess) {
-    (void)cudaGetLastError();
-    return std::nullopt;
-  }
-  return attributes.type == cudaMemoryTypeDevice;
-}
 
 }  // namespace
 
@@ -31,12 +20,13 @@ int64_t StreamReader::read(void* destination, int64_t bytes, cudaStream_t stream
   if (destination == nullptr || bytes < 0) return -1;
   const uint64_t wanted = std::min(static_cast<uint64_t>(bytes), size_ - position_);
   if (wanted == 0) return 0;
-  const std::optional<bool> to_device = is_device_memory(destination);
-  if (!to_device) return -1;
+  cudaPointerAttributes attributes{};  // host memory that CUDA does not know is no error
+  if (!succeeded("cudaPointerGetAttributes", cudaPointerGetAttributes(&attributes, destination))) return -1;
+  const bool to_device = attributes.type == cudaMemoryTypeDevice;
   auto* to = static_cast<char*>(destination);
   for (uint64_t done = 0; done < wanted;) {
     const uint64_t piece = std::min(kPiece, wanted - done);
-    if (!copy(to + done, piece, *to_device, stream)) return -1;
+    if (!copy(to + done, piece, to_device, stream)) return -1;
     done += piece;
   }
   return static_cast<int64_t>(wanted);
@@ -47,13 +37,23 @@ bool StreamReader::copy(char* destination, uint64_t bytes, bool to_device, cudaS
   if (to_device) {
     // From pageable memory this returns once CUDA has taken the bytes, so the pages may go (CUDA's "API synchronization
     // behavior").
-    if (cudaMemcpyAsync(destination, source, bytes, cudaMemcpyHostToDevice, stream) != cudaSuccess) return false;
+    const cudaError_t copied = cudaMemcpyAsync(destination, source, bytes, cudaMemcpyHostToDevice, stream);
+    if (!succeeded("cudaMemcpyAsync", copied)) return false;
   } else {
     std::memcpy(destination, source, bytes);
   }
   if (file_backed_) drop_pages(plan_, position_, position_ + bytes);
   position_ += bytes;
   return true;
+}
+
+bool StreamReader::succeeded(const char* call, cudaError_t error) noexcept {
+  ignore(error);
+  if (error_ == cudaSuccess && error != cudaSuccess) {
+    error_ = error;
+    failed_call_ = call;
+  }
+  return error == cudaSuccess;
 }
 
 bool StreamReader::seek(int64_t offset, nvinfer1::SeekPosition where) noexcept {

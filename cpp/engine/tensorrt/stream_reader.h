@@ -1,8 +1,8 @@
 #pragma once
 
 #include <NvInferRuntime.h>
+#include <cuda_runtime_api.h>
 
-#include <cstddef>
 #include <cstdint>
 
 namespace torchtrt_ws::tensorrt {
@@ -19,13 +19,21 @@ class StreamReader final : public nvinfer1::IStreamReaderV2 {
   int64_t read(void* destination, int64_t bytes, cudaStream_t stream) noexcept override;
   bool seek(int64_t offset, nvinfer1::SeekPosition where) noexcept override;
 
+  /// The first error that CUDA gave a read, and the call that gave it: TensorRT is told only that the read failed, and
+  /// then speaks of a plan that ends early. cudaSuccess and null when there was none.
+  cudaError_t error() const noexcept { return error_; }
+  const char* failed_call() const noexcept { return failed_call_; }
+
  private:
   bool copy(char* destination, uint64_t bytes, bool to_device, cudaStream_t stream) noexcept;
+  bool succeeded(const char* call, cudaError_t error) noexcept;
 
   const uint8_t* const plan_;
   const uint64_t size_;
   uint64_t position_ = 0;
   bool file_backed_;
+  cudaError_t error_ = cudaSuccess;
+  const char* failed_call_ = nullptr;
 };
 
 }  // namespace torchtrt_ws::tensorrt

@@ -28,47 +28,59 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   if (!step.ok()) return step;
   auto runtime = Runtime::shared(subject_, product_of(payload.data(), payload.size()), device_);
   if (!runtime.ok()) return std::move(runtime).failure();
-  runtime_ = std::move(runtime).value();
   Verification verification(request.verify, request.metadata, subject_);
   if (!verification.note().empty()) log_info(verification.note());
   const cudaError_t before = cudaPeekAtLastError();
-  auto engine = runtime_->deserialize(subject_, std::move(payload), verification);
+  auto engine = runtime.value()->deserialize(subject_, std::move(payload), verification);
   if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
-  engine_ = std::move(engine).value();
-  auto io = read_io(subject_, *engine_, request.metadata, runtime_->library());
+  return take(std::make_shared<SharedPlan>(subject_, std::move(runtime).value(), std::move(engine).value()), request);
+}
+
+Status TensorRTEngine::take(std::shared_ptr<SharedPlan> plan, const OpenRequest& request) {
+  plan_ = std::move(plan);
+  plan_->join(this);
+  auto io = read_io(subject_, plan_->engine(), request.metadata, plan_->library());
   if (!io.ok()) return std::move(io).failure();
   io_ = std::move(io).value();
-  budget_ = std::make_unique<WeightBudget>(subject_, *engine_, runtime_->library());
   auto execution = Execution::create(subject_, device_, io_, request.cuda_graph);
   if (!execution.ok()) return std::move(execution).failure();
   execution_ = std::move(execution).value();
   return ok_status();
 }
 
+Result<std::unique_ptr<Engine>> TensorRTEngine::share(const OpenRequest& request) const {
+  std::unique_ptr<TensorRTEngine> engine(new TensorRTEngine("engine '" + request.name + "'", device_));
+  const DeviceGuard guard(device_);
+  Status step = guard.check(engine->subject_);
+  if (step.ok()) step = check_platform(engine->subject_, request.metadata.target_platform);
+  if (step.ok()) step = engine->take(plan_, request);
+  if (!step.ok()) return std::move(step).failure();
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
 TensorRTEngine::~TensorRTEngine() {
-  if (runtime_ == nullptr) return;  // there may be no such device
+  if (plan_ == nullptr) return;  // there may be no such device
   const DeviceGuard guard(device_);
   execution_.reset();
-  budget_.reset();
-  engine_.reset();
-  runtime_.reset();
+  plan_->leave(this);
+  plan_.reset();
 }
 
 Result<int64_t> TensorRTEngine::automatic_budget() const {
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
   if (!current.ok()) return std::move(current).failure();
-  return budget_->automatic(has_context());
+  return plan_->budget().automatic(plan_->holder(this));
 }
 
 int64_t TensorRTEngine::scratch_bytes() const {
   const DeviceGuard guard(device_);
-  const bool may_probe = !has_context() && guard.error() == cudaSuccess;
-  return budget_->scratch(may_probe);
+  const bool may_probe = !plan_->any_context() && guard.error() == cudaSuccess;
+  return plan_->budget().scratch(may_probe);
 }
 
 int64_t TensorRTEngine::device_bytes() const {
-  return budget_->device_bytes(has_context()) + execution_->staging_bytes();
+  return plan_->budget().device_bytes(plan_->holder(this)) + execution_->staging_bytes();
 }
 
 MemoryFacts TensorRTEngine::memory() const {
@@ -78,17 +90,17 @@ MemoryFacts TensorRTEngine::memory() const {
 
 MemoryFacts TensorRTEngine::memory_now() const {
   const int64_t staging = std::max<int64_t>(most_staged(io_) - execution_->staging_bytes(), 0);
-  return budget_->memory(has_context(), staging);
+  return plan_->budget().memory(plan_->holder(this), staging);
 }
 
 Status TensorRTEngine::set_budget(int64_t bytes) {
-  if (has_context()) {  // TensorRT refuses it too, but not with what to do
+  if (plan_->any_context()) {  // TensorRT refuses it too, but not with what to do
     return Failure{ErrorCode::WrongState, subject_, "an execution context", "none while the budget changes",
                    "Drop the context first"};
   }
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
-  return current.ok() ? budget_->set(bytes) : current;
+  return current.ok() ? plan_->budget().set(bytes) : current;
 }
 
 Status TensorRTEngine::make_context() {
@@ -96,11 +108,13 @@ Status TensorRTEngine::make_context() {
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
   if (!current.ok()) return current;
-  auto context = tensorrt::make_context(subject_, *engine_, memory_now(), budget_->now());
+  const std::lock_guard<std::mutex> lock(plan_->making_context());
+  auto context = tensorrt::make_context(subject_, plan_->engine(), memory_now(), plan_->budget().now());
   if (!context.ok()) return std::move(context).failure();
   Status bounded = bound_outputs(subject_, *context.value(), io_);
   if (!bounded.ok()) return bounded;
   execution_->attach(std::move(context).value());
+  plan_->note_context(this, true);
   return ok_status();
 }
 
@@ -108,6 +122,7 @@ void TensorRTEngine::drop_context() noexcept {
   if (execution_ == nullptr) return;
   const DeviceGuard guard(device_);
   execution_->detach();
+  plan_->note_context(this, false);
 }
 
 Status TensorRTEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {

@@ -10,8 +10,7 @@
 #include "engine/engine_kind.h"
 #include "engine/tensorrt/execution.h"
 #include "engine/tensorrt/io.h"
-#include "engine/tensorrt/runtime.h"
-#include "engine/tensorrt/weight_budget.h"
+#include "engine/tensorrt/shared_plan.h"
 
 namespace torchtrt_ws::tensorrt {
 
@@ -22,11 +21,13 @@ class TensorRTEngine final : public Engine {
   static Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request);
   ~TensorRTEngine() override;
 
+  Result<std::unique_ptr<Engine>> share(const OpenRequest& request) const override;
+  const void* weights() const override { return plan_.get(); }
   std::string device_name() const override { return "cuda:" + std::to_string(device_); }
   const std::vector<TensorSpec>& inputs() const override { return io_.input_specs; }
   const std::vector<TensorSpec>& outputs() const override { return io_.output_specs; }
-  int64_t streamable_bytes() const override { return budget_->streamable(); }
-  int64_t budget() const override { return budget_->now(); }
+  int64_t streamable_bytes() const override { return plan_->budget().streamable(); }
+  int64_t budget() const override { return plan_->budget().now(); }
   Result<int64_t> automatic_budget() const override;
 
   /// May set the budget to 0 (WeightBudget::scratch()): ask before set_budget(), and only where streaming is thought
@@ -45,15 +46,14 @@ class TensorRTEngine final : public Engine {
   TensorRTEngine(std::string subject, int device) : subject_(std::move(subject)), device_(device) {}
 
   Status load(Payload payload, const OpenRequest& request);
+  Status take(std::shared_ptr<SharedPlan> plan, const OpenRequest& request);
   MemoryFacts memory_now() const;
 
   const std::string subject_;  // "engine 'name'", for messages
   const int device_;
   // Each of these needs those above it.
-  std::shared_ptr<Runtime> runtime_;
-  std::unique_ptr<nvinfer1::ICudaEngine> engine_;
+  std::shared_ptr<SharedPlan> plan_;  // its const questions may probe TensorRT
   Io io_;
-  std::unique_ptr<WeightBudget> budget_;  // its const questions may probe TensorRT
   std::unique_ptr<Execution> execution_;
 };
 

@@ -79,12 +79,12 @@ Status WeightBudget::set(int64_t bytes) {
   return ok_status();
 }
 
-int64_t WeightBudget::automatic(bool has_context) const {
+int64_t WeightBudget::automatic(Holder holder) const {
   if (streamable_ == 0) return 0;
   const ErrorScope errors;
   // TensorRT looks at what is free now: what this engine holds itself would come on top after a fresh load.
   const int64_t chosen = std::max<int64_t>(engine_.getWeightStreamingAutomaticBudget(), 0);
-  return std::min(streamable_, chosen + held(has_context));
+  return std::min(streamable_, chosen + held(holder));
 }
 
 int64_t WeightBudget::scratch(bool may_probe) {
@@ -97,16 +97,19 @@ int64_t WeightBudget::scratch(bool may_probe) {
   return scratch_.value_or(0);
 }
 
-int64_t WeightBudget::held(bool has_context) const {
-  if (!has_context) return resident_ ? streamable_ : 0;
-  return now() + context_ + (streams() ? scratch_.value_or(0) : 0);
+int64_t WeightBudget::context_now() const { return context_ + (streams() ? scratch_.value_or(0) : 0); }
+
+int64_t WeightBudget::held(Holder holder) const {
+  const int64_t weights = holder.context ? now() : (resident_ ? streamable_ : 0);
+  return (holder.weights ? weights : 0) + (holder.context ? context_now() : 0);
 }
 
-MemoryFacts WeightBudget::memory(bool has_context, int64_t staging) const {
-  const int64_t own = held(has_context);
+MemoryFacts WeightBudget::memory(Holder holder, int64_t staging) const {
+  const int64_t own = held(holder);
+  if (!holder.weights) return {free_bytes() + own, context_now() + staging, 0, 0, own};
   return {free_bytes() + own, context_ + staging, scratch_.value_or(0), streamable_, own};
 }
 
-int64_t WeightBudget::device_bytes(bool has_context) const { return fixed_ + held(has_context); }
+int64_t WeightBudget::device_bytes(Holder holder) const { return (holder.weights ? fixed_ : 0) + held(holder); }
 
 }  // namespace torchtrt_ws::tensorrt

@@ -12,6 +12,12 @@
 
 namespace torchtrt_ws::tensorrt {
 
+/// What the engine that asks counts as its own: contexts come with every engine that shares a plan, weights with one.
+struct Holder {
+  bool context;  // it has one
+  bool weights;  // it counts the weights
+};
+
 /// The weight-streaming side of one engine: its budget, and where its device memory goes. Sizes are bytes.
 ///
 /// Where memory goes (seen, TensorRT-RTX 1.6.1): at the full streamable size the weights come with the budget and stay
@@ -31,23 +37,25 @@ class WeightBudget {
   Status set(int64_t bytes);
 
   /// What TensorRT would choose on a device that this engine is not on.
-  int64_t automatic(bool has_context) const;
+  int64_t automatic(Holder holder) const;
 
   /// Needed while streaming; 0 until known. TensorRT tells it only while it streams: where `may_probe` (no context
   /// lives), an engine that never streamed is set to a budget of 0 to find out, and stays there.
   int64_t scratch(bool may_probe);
 
-  /// free: on the device without this engine's streamable weights, scratch and context. `staging` is what tensors of
-  /// the next calls may take beside them.
-  MemoryFacts memory(bool has_context, int64_t staging) const;
+  /// free: on the device without what `holder` has of streamable weights, scratch and context. `staging` is what
+  /// tensors of the next calls may take beside them. For one that does not count the weights nothing is streamable, and
+  /// scratch is part of its context.
+  MemoryFacts memory(Holder holder, int64_t staging) const;
 
-  /// On the device now: all weights there, scratch and context.
-  int64_t device_bytes(bool has_context) const;
+  /// On the device now, of `holder`: all weights there, scratch and context.
+  int64_t device_bytes(Holder holder) const;
 
  private:
   bool streams() const noexcept { return now() < streamable_; }
   void note_scratch() noexcept;
-  int64_t held(bool has_context) const;  // of what comes and goes: streamable weights, scratch, context
+  int64_t context_now() const;        // what a context takes at the budget of now, scratch with it
+  int64_t held(Holder holder) const;  // of what comes and goes: streamable weights, scratch, context
 
   const std::string subject_;
   nvinfer1::ICudaEngine& engine_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <initializer_list>
 #include <string>
 
@@ -37,6 +38,25 @@ bool says_cuda_failed(std::string_view words) {
   // Without a working GPU TensorRT ends each refusal with a CUDA error; what it said of the plan comes first.
   return contains_any(words, {"cuda runtime (", "cuda driver ("}) &&
          !contains_any(words, {"serialization (", "assertion"});
+}
+
+std::optional<cudaError_t> named_cuda_error(std::string_view words) {
+  constexpr std::string_view kNumber = "failure with error: ";
+  if (const size_t at = words.find(kNumber); at != words.npos) {
+    const char* const number = words.data() + at + kNumber.size();
+    int error = 0;
+    const bool read = std::from_chars(number, words.data() + words.size(), error).ec == std::errc();
+    if (read && error > 0) return static_cast<cudaError_t>(error);
+  }
+  constexpr std::string_view kText = "Cuda Runtime (";
+  const size_t at = words.find(kText);
+  if (at == words.npos) return std::nullopt;
+  const std::string_view text = words.substr(at + kText.size());
+  for (int error = 1; error < cudaErrorUnknown; ++error) {
+    const std::string_view known = cudaGetErrorString(static_cast<cudaError_t>(error));
+    if (text.substr(0, known.size() + 1) == std::string(known) + ")") return static_cast<cudaError_t>(error);
+  }
+  return cudaErrorUnknown;
 }
 
 Failure refused_call(const std::string& subject, const char* call, const std::string& tensor,

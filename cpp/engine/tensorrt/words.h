@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cuda_runtime_api.h>
+
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +22,10 @@ bool says_other_version(std::string_view words);
 
 /// CUDA failed inside TensorRT: the plan is not to blame.
 bool says_cuda_failed(std::string_view words);
+
+/// The error of CUDA that the words name, by its number ("CUDA initialization failure with error: 35") or its text
+/// ("Cuda Runtime (no CUDA-capable device is detected)").
+std::optional<cudaError_t> named_cuda_error(std::string_view words);
 
 /// Why a `call` of a context failed, from what TensorRT said of it: DoesNotFit or EngineFault. `subject` names the
 /// engine; `tensor` is empty for a call about the whole run.

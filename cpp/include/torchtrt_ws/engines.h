@@ -26,9 +26,10 @@ struct EngineReport {
   int64_t budget_bytes = 0;      // of these, kept on the device; TensorRT's own answer for a tensorrt engine
   std::string source;            // who decided: "load-time (engine)", "load-time", "baked", "automatic", "none"
   int64_t scratch_bytes = 0;     // device memory that streaming needs beside the budget; 0 where it is not known yet
-  int64_t device_bytes = 0;      // on the device now: weights, scratch, context and staging
-  uint64_t runs = 0;             // calls that succeeded
-  double seconds = 0;            // spent in them
+  int64_t device_bytes = 0;      // on the device now: weights, scratch, context and staging. Shared weights count once
+  std::vector<uint64_t> shared_with;  // ids of the engines on the same weights, of other programs too; without this one
+  uint64_t runs = 0;                  // calls that succeeded
+  double seconds = 0;                 // spent in them
 };
 
 /// Reports of all live engines of the process, in loading order. Waits for no work in flight: an engine that

@@ -58,6 +58,11 @@ class LoadOptions {
   /// Capture and replay runs as CUDA graphs where shapes and addresses repeat. Engines without CUDA ignore it.
   LoadOptions& set_cuda_graph(bool wanted) { return add(kCudaGraphKey, wanted); }
 
+  /// Whether an engine that is loaded already, with the same bytes on the same device, is used again: one copy of the
+  /// weights and one budget, with an execution context of its own. True unless set. Needs a mapped file
+  /// (Module::LoadMode::Mmap), or verify "digest".
+  LoadOptions& set_share_engines(bool wanted) { return add(kShareEnginesKey, wanted); }
+
   /// How each engine's bytes are compared with what the file records of them: "checksum" (the default; finds damage),
   /// "digest" (SHA-256; some 1 to 2 GB/s) or "off".
   LoadOptions& set_verify(std::string_view how) { return add_text(kVerifyKey, how); }

@@ -72,6 +72,30 @@ TEST_F(StandinLoad, NoDriverAndNoGpu) {
   EXPECT_TRUE(is_ok(open())) << "a later load works";
 }
 
+TEST_F(StandinLoad, ADriverThatFailsIsAFaultAndNoMissingOne) {
+  standin_fail("cudaGetDeviceCount", 1, 1, cudaErrorMemoryAllocation);
+  failed_with(open(), ErrorCode::DoesNotFit);
+  standin_fail("cudaGetDeviceCount", 1, 1, cudaErrorUnknown);
+  failed_with(open(), ErrorCode::EngineFault);
+  standin_fail("cudaGetDeviceCount", 1, 1, cudaErrorInsufficientDriver);
+  failed_with(open(), ErrorCode::NotSupported);
+  EXPECT_TRUE(is_ok(open())) << "a later load works";
+}
+
+TEST_F(StandinLoad, ARuntimeThatIsNotMadeSaysWhy) {
+  const std::pair<cudaError_t, ErrorCode> reasons[] = {{cudaSuccess, ErrorCode::NotSupported},
+                                                       {cudaErrorInsufficientDriver, ErrorCode::NotSupported},
+                                                       {cudaErrorMemoryAllocation, ErrorCode::DoesNotFit},
+                                                       {cudaErrorIllegalAddress, ErrorCode::EngineFault}};
+  for (const auto& [error, code] : reasons) {
+    standin_fail("createInferRuntime", 1, 1, error);
+    const std::string message = failed_with(open(), code);
+    EXPECT_NE(message.find(error == cudaSuccess ? "Internal Error" : cudaGetErrorString(error)), std::string::npos)
+        << message;
+  }
+  EXPECT_TRUE(is_ok(open())) << "a later load works";
+}
+
 TEST_F(StandinLoad, NotEnoughMemoryForWhatCannotStream) {
   PlanText text;
   text.resident = 100 * kMiB;

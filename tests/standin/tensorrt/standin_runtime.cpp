@@ -270,11 +270,13 @@ STANDIN_EXPORT void* createInferRuntime_INTERNAL(void* logger, int32_t version) 
   auto guard = standin::lock();
   auto* log = static_cast<nvinfer1::ILogger*>(logger);
   standin::RuntimeState words{log, 0};
-  if (standin::enter("createInferRuntime")) {
+  auto injected = standin::enter_tensorrt("createInferRuntime");
+  if (injected && *injected == 0) {
     standin::log_error(words, "createInferRuntime", "4: Internal Error (injected)");
     return nullptr;
   }
   int error = static_cast<int>(standin::setting("devices") == 0 ? cudaErrorNoDevice : standin::driver_error());
+  if (injected) error = *injected;
   if (error != 0) {
     standin::log_error(words, "createInferRuntime",
                        "6: API Usage Error (CUDA initialization failure with error: " + std::to_string(error) + ")");

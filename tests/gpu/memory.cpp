@@ -1,0 +1,224 @@
+// What the GPU report asks of a program's memory. One JSON object on stdout; sizes are bytes.
+//
+//   memory split --program FILE --free N [--runs 20] METHOD...
+//     the device filled until N bytes are free, then the methods loaded in this order with nothing given: budget and
+//     microseconds of each engine, and what is left
+//   memory copies --program FILE --copies N METHOD
+//     the program loaded N times in this process, with shared engines and without: memory on the device and the host
+
+#include <cuda_runtime_api.h>
+#include <executorch/extension/module/module.h>
+#include <executorch/extension/tensor/tensor_ptr.h>
+#include <executorch/runtime/backend/backend_options_map.h>
+#include <executorch/runtime/platform/runtime.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nlohmann/json.hpp"
+#include "torchtrt_ws/adapter.h"
+#include "torchtrt_ws/engines.h"
+#include "torchtrt_ws/last_error.h"
+#include "torchtrt_ws/load_options.h"
+
+namespace {
+
+using executorch::extension::Module;
+using executorch::runtime::Error;
+using executorch::runtime::EValue;
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+using torchtrt_ws::LoadOptions;
+
+[[noreturn]] void die(const std::string& message) {
+  std::fprintf(stderr, "memory: %s\n", message.c_str());
+  std::exit(1);
+}
+
+void check(cudaError_t error, const char* what) {
+  if (error != cudaSuccess) die(std::string(what) + ": " + cudaGetErrorString(error));
+}
+
+struct Arguments {
+  std::string what, program;
+  int64_t free = 0;
+  int copies = 1, runs = 20;
+  std::vector<std::string> methods;
+};
+
+Arguments read_arguments(int argc, char** argv) {
+  Arguments arguments;
+  if (argc < 2) die("needs split or copies");
+  arguments.what = argv[1];
+  for (int i = 2; i < argc; ++i) {
+    const std::string flag = argv[i];
+    if (flag.rfind("--", 0) != 0) {
+      arguments.methods.push_back(flag);
+      continue;
+    }
+    if (++i == argc) die(flag + " misses its value");
+    const std::string value = argv[i];
+    if (flag == "--program")
+      arguments.program = value;
+    else if (flag == "--free")
+      arguments.free = std::stoll(value);
+    else if (flag == "--copies")
+      arguments.copies = std::stoi(value);
+    else if (flag == "--runs")
+      arguments.runs = std::stoi(value);
+    else
+      die("does not know " + flag);
+  }
+  if (arguments.methods.empty()) die("needs a method");
+  return arguments;
+}
+
+int64_t free_on_device() {
+  size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+  return static_cast<int64_t>(free);
+}
+
+int64_t host_rss() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmRSS:", 0) == 0) return std::stoll(line.substr(6)) * 1024;
+  }
+  return -1;
+}
+
+/// A program as C++ deployments load it.
+class Program {
+ public:
+  Program(const std::string& path, LoadOptions options) : module_(path, Module::LoadMode::Mmap), options_(std::move(options)) {
+    if (options_.add_to(map_) != Error::Ok) die("the options do not fit");
+    if (module_.load(map_, executorch::runtime::Program::Verification::InternalConsistency) != Error::Ok) {
+      die("cannot load " + path);
+    }
+  }
+
+  Error load(const std::string& method) {
+    torchtrt_ws::clear_last_error();
+    return module_.load_method(method);
+  }
+
+  /// Rows of one number are what each layer leaves as it is (tests/gpu/plans.py): the answer is the input.
+  bool runs_right(const std::string& method) {
+    const auto meta = module_.method_meta(method);
+    if (!meta.ok()) die("no method " + method);
+    const auto info = meta->input_tensor_meta(0);
+    if (!info.ok()) die("no input");
+    std::vector<executorch::aten::SizesType> sizes(info->sizes().begin(), info->sizes().end());
+    std::vector<uint16_t> x(info->nbytes() / sizeof(uint16_t), 0x4000);  // fp16 2
+    const auto tensor = executorch::extension::make_tensor_ptr(sizes, x.data(), info->scalar_type());
+    const auto outputs = module_.execute(method, {EValue(*tensor)});
+    if (!outputs.ok()) return false;
+    const auto* y = outputs->at(0).toTensor().const_data_ptr<executorch::aten::Half>();
+    return std::equal(x.begin(), x.end(), reinterpret_cast<const uint16_t*>(y));
+  }
+
+ private:
+  Module module_;
+  LoadOptions options_;
+  executorch::runtime::LoadBackendOptionsMap map_;
+};
+
+double median_us(Program& program, const std::string& method, int runs) {
+  std::vector<double> samples;
+  for (int i = 0; i < runs + 3; ++i) {
+    const auto start = Clock::now();
+    if (!program.runs_right(method)) return -1;
+    if (i >= 3) samples.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
+  }
+  std::sort(samples.begin(), samples.end());
+  return samples[samples.size() / 2];
+}
+
+/// Takes memory of the device until `bytes` are free.
+void fill(int64_t bytes) {
+  for (size_t piece = size_t{1} << 30; piece >= (size_t{1} << 20); piece /= 2) {
+    while (free_on_device() - static_cast<int64_t>(piece) >= bytes) {
+      void* memory = nullptr;
+      if (cudaMalloc(&memory, piece) != cudaSuccess) break;
+    }
+  }
+  (void)cudaGetLastError();
+}
+
+Json split(const Arguments& arguments) {
+  {  // what the libraries keep for the process is there before the device is filled
+    Program warm(arguments.program, LoadOptions().set_percent(0));
+    if (warm.load(arguments.methods.back()) != Error::Ok || !warm.runs_right(arguments.methods.back())) {
+      die(torchtrt_ws::last_error().message);
+    }
+  }
+  fill(arguments.free);
+  Json result = {{"free", free_on_device()}};
+  Program program(arguments.program, LoadOptions());
+  std::vector<std::string> failed;
+  for (const std::string& method : arguments.methods) {
+    if (program.load(method) != Error::Ok) failed.push_back(method + ": " + torchtrt_ws::last_error().message);
+  }
+  result["failed"] = failed;
+  result["left_after_loading"] = free_on_device();
+  result["engines"] = Json::array();
+  for (const auto& report : torchtrt_ws::engines()) {
+    result["engines"].push_back({{"method", report.method},
+                                 {"streamable", report.streamable_bytes},
+                                 {"budget", report.budget_bytes},
+                                 {"scratch", report.scratch_bytes},
+                                 {"us", median_us(program, report.method, arguments.runs)}});
+  }
+  result["left"] = free_on_device();
+  return result;
+}
+
+Json copies(const Arguments& arguments) {
+  Json result;
+  for (const bool shared : {true, false}) {
+    {
+      Program warm(arguments.program, LoadOptions());
+      if (warm.load(arguments.methods[0]) != Error::Ok) die(torchtrt_ws::last_error().message);
+    }
+    Json rows = Json::array();
+    const int64_t free = free_on_device(), rss = host_rss();
+    std::vector<std::unique_ptr<Program>> programs;
+    for (int i = 0; i < arguments.copies; ++i) {
+      LoadOptions options;
+      options.set_share_engines(shared);
+      const auto start = Clock::now();
+      programs.push_back(std::make_unique<Program>(arguments.program, options));
+      if (programs.back()->load(arguments.methods[0]) != Error::Ok) die(torchtrt_ws::last_error().message);
+      const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+      bool right = true;
+      for (auto& program : programs) right = right && program->runs_right(arguments.methods[0]);
+      rows.push_back({{"device", free - free_on_device()},
+                      {"host", host_rss() - rss},
+                      {"load_seconds", seconds},
+                      {"right", right}});
+    }
+    result[shared ? "shared" : "apart"] = rows;
+  }
+  return result;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Arguments arguments = read_arguments(argc, argv);
+  executorch::runtime::runtime_init();
+  check(cudaFree(nullptr), "CUDA");
+  if (torchtrt_ws::load_adapter("tensorrt") != Error::Ok) die(torchtrt_ws::last_error().message);
+  const Json result = arguments.what == "split"    ? split(arguments)
+                      : arguments.what == "copies" ? copies(arguments)
+                                                   : Json();
+  if (result.is_null()) die("does not know " + arguments.what);
+  std::printf("%s\n", result.dump().c_str());
+  return 0;
+}
