@@ -27,7 +27,7 @@ LAYERS = (
     ("export.file",),
     ("export",),  # the front doors: save, save_plan, save_compiled, tensorrt_partitioner
     ("plugin", "cli"),
-    ("__main__", ""),  # the package itself looks its three functions up when they are used
+    ("__main__", ""),  # the package itself looks its functions up when they are used
 )
 PURE = ("errors", "identifiers", "names", "dtypes", "budget", "blob", "pte", "trust")
 FOREIGN_TO_PURE = {"torch", "executorch", "numpy", "rich", "typer", "onnx", "tensorrt_rtx"}

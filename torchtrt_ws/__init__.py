@@ -1,7 +1,8 @@
 """Weight streaming budgets for TensorRT engines in ExecuTorch programs.
 
-`save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another. Importing this package
-imports neither torch nor executorch: the three functions are looked up when they are first used (PEP 562).
+`save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another, and `weight_streaming` runs
+it under yet another for a while. Importing this package imports neither torch nor executorch: these functions are
+looked up when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torchtrt_ws.export.save import save
     from torchtrt_ws.export.save_plan import save_plan
     from torchtrt_ws.runtime.load import load
+    from torchtrt_ws.runtime.weight_streaming import weight_streaming
 
 __version__ = "0.1.0"
 
@@ -36,9 +38,15 @@ __all__ = [
     "load",
     "save",
     "save_plan",
+    "weight_streaming",
 ]
 
-_LAZY = {"load": "torchtrt_ws.runtime", "save": "torchtrt_ws.export", "save_plan": "torchtrt_ws.export"}
+_LAZY = {
+    "load": "torchtrt_ws.runtime",
+    "save": "torchtrt_ws.export",
+    "save_plan": "torchtrt_ws.export",
+    "weight_streaming": "torchtrt_ws.runtime",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "delegate/program_memory.h"
+#include "delegate/put_back.h"
 #include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws {
@@ -34,6 +36,18 @@ Handles others_of(const Handle& handle) {
   return others;
 }
 
+/// All engines of the programs of `handles`: a change of some may move those that are automatic.
+Handles programs_of(const Handles& handles) {
+  Handles all;
+  std::set<const void*> scopes;
+  for (const auto& handle : handles) {
+    const void* scope = handle->identity().scope;
+    if (!scopes.insert(scope).second) continue;
+    for (auto& each : LiveHandles::instance().of(scope)) all.push_back(std::move(each));
+  }
+  return all;
+}
+
 }  // namespace
 
 Status change_budgets(const std::vector<Option>& options, const Handles& handles) {
@@ -45,19 +59,16 @@ Status change_budgets(const std::vector<Option>& options, const Handles& handles
     auto request = read_request(options, {}, handle->identity().name);
     if (!request.ok()) return std::move(request).failure();
     const int64_t growth = handle->growth(request.value());
-    changes.push_back({handle.get(), std::move(request).value(), growth});
+    // Those that shrink make room for those that grow.
+    const auto next =
+        std::find_if(changes.begin(), changes.end(), [growth](const Change& each) { return each.growth > growth; });
+    changes.insert(next, {handle.get(), std::move(request).value(), growth});
   }
-  // Those that shrink make room for those that grow.
-  std::stable_sort(changes.begin(), changes.end(),
-                   [](const Change& a, const Change& b) { return a.growth < b.growth; });
-  std::vector<std::pair<Handle*, Handle::Previous>> changed;
+  const BudgetsBefore before = budgets_of(programs_of(handles));
   for (const Change& change : changes) {
     auto previous = change.handle->change_budget(change.request, others_of(*change.handle));
-    if (previous.ok()) {
-      if (previous.value()) changed.emplace_back(change.handle, *previous.value());
-      continue;
-    }
-    for (auto it = changed.rbegin(); it != changed.rend(); ++it) it->first->undo_change(it->second);
+    if (previous.ok()) continue;
+    (void)put_back(before);  // what fails of it is in the log; the caller learns what he asked for
     return std::move(previous).failure();
   }
   return ok_status();

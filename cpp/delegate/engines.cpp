@@ -38,16 +38,9 @@ EngineReport engine(uint64_t id) {
 
 Error set_budgets(const std::vector<uint64_t>& ids, Span<const BackendOption> options) {
   return guarded("set_budgets", [&]() -> Status {
-    Handles handles;
-    for (const uint64_t id : ids) {
-      auto handle = LiveHandles::instance().find(id);
-      if (handle == nullptr) {
-        return Failure{ErrorCode::BadArgument, "engine id " + std::to_string(id), "no live engine",
-                       "the id of a loaded engine", "Take it from torchtrt_ws::engines()"};
-      }
-      handles.push_back(std::move(handle));
-    }
-    return change_budgets(copy_options(options), handles);
+    auto handles = find_all(ids);
+    if (!handles.ok()) return std::move(handles).failure();
+    return change_budgets(copy_options(options), handles.value());
   });
 }
 

@@ -132,7 +132,7 @@ Status Handle::change_locked(PausedSharers& sharers, const Previous& previous, c
     }
   }
   if (!changed.ok()) {
-    restore_locked(previous);
+    (void)restore_locked(previous);  // the log says when it fails; the caller learns what it asked for
     (void)sharers.make_contexts();
   }
   sharers.decided_by(source_, automatic_);
@@ -192,25 +192,40 @@ Status Handle::move_budget(int64_t bytes) {
   });
 }
 
-void Handle::undo_change(const Previous& previous) {
-  std::lock_guard<Turns> lock(turns_);
-  if (engine_ == nullptr) return;
-  PausedSharers sharers(*this);
-  (void)change_locked(sharers, previous, [&] {
-    restore_locked(previous);
-    return ok_status();
-  });
+Handle::Previous Handle::previous() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return noted_previous_;
 }
 
-void Handle::restore_locked(const Previous& previous) {
+Result<int64_t> Handle::own_choice() const {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr) return gone(identity_);
+  return engine_->automatic_budget();
+}
+
+Status Handle::undo_change(const Previous& previous) {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr) return ok_status();
+  PausedSharers sharers(*this);
+  Status restored = ok_status();
+  Status resumed = change_locked(sharers, previous, [&] {
+    restored = restore_locked(previous);
+    return ok_status();  // there is nothing else to go back to
+  });
+  return restored.ok() ? resumed : restored;
+}
+
+Status Handle::restore_locked(const Previous& previous) {
   source_ = previous.source;
   automatic_ = previous.automatic;
   Status restored = engine_->streamable_bytes() > 0 ? engine_->set_budget(previous.budget) : ok_status();
   if (restored.ok()) restored = engine_->make_context();
   fresh_ = true;
   note_locked();
-  if (restored.ok()) return;
-  log_notes(identity_.name, {"warning: the old budget could not be put back: " + restored.failure().message()});
+  if (!restored.ok()) {
+    log_notes(identity_.name, {"warning: the old budget could not be put back: " + restored.failure().message()});
+  }
+  return restored;
 }
 
 void Handle::count_run_locked(std::chrono::duration<double> seconds) {
@@ -231,6 +246,7 @@ void Handle::note_locked() const {
       live && engine_->has_context() ? std::optional<int64_t>(engine_->scratch_bytes()) : std::nullopt;
   const int64_t device = live ? engine_->device_bytes() : 0;
   std::lock_guard<std::mutex> lock(mutex_);
+  noted_previous_ = {budget, source_, automatic_};
   noted_.source = source_name(source_);
   noted_.streamable_bytes = streamable;
   noted_.budget_bytes = budget;

@@ -85,6 +85,9 @@ class Handle {
     int64_t budget;
     Source source;
     bool automatic;
+    bool operator==(const Previous& other) const {
+      return budget == other.budget && source == other.source && automatic == other.automatic;
+    }
   };
   Result<std::optional<Previous>> change_budget(const Request& request, const Handles& others);
 
@@ -105,8 +108,16 @@ class Handle {
   /// By how many bytes `request` would change the budget, as far as that can be told before it is tried.
   int64_t growth(const Request& request) const;
 
-  /// Puts back what a change_budget() that succeeded replaced; where that cannot be, says so in the log.
-  void undo_change(const Previous& previous);
+  /// The budget and who decided it, for undo_change(). Waits for nobody; true while planning() is held, which changes
+  /// need.
+  Previous previous() const;
+
+  /// What the engine would choose by itself. Errors: WrongState when it is gone; what its runtime says.
+  Result<int64_t> own_choice() const;
+
+  /// Puts back what a change_budget() that succeeded replaced, or what previous() told. Where that cannot be, says so
+  /// in the log too.
+  Status undo_change(const Previous& previous);
 
   /// What the engine says now; while it is busy with another call, what it said after the one before, with the runs
   /// since. Waits for no call of the engine.
@@ -121,7 +132,7 @@ class Handle {
  private:
   class PausedSharers;
   Status change_locked(PausedSharers& sharers, const Previous& previous, const std::function<Status()>& change);
-  void restore_locked(const Previous& previous);
+  Status restore_locked(const Previous& previous);
   void count_run_locked(std::chrono::duration<double> seconds);
   void note_locked() const;
 
@@ -139,6 +150,7 @@ class Handle {
 
   mutable std::mutex mutex_;
   mutable EngineReport noted_;
+  mutable Previous noted_previous_{0, Source::None, false};
 };
 
 }  // namespace torchtrt_ws

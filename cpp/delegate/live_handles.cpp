@@ -23,6 +23,19 @@ Result<Handle*> find_named(const Handles& handles, std::string_view name, std::s
                  "Load the program first, or mend the name"};
 }
 
+Result<Handles> find_all(const std::vector<uint64_t>& ids) {
+  Handles handles;
+  for (const uint64_t id : ids) {
+    auto handle = LiveHandles::instance().find(id);
+    if (handle == nullptr) {
+      return Failure{ErrorCode::BadArgument, "engine id " + std::to_string(id), "no live engine",
+                     "the id of a loaded engine", "Take it from torchtrt_ws::engines()"};
+    }
+    handles.push_back(std::move(handle));
+  }
+  return handles;
+}
+
 LiveHandles& LiveHandles::instance() {
   // Leaked: programs may be destroyed during static destruction.
   static auto* handles = new LiveHandles;

@@ -19,6 +19,9 @@ std::string names_of(const Handles& handles);
 /// owns it.
 Result<Handle*> find_named(const Handles& handles, std::string_view name, std::string_view key);
 
+/// The live engines `ids`, in that order. Fails with BadArgument for one that is not alive.
+Result<Handles> find_all(const std::vector<uint64_t>& ids);
+
 /// The live handles of the process. ExecuTorch gives set_option() and get_option() no handle, so they go through here.
 /// Locks: see delegate/handle.h.
 class LiveHandles {

@@ -2,11 +2,13 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +21,7 @@
 #include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
+#include "torchtrt_ws/saved_budgets.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -43,6 +46,7 @@ nb::dict engine_report(uint64_t id) {
   fields["device_bytes"] = report.device_bytes;
   fields["runs"] = report.runs;
   fields["seconds"] = report.seconds;
+  fields["shared_with"] = nb::cast(report.shared_with);
   return fields;
 }
 
@@ -93,6 +97,31 @@ void set_budgets_or_throw(const std::vector<uint64_t>& ids, const Options& optio
   if (error != executorch::runtime::Error::Ok) throw_error(error, "options", "options of the backend");
 }
 
+int64_t automatic_budget_or_throw(const std::vector<uint64_t>& ids, std::optional<int64_t> margin) {
+  nb::gil_scoped_release unlocked;  // it waits for a run in flight
+  clear_last_error();
+  const auto bytes = automatic_budget(ids, margin);
+  if (!bytes.ok()) throw_error(bytes.error(), "automatic budget", "engines that tell what they take");
+  return bytes.get();
+}
+
+/// Opaque to Python.
+struct SavedBudgets {
+  std::vector<SavedBudget> budgets;
+};
+
+SavedBudgets save(const std::vector<uint64_t>& ids) {
+  nb::gil_scoped_release unlocked;  // it waits for a change in progress
+  return {save_budgets(ids)};
+}
+
+void restore_or_throw(const SavedBudgets& saved) {
+  nb::gil_scoped_release unlocked;
+  clear_last_error();
+  const auto error = restore_budgets(saved.budgets);
+  if (error != executorch::runtime::Error::Ok) throw_error(error, "budgets", "those that were saved");
+}
+
 void load_adapter_or_throw(const std::string& kind) {
   clear_last_error();
   const auto error = load_adapter(kind);
@@ -126,6 +155,11 @@ NB_MODULE(_native, m) {
       .def("load_method", &Program::load_method, "method"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("engine_ids", &Program::engine_ids, nb::call_guard<nb::gil_scoped_release>())
       .def("execute", &execute, "method"_a, "inputs"_a);
+
+  const nb::class_<SavedBudgets> saved_budgets(m, "SavedBudgets");
+  m.def("save_budgets", &save, "ids"_a);
+  m.def("restore_budgets", &restore_or_throw, "saved"_a);
+  m.def("automatic_budget", &automatic_budget_or_throw, "ids"_a, "margin"_a = nb::none());
 
   m.def("dtypes", &dtypes);
   m.def("engine_report", &engine_report, "id"_a);

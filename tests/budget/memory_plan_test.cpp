@@ -70,7 +70,7 @@ TEST(MemoryPlan, SizesAtTheEdgeOfTheTypeDoNotOverflow) {
 
 // What must hold whatever the sizes are.
 TEST(MemoryPlan, HoldsForManyDemands) {
-  std::mt19937_64 random(7);  // a fixed seed: the same demands in each run
+  std::mt19937_64 random(7);  // NOLINT(bugprone-random-generator-seed): the same demands in each run
   const auto upto = [&](int64_t most) { return static_cast<int64_t>(random() % static_cast<uint64_t>(most + 1)); };
   for (int round = 0; round < 20000; ++round) {
     std::vector<Demand> demands(static_cast<size_t>(upto(5)));

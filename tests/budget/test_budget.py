@@ -230,6 +230,51 @@ def test_load_options_refused(total: Any, each: Any, says: str) -> None:
         budget.load_options(total, each, ["a", "b"])
 
 
+@pytest.mark.parametrize(
+    ("total", "key"), [("1KiB", "weight_streaming_budget"), ("50%", "weight_streaming_percent")], ids=str
+)
+def test_the_total_of_one_engine_is_its_own(total: str, key: str) -> None:
+    assert list(budget.load_options(total, None, ["a"])) == [key]
+
+
+@pytest.mark.parametrize(("margin", "want"), [(0, "0"), ("64MiB", str(2**26)), (MAX_BYTES, str(MAX_BYTES))])
+def test_a_margin_is_bytes(margin: Any, want: str) -> None:
+    assert budget.margin_options(margin) == {"weight_streaming_margin": want}
+
+
+def test_no_margin_is_no_option() -> None:
+    assert budget.margin_options(None) == {}
+
+
+@pytest.mark.parametrize(
+    "margin", ["auto", "10%", "free-1MiB", -1, True, 1.5, "", "1 MiB", MAX_BYTES + 1, [1]], ids=str
+)
+def test_a_margin_is_nothing_else(margin: Any) -> None:
+    with pytest.raises(BudgetError, match=r"weight_streaming_margin: found .*; expected a number of bytes from 0"):
+        budget.margin_options(margin)
+
+
+@pytest.mark.parametrize(
+    ("total", "each"), [(None, None), (None, {}), (None, {"a": None})], ids=["none", "empty", "none in it"]
+)
+def test_a_change_of_nothing_is_refused(total: Any, each: Any) -> None:
+    with pytest.raises(BudgetError, match="found no budget"):
+        budget.program_change_options(total, each, ["a", "b"])
+
+
+def test_a_change_travels_as_at_load() -> None:
+    for total, each in [("1KiB", None), ("auto", None), (None, "5%"), (None, {"b": 3})]:
+        assert budget.program_change_options(total, each, ["a", "b"]) == budget.load_options(total, each, ["a", "b"])
+
+
+def test_which_keys_are_of_budgets() -> None:
+    assert all(map(budget.is_budget_key, [*budget.load_options(None, {"a": 1}, ["a"]), budget.MARGIN_KEY]))
+    assert all(budget.is_budget_key(key) for total in (1, "1%", "auto") for key in budget.load_options(total))
+    assert not any(
+        map(budget.is_budget_key, ["baked weight_streaming_budget", "engine blob", "device_id", "verify", ""])
+    )
+
+
 def test_an_engine_key_fits_an_option_key() -> None:
     assert len(budget.engine_key("e" * 39)) == 63  # kMaxOptionKeyLength is 64, with its NUL
     assert names.is_engine_name("A-z_0.9")

@@ -44,6 +44,16 @@ def test_a_budget_for_one_engine(folder: Path) -> None:
     assert np.load(folder / "out" / "output0.npy").shape == (2, 256)
 
 
+def test_a_margin_goes_to_load(folder: Path) -> None:
+    done = run(folder, "--method", "up", "--margin", "8192T", "--json")
+    assert done.returncode == 0, done.stderr
+    budgets = [(engine["budget_bytes"], engine["source"]) for engine in json.loads(done.stdout)["engines"]]
+    assert budgets == [(0, "automatic")] * 2, "no device is that large"
+    refused = run(folder, "--method", "up", "--margin", "5%")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "weight_streaming_margin: found '5%'" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("values", "code", "words"),
     [

@@ -2,7 +2,8 @@
 # Vtables and typeinfo of the Engine port's classes are exported on purpose (cpp/engine/engine.h).
 set(torchtrt_ws
   CallerStreamGuard::CallerStreamGuard CallerStreamGuard::~CallerStreamGuard LoadScope::LoadScope LoadScope::~LoadScope
-  clear_last_error engine engines last_error load_adapter registration_status set_budget set_budgets
+  automatic_budget clear_last_error engine engines last_error load_adapter registration_status restore_budgets
+  save_budgets set_budget set_budgets
   caller_stream find_engine_kind log_error log_info register_engine_kind)
 set(torchtrt_ws_host "")
 set(torchtrt_ws_tensorrt "")

@@ -17,6 +17,7 @@
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/load_options.h"
+#include "torchtrt_ws/saved_budgets.h"
 
 namespace torchtrt_ws::testing {
 namespace {
@@ -76,6 +77,31 @@ class Sharing : public ::testing::Test {
 
   static constexpr int64_t kFree = 2000;  // two engines of 800 + 50 would fit
 };
+
+TEST_F(Sharing, TheBudgetOfBeforeComesBackForAllOnTheWeights) {
+  MappedBlob file(make_blob("e"));
+  Loaded first(file.map(), {{"weight_streaming_budget", 300}});
+  Loaded second(file.map());
+  const int64_t free = device().free;
+  for (const bool both : {true, false}) {
+    const auto saved =
+        save_budgets(both ? std::vector{engines()[0].id, engines()[1].id} : std::vector{engines()[1].id});
+    LoadOptions options;
+    options.set_reserve(0);
+    ASSERT_EQ(change(0, options), Error::Ok) << last_error().message;
+    ASSERT_EQ(engines()[1].budget_bytes, 800);
+    device().calls.clear();
+    ASSERT_EQ(restore_budgets(saved), Error::Ok) << last_error().message;
+    EXPECT_EQ(std::count(device().calls.begin(), device().calls.end(), "set 300"), 1) << "once for both";
+    for (const EngineReport& report : engines()) {
+      EXPECT_EQ(report.budget_bytes, 300);
+      EXPECT_EQ(report.source, "load-time");
+    }
+    EXPECT_EQ(device().free, free);
+    EXPECT_EQ(first.run(1, 1.0f), Error::Ok);
+    EXPECT_EQ(second.run(1, 1.0f), Error::Ok);
+  }
+}
 
 TEST_F(Sharing, OneFileLoadedTwiceHasItsWeightsOnce) {
   MappedBlob file(make_blob("e"));

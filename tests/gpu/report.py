@@ -383,7 +383,9 @@ def split(machine: Machine) -> list[dict[str, Any]]:
 def copies(machine: Machine) -> dict[str, Any]:
     """One file loaded four times in a process."""
     program = machine.programs / machine.facts["big"]["file"]
-    return machine.json(machine.tool("torchtrt_ws_gpu_memory"), "copies", "--program", program, "--copies", 4, "forward")
+    return machine.json(
+        machine.tool("torchtrt_ws_gpu_memory"), "copies", "--program", program, "--copies", 4, "forward"
+    )
 
 
 def sections(machine: Machine) -> dict[str, Callable[[], Any]]:

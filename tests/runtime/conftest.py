@@ -69,6 +69,25 @@ def dynamic(save: Callable[..., Path]) -> Path:
     return save("dynamic", dynamic_shapes=({0: torch.export.Dim("rows", min=1, max=8)},))
 
 
+LAYERS = {"narrow": (256, 512), "middle": (512, 1024), "wide": (1024, 1024)}  # inputs and outputs: 0.5, 2 and 4 MiB
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three engines of different sizes, each the method of its name: one linear layer of ones."""
+    import torch
+
+    import torchtrt_ws
+
+    layers = {name: torch.nn.Linear(*sizes) for name, sizes in LAYERS.items()}
+    for layer in layers.values():
+        torch.nn.init.ones_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    path = tmp_path_factory.mktemp("three") / "three.pte"
+    torchtrt_ws.save(layers, path, arg_inputs={n: (torch.zeros(2, layers[n].in_features),) for n in layers})
+    return path
+
+
 @pytest.fixture
 def x() -> np.ndarray:
     return np.random.default_rng(0).standard_normal((2, FEATURES)).astype(np.float32)

@@ -54,13 +54,23 @@ def write(folder: Path, library: str) -> None:
     save("compute", make(compute=75))
     save("platform", make(platform="windows_x86_64"))
     save("damaged", plan.damaged(plan.Plan(weights=bytes(STREAMABLE))))
+    for program, baked in (("towers", "2MiB"), ("pair", None)):
+        torchtrt_ws.save_plan(
+            {name: tower(factor, name) for name, factor in FACTORS.items()},
+            folder / f"{program}.pte",
+            inputs=dict.fromkeys(FACTORS, X),
+            outputs={name: f"{name}:float32:1..8x4" for name in FACTORS},
+            streamable_bytes=dict.fromkeys(FACTORS, STREAMABLE),
+            weight_streaming_budget=baked,
+        )
+    twins = dict.fromkeys(FACTORS, make())
     torchtrt_ws.save_plan(
-        {name: tower(factor, name) for name, factor in FACTORS.items()},
-        folder / "towers.pte",
-        inputs=dict.fromkeys(FACTORS, X),
-        outputs={name: f"{name}:float32:1..8x4" for name in FACTORS},
-        streamable_bytes=dict.fromkeys(FACTORS, STREAMABLE),
-        weight_streaming_budget="2MiB",
+        twins,
+        folder / "twins.pte",
+        inputs=dict.fromkeys(twins, X),
+        outputs=dict.fromkeys(twins, Y),
+        streamable_bytes=dict.fromkeys(twins, STREAMABLE),
+        methods={name: [name] for name in twins},
     )
     newer = (folder / "plain.pte").read_bytes()
     assert newer.count(b'"schema":1') == 1
@@ -211,6 +221,173 @@ def case_towers_share_a_total(folder: Path) -> None:
     assert live("device_total") == 0, "unloaded programs hold memory"
 
 
+def budgets(program: Any) -> dict[str, tuple[int, str]]:
+    return {engine.name: (engine.budget_bytes, engine.source) for engine in program.engines}
+
+
+def shared(program: Any, at_least: int, left: int) -> None:
+    """Two equal engines share what there is: they keep `at_least` bytes of weights, and `left` bytes are free."""
+    assert free(0) >= left, f"{free(0)} of {left} bytes are free"
+    check_towers(program)
+    # What stages outputs is known and taken in the first run: of a TensorRT engine, whose shapes a context tells.
+    assert free(0) >= left - 4 * KIB
+    each = [engine.budget_bytes for engine in program.engines]
+    assert sum(each) >= at_least and max(each) < STREAMABLE, program.engines
+    assert max(each) - min(each) <= STREAMABLE // 8, "equal engines, unequal parts"
+
+
+def case_automatic_for_two(folder: Path) -> None:
+    """A device with 6 MiB beside the margin of 64, where two engines of 4 MiB and their scratch do not fit."""
+    program = load(folder, "pair")
+    shared(program, 7 * MIB // 2, left=64 * MIB)
+    assert {engine.source for engine in program.engines} == {"automatic"}
+
+
+def case_reserve_for_two(folder: Path) -> None:
+    """The same device, of which 65 MiB are for others."""
+    program = load(folder, "pair", weight_streaming_budget="free-65MiB")
+    shared(program, 5 * MIB // 2, left=65 * MIB)
+
+
+def case_margin(folder: Path) -> None:
+    """A device of 6 MiB: less than the margin that is left free unless another is given."""
+    kept = {}
+    for margin, left in ((None, 0), ("1MiB", MIB), (512 * KIB, 512 * KIB)):
+        program = load(folder, "pair", weight_streaming_margin=margin)
+        assert free(0) >= left
+        check_towers(program)
+        kept[margin] = sum(engine.budget_bytes for engine in program.engines)
+        program.set_weight_streaming_budget(0)
+        program.set_weight_streaming_budget("auto")
+        assert free(0) >= left, "a change of all forgot the margin"
+        program.engines[0].set_budget("auto")
+        assert free(0) >= left, "a change of one forgot the margin"
+        del program
+    assert kept[None] == 0 < kept["1MiB"] < kept[512 * KIB], kept
+    program = load(folder, "pair", weight_streaming_budget="3MiB", weight_streaming_margin="1GiB")
+    assert set(budgets(program).values()) == {(3 * MIB // 2, "load-time")}, "a margin is no budget"
+    with refused("BudgetError", "weight_streaming_margin", "5%"):
+        load(folder, "pair", weight_streaming_margin="5%")
+
+
+def case_set_budgets_of_a_program(folder: Path) -> None:
+    """A device of 6 MiB."""
+    program = load(folder, "pair", weight_streaming_budget="1MiB")
+    each = "weight_streaming_budget_per_engine"
+    for change, wanted in (
+        ({"weight_streaming_budget": "3MiB"}, [3 * MIB // 2] * 2),
+        ({"weight_streaming_budget": "25%"}, [MIB] * 2),
+        ({each: {"query": 3 * MIB, "document": 0}}, [3 * MIB, 0]),
+        ({each: {"query": 0, "document": 3 * MIB}}, [0, 3 * MIB]),  # the one must shrink before the other grows
+        ({each: {"query": 17}}, [17, 3 * MIB]),
+        ({each: MIB}, [MIB] * 2),
+    ):
+        program.set_weight_streaming_budget(**change)
+        assert [engine.budget_bytes for engine in program.engines] == wanted, change
+        check_towers(program)
+    before, held = budgets(program), free(0)
+    too_much: Any
+    for too_much in (
+        {"weight_streaming_budget": "7MiB"},
+        {each: "3MiB"},
+        {each: {"query": 2 * MIB, "document": "100%"}},
+    ):
+        with refused("CapacityError", "The largest budget that fits is"):
+            program.set_weight_streaming_budget(**too_much)
+        assert (budgets(program), free(0)) == (before, held), too_much
+        check_towers(program)
+
+
+def case_a_block(folder: Path) -> None:
+    """The device of automatic_for_two: what was automatic comes back as it was, and can be moved again."""
+    import torchtrt_ws
+
+    program = load(folder, "pair")
+    check_towers(program)
+    before, held = budgets(program), free(0)
+    total = 2 * STREAMABLE
+    for budget in (0, "50%", "auto", {"query": "100%"}, {"document": 17}):
+        with torchtrt_ws.weight_streaming(program) as ctx:
+            ctx.device_budget = budget
+            check_towers(program)
+            assert ctx.total_device_budget == total
+            automatic = ctx.get_automatic_weight_streaming_budget()
+            assert abs(automatic - sum(bytes for bytes, _ in before.values())) <= STREAMABLE // 8, automatic
+        assert (budgets(program), free(0)) == (before, held), budget
+        check_towers(program)
+    with refused("CapacityError", "The largest budget that fits is"), torchtrt_ws.weight_streaming(program) as ctx:
+        ctx.device_budget = 0
+        take(64 * MIB)  # by somebody else, who gives it back before the block ends
+        try:
+            ctx.device_budget = "7MiB"
+        finally:
+            give_back()
+    assert (budgets(program), free(0)) == (before, held)
+    take(63 * MIB)
+    program.set_weight_streaming_budget(weight_streaming_budget_per_engine={"query": "100%"})
+    give_back()
+    assert budgets(program)["document"][0] < before["document"][0], "it was automatic, and makes room"
+
+
+def case_a_block_over_shared_weights(folder: Path) -> None:
+    import torchtrt_ws
+
+    program = load(folder, "twins", weight_streaming_budget_per_engine="1MiB")
+    assert live("weights") == RESIDENT + MIB, "the weights are there twice"
+    before = budgets(program)
+    with torchtrt_ws.weight_streaming(program) as ctx:
+        assert (ctx.device_budget, ctx.total_device_budget) == (MIB, STREAMABLE)
+        assert ctx.get_automatic_weight_streaming_budget() == STREAMABLE
+        ctx.device_budget = "auto"
+        assert ctx.device_budget == STREAMABLE
+        for name in program.method_names:
+            np.testing.assert_array_equal(program.run(name, inputs())[0], 2 * inputs() + 1)
+    assert budgets(program) == before
+    assert live("weights") == RESIDENT + MIB
+
+
+def case_a_block_that_cannot_end(folder: Path) -> None:
+    """A device of 6 MiB, of which somebody takes the most meanwhile."""
+    import torchtrt_ws
+
+    program = load(folder, "pair", weight_streaming_budget="4MiB")
+    before = budgets(program)
+    words = "no way back to its budget of 2097152 bytes", "Free memory on the device"
+    with refused("CapacityError", *words), torchtrt_ws.weight_streaming(program) as ctx:
+        ctx.device_budget = 0
+        saved = program.saved_budgets()
+        take(free(0) - MIB)
+    give_back()
+    program.restore_budgets(saved)
+    assert {bytes for bytes, _ in budgets(program).values()} == {0}
+    check_towers(program)
+    program.set_weight_streaming_budget("4MiB")
+    assert budgets(program) == before
+
+
+TAKEN: list[ctypes.c_void_p] = []
+
+
+def take(size: int) -> None:
+    pointer = ctypes.c_void_p()
+    assert standin().cudaMalloc(ctypes.byref(pointer), ctypes.c_size_t(size)) == 0
+    TAKEN.append(pointer)
+
+
+def give_back() -> None:
+    while TAKEN:
+        assert standin().cudaFree(TAKEN.pop()) == 0
+
+
+def case_a_total_without_recorded_sizes(folder: Path) -> None:
+    with refused("BudgetError", "weight_streaming_total_budget"):
+        load(folder, "theirs", weight_streaming_budget="1MiB")
+    program = load(folder, "theirs", weight_streaming_budget="50%")
+    with refused("BudgetError", "weight_streaming_total_budget"):
+        program.set_weight_streaming_budget("1MiB")
+    assert [engine.budget_bytes for engine in program.engines] == [STREAMABLE // 2] * 2
+
+
 def case_device_id(folder: Path) -> None:
     program = load(folder, "plain", device_id=1, weight_streaming_budget=0)
     check(program)
@@ -347,6 +524,12 @@ ENVIRONMENT = {
     "reserve": {"STANDIN_DEVICE_BYTES": str(5 * MIB)},
     # TensorRT's automatic budget leaves the margin, and the first run takes of it to stage its tensors.
     "does_not_fit": {"STANDIN_DEVICE_BYTES": str(3 * MIB), "STANDIN_AUTOMATIC_MARGIN": str(64 * KIB)},
+    "a_block": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},
+    "a_block_that_cannot_end": {"STANDIN_DEVICE_BYTES": str(6 * MIB)},
+    "automatic_for_two": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},
+    "reserve_for_two": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},
+    "margin": {"STANDIN_DEVICE_BYTES": str(6 * MIB)},
+    "set_budgets_of_a_program": {"STANDIN_DEVICE_BYTES": str(6 * MIB)},
     "no_device": {"STANDIN_DEVICES": "0"},
 }
 CASES: dict[str, Callable[[Path], None]] = {

@@ -114,5 +114,6 @@ def test_the_option_keys_agree() -> None:
         budget.PERCENT_KEY,
         budget.RESERVE_KEY,
     }
+    assert found["kMarginKey"] == budget.MARGIN_KEY
     assert found["kEngineBudgetPrefix"] == budget.engine_key("")
     assert found["kBackendId"] == BACKEND_ID

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torchtrt_ws.budget.wire import KEY, MAX_BYTES, shown
 from torchtrt_ws.errors import BudgetError
 
-__all__ = ["AT_LOAD", "AT_SAVE", "FOR_ONE_AT_LOAD", "Auto", "Budget", "Bytes", "Percent", "Reserve", "parse"]
+__all__ = ["AT_LOAD", "AT_SAVE", "BYTES", "FOR_ONE_AT_LOAD", "Auto", "Budget", "Bytes", "Percent", "Reserve", "parse"]
 
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _SIZE = r"([0-9]+)(K|M|G|T|KiB|MiB|GiB|TiB|)"
@@ -16,13 +16,13 @@ _BYTES_FORM = re.compile(_SIZE)
 _RESERVE_FORM = re.compile("free-" + _SIZE)
 _PERCENT_FORM = re.compile(r"([0-9]+)%")
 
-_BYTES = 'a number of bytes from 0 to 2^63-1 (1073741824, "1GiB", "512M"; K/M/G/T and KiB/MiB/GiB/TiB, base 2)'
+# What is accepted where, for errors.
+BYTES = 'a number of bytes from 0 to 2^63-1 (1073741824, "1GiB", "512M"; K/M/G/T and KiB/MiB/GiB/TiB, base 2)'
 _PERCENT = '"N%" with N a whole number from 0 to 100'
 
-# What is accepted where, for errors.
-AT_LOAD = f'"auto", {_BYTES}, {_PERCENT}, or "free-N" with N such a number of bytes'
-AT_SAVE = f'"auto", {_BYTES}, or {_PERCENT}'
-FOR_ONE_AT_LOAD = f'{_BYTES}, "0%" or "100%" (the option for one engine holds bytes)'
+AT_LOAD = f'"auto", {BYTES}, {_PERCENT}, or "free-N" with N such a number of bytes'
+AT_SAVE = f'"auto", {BYTES}, or {_PERCENT}'
+FOR_ONE_AT_LOAD = f'{BYTES}, "0%" or "100%" (the option for one engine holds bytes)'
 
 
 @dataclass(frozen=True)

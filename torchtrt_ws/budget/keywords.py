@@ -4,12 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from torchtrt_ws.budget.grammar import AT_LOAD, AT_SAVE, FOR_ONE_AT_LOAD, Auto, Budget, Bytes, Percent, Reserve, parse
+from torchtrt_ws.budget.grammar import (
+    AT_LOAD,
+    AT_SAVE,
+    FOR_ONE_AT_LOAD,
+    Auto,
+    Budget,
+    Bytes,
+    Percent,
+    Reserve,
+    parse,
+)
 from torchtrt_ws.budget.split import EngineSize, split
-from torchtrt_ws.budget.wire import KEY, MAX_BYTES, PERCENT_KEY, RESERVE_KEY, TOTAL_KEY, encode, engine_key
+from torchtrt_ws.budget.wire import (
+    KEY,
+    MAX_BYTES,
+    PERCENT_KEY,
+    RESERVE_KEY,
+    TOTAL_KEY,
+    encode,
+    engine_key,
+)
 from torchtrt_ws.errors import BudgetError
 
-__all__ = ["PER_ENGINE_KEYWORD", "bake", "change_options", "load_options", "without_effect"]
+__all__ = [
+    "PER_ENGINE_KEYWORD",
+    "bake",
+    "change_options",
+    "load_options",
+    "program_change_options",
+    "without_effect",
+]
 
 PER_ENGINE_KEYWORD = "weight_streaming_budget_per_engine"
 
@@ -25,7 +50,8 @@ def load_options(
         weight_streaming_budget: The program's total; None leaves it to the baked value.
         weight_streaming_budget_per_engine: One value for each engine, or a mapping from engine name to bytes,
             "0%" or "100%" (None for an engine leaves it alone).
-        engine_names: The program's engines.
+        engine_names: The program's engines. The total of a single one travels as that engine's bytes: they are the
+            same, and a file without our metadata does not tell the delegate that it has one engine.
 
     Returns:
         Option key to decimal string. "auto" travels as `weight_streaming_reserve` = 0, so that it beats a baked value.
@@ -36,7 +62,7 @@ def load_options(
     """
     _refuse_both(weight_streaming_budget, weight_streaming_budget_per_engine)
     if weight_streaming_budget is not None:
-        return _general_option(parse(weight_streaming_budget), TOTAL_KEY)
+        return _general_option(parse(weight_streaming_budget), KEY if len(engine_names) == 1 else TOTAL_KEY)
     each = weight_streaming_budget_per_engine
     if each is None:
         return {}
@@ -57,6 +83,35 @@ def load_options(
                 "Give the other forms for all engines at once, not in a mapping.",
             )
         options[engine_key(name)] = str(resident)
+    return options
+
+
+def program_change_options(
+    weight_streaming_budget: int | str | None,
+    weight_streaming_budget_per_engine: int | str | Mapping[str, int | str | None] | None,
+    engine_names: Sequence[str],
+) -> dict[str, str]:
+    """Turns the budget of a live program into the backend's options.
+
+    Args:
+        weight_streaming_budget: As for `load_options`.
+        weight_streaming_budget_per_engine: As for `load_options`.
+        engine_names: As for `load_options`.
+
+    Returns:
+        Option key to decimal string; never empty.
+
+    Raises:
+        BudgetError: As `load_options`; and nothing at all: None, or a mapping without a value.
+    """
+    options = load_options(weight_streaming_budget, weight_streaming_budget_per_engine, engine_names)
+    if not options:
+        raise BudgetError(
+            KEY if weight_streaming_budget_per_engine is None else PER_ENGINE_KEYWORD,
+            "no budget",
+            AT_LOAD,
+            'Give the budget to change to; "auto" for the automatic one.',
+        )
     return options
 
 

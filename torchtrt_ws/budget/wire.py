@@ -8,12 +8,14 @@ from torchtrt_ws.errors import BudgetError
 
 __all__ = [
     "KEY",
+    "MARGIN_KEY",
     "MAX_BYTES",
     "PERCENT_KEY",
     "RESERVE_KEY",
     "TOTAL_KEY",
     "encode",
     "engine_key",
+    "is_budget_key",
     "parse_decimal",
     "shown",
 ]
@@ -23,6 +25,7 @@ KEY = "weight_streaming_budget"  # the option for each engine, and the baked com
 TOTAL_KEY = "weight_streaming_total_budget"
 PERCENT_KEY = "weight_streaming_percent"
 RESERVE_KEY = "weight_streaming_reserve"
+MARGIN_KEY = "weight_streaming_margin"  # no budget: it may stand beside one
 MAX_BYTES = 2**63 - 1  # int64, as ICudaEngine::setWeightStreamingBudgetV2 takes it (NvInferRuntime.h)
 _DECIMAL_FORM = re.compile(rb"[0-9]+")
 
@@ -76,6 +79,11 @@ def encode(value: int) -> bytes:
 def engine_key(engine: str) -> str:
     """The option key for one engine's budget: `weight_streaming_budget.<engine>`."""
     return f"{KEY}.{engine}"
+
+
+def is_budget_key(key: str) -> bool:
+    """True if `key` is an option key of a budget, one for a single engine among them, or of the margin."""
+    return key in (KEY, TOTAL_KEY, PERCENT_KEY, RESERVE_KEY, MARGIN_KEY) or key.startswith(engine_key(""))
 
 
 def shown(value: object) -> str:

@@ -31,6 +31,10 @@ def run(
             "--weight-streaming-budget-per-engine", metavar="B", help="For each engine; or NAME=B, repeated, for some."
         ),
     ] = None,
+    margin: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help='What automatic budgets leave free: bytes, "64MiB" (the default).'),
+    ] = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Option("--input", metavar="FILE.npy", help="Repeat in the order of the inputs. None at all: zeros."),
@@ -54,6 +58,7 @@ def run(
         path,
         weight_streaming_budget=budget,
         weight_streaming_budget_per_engine=_per_engine(per_engine),
+        weight_streaming_margin=margin,
         trusted_keys=trusted_keys or None,
     )
     load_seconds = time.perf_counter() - started

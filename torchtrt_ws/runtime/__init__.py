@@ -3,5 +3,6 @@
 from torchtrt_ws.runtime.engine import Engine
 from torchtrt_ws.runtime.load import load
 from torchtrt_ws.runtime.program import Program
+from torchtrt_ws.runtime.weight_streaming import WeightStreaming, weight_streaming
 
-__all__ = ["Engine", "Program", "load"]
+__all__ = ["Engine", "Program", "WeightStreaming", "load", "weight_streaming"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from torchtrt_ws import budget
@@ -26,9 +27,10 @@ _FIELDS = (
 class Engine:
     """A live view of one engine of a loaded `Program`: each read asks the engine. Sizes are bytes."""
 
-    def __init__(self, identifier: int, owner: _native.Program) -> None:
+    def __init__(self, identifier: int, owner: _native.Program, margin: Mapping[str, str]) -> None:
         self._id = identifier
         self._owner = owner  # an engine lives as long as its program
+        self._margin = margin  # the option given at load: it holds for each change
 
     def _field(self, name: str) -> Any:
         return _native.engine_report(self._id)[name]
@@ -94,7 +96,7 @@ class Engine:
             CapacityError: It does not fit; the error says what does.
             EngineError: The engine is gone, or its runtime refused.
         """
-        options = budget.change_options(value)
+        options = {**budget.change_options(value), **self._margin}
         with translated():
             _native.set_budgets([self._id], list(options.items()))
 

@@ -24,6 +24,7 @@ def load(
     *,
     weight_streaming_budget: int | str | None = None,
     weight_streaming_budget_per_engine: int | str | Mapping[str, int | str | None] | None = None,
+    weight_streaming_margin: int | str | None = None,
     device_id: int | None = None,
     cuda_graph: bool = False,
     mmap: bool | None = None,
@@ -35,9 +36,12 @@ def load(
     Args:
         path: The .pte.
         weight_streaming_budget: The program's total that stays on the device: bytes, "1GiB", "N%" of the streamable
-            weights, "free-N", or "auto" for the engine's own choice even where a budget is baked. None: the baked
-            budget, else automatic.
+            weights, "free-N", or "auto" for the automatic budget even where one is baked. None: the baked budget, else
+            automatic: what is free on the device is split over the program's engines.
         weight_streaming_budget_per_engine: One value for each engine, or a mapping from engine name to bytes.
+        weight_streaming_margin: Bytes (or a size such as "64MiB", the default) that automatic budgets leave free on the
+            device for what nobody foresees: kernels that are loaded late, an allocator's granules, other processes.
+            Not a budget: it may stand beside any. Later changes of this program's budgets keep to it.
         device_id: CUDA device to load on, instead of the one in the file.
         cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat.
         mmap: Map the file (True), or read it into memory (False). None: map it, unless there are trusted keys.
@@ -53,7 +57,8 @@ def load(
         The program, ready to run.
 
     Raises:
-        BudgetError: A budget that cannot be read, or both keywords at once.
+        BudgetError: A budget or margin that cannot be read, both budgets at once, or a total for several engines whose
+            sizes the file does not record.
         ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify`. With
             `trusted_keys`: a key that cannot be read; a signature that is missing, malformed, by another key or of
             another file.
@@ -66,7 +71,12 @@ def load(
     with _source(path, trusted_keys, copy=not mmap) as source:
         report = pte.read(source)
         report.require_engines()
-        options = _options(report, weight_streaming_budget, weight_streaming_budget_per_engine)
+        margin = budget.margin_options(weight_streaming_margin)
+        names = [engine.name for engine in report.engines]
+        options: dict[str, bool | int | str] = {
+            **budget.load_options(weight_streaming_budget, weight_streaming_budget_per_engine, names),
+            **margin,
+        }
         if device_id is not None:
             options["device_id"] = device_id
         if cuda_graph:
@@ -81,7 +91,7 @@ def load(
             native = _native.Program(source, list(options.items()), mapped)
             for method in report.methods:  # in file order: engines without a name are counted in loading order
                 native.load_method(method.name)
-    return Program(replace(report, file=os.fspath(path)), native)
+    return Program(replace(report, file=os.fspath(path)), native, margin)
 
 
 @contextmanager
@@ -92,17 +102,3 @@ def _source(path: str | os.PathLike[str], trusted_keys: Iterable[Key] | None, co
         return
     with opened_verified(path, trusted_keys, copy=copy) as file, by_descriptor(path, file.descriptor) as source:
         yield source
-
-
-def _options(
-    report: pte.ProgramInfo,
-    total: int | str | None,
-    per_engine: int | str | Mapping[str, int | str | None] | None,
-) -> dict[str, bool | int | str]:
-    options: dict[str, bool | int | str] = dict(
-        budget.load_options(total, per_engine, [engine.name for engine in report.engines])
-    )
-    if len(report.engines) == 1 and budget.TOTAL_KEY in options:
-        # The same bytes; and a file without our metadata does not tell the delegate that it has one engine.
-        options[budget.KEY] = options.pop(budget.TOTAL_KEY)
-    return options

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torchtrt_ws.errors import CapacityError, EngineError, ProgramError, WeightStreamingError
+from torchtrt_ws import budget
+from torchtrt_ws.errors import BudgetError, CapacityError, EngineError, ProgramError, WeightStreamingError
 
 try:
     from torchtrt_ws import _native
@@ -38,4 +39,6 @@ def translated() -> Iterator[None]:
     except _native.Error as error:
         code, subject, found, expected, next_step = error.args
         kind = _BY_CODE.get(code, EngineError)
+        if kind is ProgramError and budget.is_budget_key(subject):  # the delegate alone knows whether a total applies
+            kind = BudgetError
         raise kind(subject, found, expected or "none", next_step and f"{next_step.rstrip('.')}.") from None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from torchtrt_ws import budget
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.pte import MethodInfo, ProgramInfo
 from torchtrt_ws.runtime.engine import Engine
@@ -25,9 +27,11 @@ class Program:
         print(program.engines[0].budget_bytes, program.engines[0].source)
     """
 
-    def __init__(self, report: ProgramInfo, native: _native.Program) -> None:
+    def __init__(self, report: ProgramInfo, native: _native.Program, margin: Mapping[str, str]) -> None:
         self._methods = {method.name: method for method in report.methods}
+        self._engine_names = [engine.name for engine in report.engines]
         self._native = native
+        self._margin = dict(margin)
         self.file = report.file
 
     @property
@@ -38,7 +42,74 @@ class Program:
     @property
     def engines(self) -> tuple[Engine, ...]:
         """Its engines, in loading order."""
-        return tuple(Engine(identifier, self._native) for identifier in self._native.engine_ids())
+        return tuple(Engine(identifier, self._native, self._margin) for identifier in self._native.engine_ids())
+
+    def set_weight_streaming_budget(
+        self,
+        weight_streaming_budget: int | str | None = None,
+        *,
+        weight_streaming_budget_per_engine: int | str | Mapping[str, int | str | None] | None = None,
+    ) -> None:
+        """Changes the budgets of all engines as one: all or none, those that shrink first.
+
+        Waits for the runs in flight; a run that comes later waits for the change.
+
+        Args:
+            weight_streaming_budget: The program's total, as for `load`: bytes, "1GiB", "N%", "free-N" or "auto".
+            weight_streaming_budget_per_engine: Instead of a total, as for `load`: one value for each engine, or a
+                mapping from engine name to bytes; engines that it does not name keep theirs.
+
+        Raises:
+            BudgetError: A budget that cannot be read, none or both at once, an unknown engine, or a total for several
+                engines whose sizes the file does not record.
+            CapacityError: An engine's budget does not fit; the error says the largest that does. All budgets are as
+                before.
+            EngineError: An engine's runtime refused. All budgets are as before.
+        """
+        options = budget.program_change_options(
+            weight_streaming_budget, weight_streaming_budget_per_engine, self._engine_names
+        )
+        with translated():
+            _native.set_budgets(self._native.engine_ids(), [*options.items(), *self._margin.items()])
+
+    def automatic_budget(self) -> int:
+        """The bytes that "auto" would keep on the device now, all engines together. Changes nothing.
+
+        Returns:
+            Bytes, with the margin that was given to `load`; see `WeightStreaming`.
+
+        Raises:
+            EngineError: An engine's runtime refused.
+        """
+        margin = self._margin.get(budget.MARGIN_KEY)
+        with translated():
+            return _native.automatic_budget(self._native.engine_ids(), None if margin is None else int(margin))
+
+    def weights(self) -> list[tuple[int, int]]:
+        """Budget and streamable bytes of its engines; those that share their weights count once."""
+        counted: dict[int, tuple[int, int]] = {}
+        for identifier in self._native.engine_ids():
+            report = _native.engine_report(identifier)
+            if counted.keys().isdisjoint(report["shared_with"]):
+                counted[identifier] = report["budget_bytes"], report["streamable_bytes"]
+        return list(counted.values())
+
+    def saved_budgets(self) -> _native.SavedBudgets:
+        """All engines' budgets and who decided them, for `restore_budgets`."""
+        return _native.save_budgets(self._native.engine_ids())
+
+    def restore_budgets(self, saved: _native.SavedBudgets) -> None:
+        """Goes back to the budgets of before, those that take less first; `weight_streaming` does it for a block.
+
+        Args:
+            saved: What `saved_budgets` returned.
+
+        Raises:
+            CapacityError: An engine's budget does not fit any more. The error names the engine; the others have theirs.
+            EngineError: An engine's runtime refused. The others have theirs.
+        """
+        with translated():
+            _native.restore_budgets(saved)
 
     def __call__(self, *inputs: Any) -> list[Any]:
         """Runs the method `forward`, or the only one; see `run`."""

@@ -2,9 +2,11 @@
 
 #include <executorch/runtime/backend/options.h>
 #include <executorch/runtime/core/error.h>
+#include <executorch/runtime/core/result.h>
 #include <executorch/runtime/core/span.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,7 +51,16 @@ TORCHTRT_WS_API EngineReport engine(uint64_t id);
 TORCHTRT_WS_API executorch::runtime::Error set_budgets(
     const std::vector<uint64_t>& ids, executorch::runtime::Span<const executorch::runtime::BackendOption> options);
 
-/// The same for one engine.
+/// Bytes that the engines `ids` of a program would keep on the device together if all of them were automatic now: what
+/// is free and what they hold, less `margin` bytes (64 MiB where not given), split as at load. Changes nothing; waits
+/// for the runs that came before it. A change may come out lower by a sixteenth of an engine's weights: less is not
+/// worth moving the others for. The scratch memory of an engine that never streamed is not known, and not counted.
+///
+/// Returns InvalidArgument for an unknown id; Internal when an engine's runtime fails.
+TORCHTRT_WS_API executorch::runtime::Result<int64_t> automatic_budget(const std::vector<uint64_t>& ids,
+                                                                      std::optional<int64_t> margin = std::nullopt);
+
+/// The same as set_budgets() for one engine.
 TORCHTRT_WS_API executorch::runtime::Error set_budget(
     uint64_t id, executorch::runtime::Span<const executorch::runtime::BackendOption> options);
 

@@ -1,0 +1,65 @@
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "budget/memory_plan.h"
+#include "delegate/error.h"
+#include "delegate/live_handles.h"
+#include "delegate/program_memory.h"
+#include "torchtrt_ws/engines.h"
+
+namespace torchtrt_ws {
+namespace {
+
+/// The engines of one device, which share its memory.
+struct Neighbours {
+  int64_t available = 0;  // bytes: what is free, and what they hold
+  std::vector<Demand> demands;
+};
+
+/// A single engine gets its own choice where that is more (ProgramMemory::choose()).
+Result<int64_t> of_one(const Handle& handle, const MemoryFacts& facts, int64_t planned) {
+  auto own = handle.own_choice();
+  if (!own.ok()) return own;
+  const int64_t chosen = std::max(planned, std::min(own.value(), largest_budget_that_fits(facts)));
+  return chosen >= facts.streamable - facts.scratch ? facts.streamable : chosen;  // none in the hole (resolve.h)
+}
+
+Result<int64_t> plan(const Handles& handles, std::optional<int64_t> margin) {
+  std::map<std::string, Neighbours> devices;
+  std::optional<Handle::Standing> standing;
+  for (const auto& handle : handles) {
+    standing = handle->standing();
+    if (!standing) continue;
+    const MemoryFacts& facts = standing->memory;
+    auto [found, is_new] = devices.try_emplace(standing->device);
+    if (is_new) found->second.available = facts.free - facts.held - margin.value_or(kDefaultMargin);
+    found->second.available += facts.held;
+    found->second.demands.push_back({facts.streamable, facts.scratch, facts.context});
+  }
+  int64_t sum = 0;
+  for (const auto& [device, all] : devices) {
+    for (const int64_t budget : plan_memory(all.available, all.demands).budgets) sum += budget;
+  }
+  if (handles.size() == 1 && standing && !margin) return of_one(*handles[0], standing->memory, sum);
+  return sum;
+}
+
+}  // namespace
+
+executorch::runtime::Result<int64_t> automatic_budget(const std::vector<uint64_t>& ids, std::optional<int64_t> margin) {
+  int64_t bytes = 0;
+  const auto error = guarded("automatic_budget", [&]() -> Status {
+    auto handles = find_all(ids);
+    if (!handles.ok()) return std::move(handles).failure();
+    const std::lock_guard<std::mutex> lock(planning());
+    auto planned = plan(handles.value(), margin);
+    if (!planned.ok()) return std::move(planned).failure();
+    bytes = planned.value();
+    return ok_status();
+  });
+  if (error != executorch::runtime::Error::Ok) return error;
+  return bytes;
+}
+
+}  // namespace torchtrt_ws
