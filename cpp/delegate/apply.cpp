@@ -39,7 +39,7 @@ Failure does_not_fit(Engine& engine, const std::string& name, int64_t asked, con
   const int64_t largest = largest_budget_that_fits(facts);
   std::string found = "a budget of " + bytes(asked) + " with " + bytes(facts.free) + " free";
   if (!last.found.empty()) found += " (" + last.found + ")";
-  std::string expected = "budget + scratch " + bytes(facts.scratch) + " + context " + bytes(facts.context) +
+  std::string expected = "budget + scratch " + bytes(facts.scratch) + " + context " + bytes(facts.context + facts.staging) +
                          " within what is free; at the full " + bytes(facts.streamable) + " no scratch is needed";
   std::string next_step = largest >= 0 ? "The largest budget that fits is " + bytes(largest)
                                        : "Not even a budget of 0 fits: free at least " +
@@ -108,7 +108,7 @@ Result<Applied> join_budget(Engine& engine, const Request& request, const std::o
   const MemoryFacts facts = engine.memory();
   return Failure{ErrorCode::DoesNotFit, "engine '" + name + "'",
                  bytes(facts.free) + " free (" + made.failure().found + ")",
-                 bytes(facts.context) + " for an execution context on " + whose,
+                 bytes(needed_memory(facts, 0)) + " for an execution context on " + whose,
                  "Free memory, or make the budget of '" + first.identity().name + "' smaller before loading this one"};
 }
 

@@ -15,6 +15,7 @@ namespace {
 struct Neighbours {
   int64_t available = 0;  // bytes: what is free, and what they hold
   std::vector<Demand> demands;
+  Working working = Working::Apart;
 };
 
 /// A single engine gets its own choice where that is more (ProgramMemory::choose()).
@@ -33,13 +34,17 @@ Result<int64_t> plan(const Handles& handles, std::optional<int64_t> margin) {
     if (!standing) continue;
     const MemoryFacts& facts = standing->memory;
     auto [found, is_new] = devices.try_emplace(standing->device);
-    if (is_new) found->second.available = facts.free - facts.held - margin.value_or(kDefaultMargin);
-    found->second.available += facts.held;
-    found->second.demands.push_back({facts.streamable, facts.scratch, facts.context});
+    Neighbours& all = found->second;
+    if (is_new) {  // the block, once, and what each holds itself
+      all.available = facts.free - facts.held + facts.held_block + facts.shared - margin.value_or(kDefaultMargin);
+      if (facts.in_block) all.working = Working::InOneBlock;
+    }
+    all.available += facts.held - facts.held_block;
+    all.demands.push_back({facts.streamable, facts.scratch, facts.context, facts.staging});
   }
   int64_t sum = 0;
   for (const auto& [device, all] : devices) {
-    for (const int64_t budget : plan_memory(all.available, all.demands).budgets) sum += budget;
+    for (const int64_t budget : plan_memory(all.available, all.demands, all.working).budgets) sum += budget;
   }
   if (handles.size() == 1 && standing && !margin) return of_one(*handles[0], standing->memory, sum);
   return sum;

@@ -100,7 +100,9 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
                           metadata, how.verify);
   const auto mutex = opening(key);
   const std::lock_guard<std::mutex> only_one(*mutex);
-  const OpenRequest how_to_open{metadata, identity.name, how.device_id, how.cuda_graph, how.verify};
+  const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
+  const OpenRequest how_to_open{metadata, identity.name, how.device_id, how.cuda_graph, how.verify,
+                                 share_scratch ? identity.scope : nullptr};
   auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
   if (!opened.ok()) return std::move(opened).failure();
   Engine& engine = *opened.value().engine;

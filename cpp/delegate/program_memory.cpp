@@ -13,18 +13,13 @@ namespace {
 /// Less than this part of an engine's weights is not worth a new context.
 constexpr int64_t kWorthIt = 16;
 
-Demand demand_of(const MemoryFacts& facts) { return {facts.streamable, facts.scratch, facts.context}; }
-
-int64_t needed(const MemoryFacts& facts, int64_t budget) {
-  return facts.context + budget + (budget < facts.streamable ? facts.scratch : 0);
+Demand demand_of(const MemoryFacts& facts) {
+  return {facts.streamable, facts.scratch, facts.context, facts.staging};
 }
 
-bool all_fits(int64_t available, const std::vector<Demand>& demands) {
-  for (const Demand& demand : demands) {
-    if (__builtin_sub_overflow(available, demand.streamable, &available)) return false;
-    if (__builtin_sub_overflow(available, demand.always, &available)) return false;
-  }
-  return available >= 0;
+/// What an engine needs besides weights at the budget it has, which nobody may move.
+Demand fixed_demand_of(const MemoryFacts& facts, int64_t budget) {
+  return {0, 0, facts.context + (budget < facts.streamable ? facts.scratch : 0), facts.staging};
 }
 
 std::string percent(int64_t part, int64_t whole) {
@@ -65,35 +60,44 @@ int64_t ProgramMemory::streamable_to_come() const {
 
 int64_t ProgramMemory::collect() {
   members_.clear();
+  fixed_.clear();
   const std::string device = engine_.device_name();
-  int64_t held = 0;
+  const MemoryFacts own = engine_.memory();
+  working_ = own.in_block ? Working::InOneBlock : Working::Apart;
+  int64_t held = own.shared;  // the rest of the block is in what the engine holds
   Handles movable = others_;
   movable.insert(movable.end(), sharers_.begin(), sharers_.end());
   for (const auto& other : movable) {
     const auto standing = other->standing();
-    if (!standing || !standing->automatic || standing->device != device) continue;
+    if (!standing || standing->device != device) continue;
+    if (!standing->automatic) {
+      // Its context works in the block too, whose memory is planned as a whole.
+      if (standing->memory.in_block && own.in_block) fixed_.push_back(fixed_demand_of(standing->memory, standing->budget));
+      continue;
+    }
     // Where weights are shared, one of those on them counts and moves them.
     const int64_t budget = std::min(standing->budget, standing->memory.streamable);
     members_.push_back({other, demand_of(standing->memory), budget, budget, budget});
-    held += standing->memory.held;
+    held += standing->memory.held - standing->memory.held_block;
   }
-  return engine_.memory().free + held;
+  return own.free + held;
 }
 
 std::vector<Demand> ProgramMemory::demands(const Demand& own) const {
   std::vector<Demand> demands = {own};
   for (const Member& member : members_) demands.push_back(member.demand);
-  const Demand to_come = still_to_come(engines_to_come(), streamable_to_come(), demands);
+  const Demand to_come = still_to_come(engines_to_come(), streamable_to_come(), demands, working_);
+  demands.insert(demands.end(), fixed_.begin(), fixed_.end());
   demands.push_back(to_come);
   return demands;
 }
 
 int64_t ProgramMemory::plan(int64_t available, const Demand& own) {
   std::vector<Demand> all = demands(own);
-  MemoryPlan plan = plan_memory(available, all);
+  MemoryPlan plan = plan_memory(available, all, working_);
   if (plan.left < 0) {  // what is still to come is a guess: nobody starves for it
-    all.back() = {0, 0, 0};
-    plan = plan_memory(available, all);
+    all.back() = {0, 0, 0, 0};
+    plan = plan_memory(available, all, working_);
   }
   for (size_t i = 0; i < members_.size(); ++i) members_[i].target = plan.budgets[i + 1];
   return plan.budgets[0];
@@ -101,16 +105,18 @@ int64_t ProgramMemory::plan(int64_t available, const Demand& own) {
 
 Result<int64_t> ProgramMemory::choose(int64_t reserve) {
   if (chosen_) return *chosen_;
-  keep_free_ = reserve > 0 ? std::max(reserve, margin_.value_or(0)) : margin_.value_or(kDefaultMargin);
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 4;  // so that sums do not overflow
+  keep_free_ = std::min(reserve > 0 ? std::max(reserve, margin_.value_or(0)) : margin_.value_or(kDefaultMargin), kMost);
   int64_t available = collect() - keep_free_;
   MemoryFacts own = engine_.memory();
-  if (!all_fits(available, demands(demand_of(own)))) {  // only then does scratch count; asking for it moves weights
+  if (!everything_fits(available, demands(demand_of(own)), working_)) {  // only then does scratch count; asking for it moves weights
     (void)engine_.scratch_bytes();
     available = collect() - keep_free_;
     own = engine_.memory();
   }
   int64_t chosen = plan(available, demand_of(own));
-  const MemoryFacts kept{own.free - keep_free_, own.context, own.scratch, own.streamable};
+  MemoryFacts kept = own;
+  kept.free -= keep_free_;
   if (const int64_t now = largest_budget_that_fits(kept);
       now >= 0 && now < chosen && chosen < own.streamable && chosen - now <= own.streamable / kWorthIt) {
     chosen = now;  // the others need not move for so little
@@ -126,9 +132,12 @@ Result<int64_t> ProgramMemory::choose(int64_t reserve) {
 
 void ProgramMemory::make_room(int64_t budget) {
   const MemoryFacts own = engine_.memory();
-  const int64_t need = needed(own, budget);
-  if (need <= own.free - (chosen_ ? keep_free_ : 0)) return;
-  if (!chosen_) (void)plan(collect(), {0, 0, need});
+  if (needed_memory(own, budget) <= own.free - (chosen_ ? keep_free_ : 0)) return;
+  if (!chosen_) {
+    Demand explicit_one = fixed_demand_of(own, budget);
+    explicit_one.staging += budget;
+    (void)plan(collect(), explicit_one);
+  }
   for (Member& member : members_) {
     if (member.target < member.budget) move(member, member.target, "another engine of the program needs room");
   }

@@ -74,6 +74,8 @@ class ProgramMemory {
   std::optional<int64_t> chosen_;  // once choose() was called
   int64_t keep_free_ = 0;
   std::vector<Member> members_;  // of others_, those that may be moved
+  std::vector<Demand> fixed_;    // of others_, what those take of the block that may not
+  Working working_ = Working::Apart;
 };
 
 }  // namespace torchtrt_ws

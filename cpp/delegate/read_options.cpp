@@ -29,6 +29,14 @@ Result<int> read_device_id(const OptionValue& value) {
   return static_cast<int>(parsed.value());
 }
 
+/// The option that is a bool called `key`; null where there is none.
+bool* switch_of(std::string_view key, OpenOptions& options) {
+  if (key == kCudaGraphKey) return &options.cuda_graph;
+  if (key == kShareEnginesKey) return &options.share_engines;
+  if (key == kShareScratchKey) return &options.share_scratch;
+  return nullptr;
+}
+
 }  // namespace
 
 std::vector<Option> copy_options(executorch::runtime::Span<const executorch::runtime::BackendOption> options) {
@@ -63,13 +71,13 @@ Result<OpenOptions> read_open_options(const std::vector<Option>& options) {
       auto id = read_device_id(option.value);
       if (!id.ok()) return id.failure();
       read.device_id = id.value();
-    } else if (option.key == kCudaGraphKey || option.key == kShareEnginesKey) {
+    } else if (bool* switched = switch_of(option.key, read)) {
       const bool* wish = std::get_if<bool>(&option.value);
       if (wish == nullptr) {
         return Failure{ErrorCode::BadOption, option.key, "a value that is not a bool", "true or false",
                        "Set the option with a bool."};
       }
-      (option.key == kCudaGraphKey ? read.cuda_graph : read.share_engines) = *wish;
+      *switched = *wish;
     } else if (option.key == kVerifyKey) {
       const auto* text = std::get_if<std::string>(&option.value);
       const std::optional<Verify> verify = text == nullptr ? std::nullopt : parse_verify(*text);

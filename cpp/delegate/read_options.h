@@ -25,6 +25,7 @@ struct OpenOptions {
   bool cuda_graph = false;
   Verify verify = Verify::Checksum;
   bool share_engines = true;
+  bool share_scratch = true;
 };
 Result<OpenOptions> read_open_options(const std::vector<Option>& options);
 

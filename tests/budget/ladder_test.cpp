@@ -76,6 +76,25 @@ TEST(LargestBudgetThatFits, Table) {
   for (const FitRow& row : rows) EXPECT_EQ(largest_budget_that_fits(row.facts), row.want) << row.why;
 }
 
+MemoryFacts in_block(MemoryFacts facts, int64_t shared, int64_t staging = 0) {
+  facts.in_block = true;
+  facts.shared = shared;
+  facts.staging = staging;
+  return facts;
+}
+
+TEST(LargestBudgetThatFits, WhatOthersNeedOfTheBlockIsPaidFor) {
+  EXPECT_EQ(largest_budget_that_fits(in_block({60, 10, 30, 100}, 40)), 60) << "context and scratch are there";
+  EXPECT_EQ(largest_budget_that_fits(in_block({60, 10, 30, 100}, 25)), 45);
+  EXPECT_EQ(largest_budget_that_fits(in_block({60, 10, 30, 100}, 40, 7)), 53);
+  EXPECT_EQ(largest_budget_that_fits(in_block({105, 10, 30, 100}, 40)), 100);
+  EXPECT_EQ(largest_budget_that_fits(in_block({0, 10, 30, 100}, 40)), 0);
+  EXPECT_EQ(least_memory_that_would_do(in_block({0, 10, 30, 100}, 40)), 0);
+  EXPECT_EQ(needed_memory(in_block({0, 10, 30, 100}, 15, 2), 50), 50 + 25 + 2);
+  EXPECT_EQ(needed_memory(in_block({0, 10, 30, 100}, 15, 2), 100), 100 + 2);
+  EXPECT_EQ(needed_memory({0, kMax, kMax, kMax}, kMax), kMax);
+}
+
 TEST(LargestBudgetThatFits, IsNeverInTheHole) {
   for (int64_t free = 0; free <= 140; ++free) {
     const MemoryFacts facts{free, 10, 30, 100};

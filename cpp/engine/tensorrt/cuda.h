@@ -79,9 +79,9 @@ class Buffer {
   /// Fails with DoesNotFit; the buffer is then empty.
   Status reserve(const std::string& subject, size_t bytes);
 
- private:
   void free() noexcept;
 
+ private:
   Kind kind_;
   char* data_ = nullptr;
   size_t size_ = 0;

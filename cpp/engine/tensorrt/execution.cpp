@@ -38,9 +38,10 @@ Result<std::unique_ptr<Execution>> Execution::create(const std::string& subject,
 
 Execution::~Execution() { detach(); }
 
-void Execution::attach(Context context) {
+void Execution::attach(Context context, std::shared_ptr<ActivationBlock> block) {
   detach();
   context_ = std::move(context);
+  block_ = std::move(block);
 }
 
 void Execution::detach() noexcept {
@@ -49,6 +50,8 @@ void Execution::detach() noexcept {
   forget_bindings();
   graph_.restart();
   context_.reset();
+  block_.reset();
+  block_generation_.reset();
 }
 
 void Execution::forget_bindings() noexcept {
@@ -68,7 +71,7 @@ Status Execution::run(const std::vector<TensorView>& inputs, OutputSink& outputs
     forget_bindings();
     return step;
   }
-  step = enqueue(stream);
+  step = block_ == nullptr ? enqueue(stream) : enqueue_in_block(stream);
   if (step.ok()) step = finish(stream, callers.has_value());
   if (!step.ok()) drain(stream);
   return step;
@@ -204,6 +207,32 @@ Status Execution::enqueue(cudaStream_t stream) {
     if (error != cudaSuccess) return cuda_failure(subject_, call, error);
   }
   return check_cuda(subject_, call, staging_.download_device(stream));
+}
+
+Status Execution::enqueue_in_block(cudaStream_t stream) {
+  auto turn = block_->take(subject_);
+  if (!turn.ok()) return std::move(turn).failure();
+  Status step = work_in(turn.value());
+  if (step.ok()) step = check_cuda(subject_, "cudaStreamWaitEvent", turn.value().enter(stream));
+  if (step.ok()) step = enqueue(stream);
+  if (step.ok()) step = check_cuda(subject_, "cudaEventRecord", turn.value().leave(stream));
+  if (!step.ok()) ignore(cudaStreamSynchronize(stream));  // before another engine may work there
+  return step;
+}
+
+/// Tells the context where the block is, if it is somewhere else than in the run before.
+Status Execution::work_in(const ActivationBlock::Turn& turn) {
+  if (block_generation_ == turn.generation()) return ok_status();
+  Status waited = wait_in_flight();
+  if (!waited.ok()) return waited;
+  graph_.forget();
+  const ErrorScope errors;
+  context_->setDeviceMemoryV2(turn.data(), turn.size());  // returns nothing
+  if (std::string words = errors.words(); !words.empty()) {
+    return refused_call(subject_, "setDeviceMemoryV2", {}, std::move(words));
+  }
+  block_generation_ = turn.generation();
+  return ok_status();
 }
 
 bool Execution::touches_host() const noexcept {

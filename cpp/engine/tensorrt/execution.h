@@ -5,11 +5,13 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/engine.h"
+#include "engine/tensorrt/activation_block.h"
 #include "engine/tensorrt/context.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/cuda_graph.h"
@@ -38,7 +40,8 @@ class Execution {
   Execution& operator=(const Execution&) = delete;
 
   bool has_context() const noexcept { return context_ != nullptr; }
-  void attach(Context context);
+  /// `block`: where the context works; null: it has memory of its own.
+  void attach(Context context, std::shared_ptr<ActivationBlock> block);
   void detach() noexcept;  // waits for work in flight
 
   /// Precondition: has_context(). After a failure nothing is in flight and the next call starts afresh.
@@ -73,6 +76,8 @@ class Execution {
   void plan_copies_back();
 
   Status enqueue(cudaStream_t stream);
+  Status enqueue_in_block(cudaStream_t stream);
+  Status work_in(const ActivationBlock::Turn& turn);
   Status finish(cudaStream_t stream, bool callers);
   Status wait_in_flight();
   void drain(cudaStream_t stream) noexcept;
@@ -83,6 +88,8 @@ class Execution {
   const Io& io_;
   const Placer placer_;
   Context context_;
+  std::shared_ptr<ActivationBlock> block_;
+  std::optional<uint64_t> block_generation_;  // of the memory that the context was told
   Stream stream_;  // for calls without a caller's stream
   Event done_;     // recorded behind the last run that was not waited for
   bool in_flight_ = false;

@@ -39,6 +39,7 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
 Status TensorRTEngine::take(std::shared_ptr<SharedPlan> plan, const OpenRequest& request) {
   plan_ = std::move(plan);
   plan_->join(this);
+  if (request.program != nullptr) block_ = ActivationBlock::of(request.program, device_);
   auto io = read_io(subject_, plan_->engine(), request.metadata, plan_->library());
   if (!io.ok()) return std::move(io).failure();
   io_ = std::move(io).value();
@@ -61,7 +62,9 @@ Result<std::unique_ptr<Engine>> TensorRTEngine::share(const OpenRequest& request
 TensorRTEngine::~TensorRTEngine() {
   if (plan_ == nullptr) return;  // there may be no such device
   const DeviceGuard guard(device_);
+  drop_context();
   execution_.reset();
+  block_.reset();
   plan_->leave(this);
   plan_.reset();
 }
@@ -80,7 +83,12 @@ int64_t TensorRTEngine::scratch_bytes() const {
 }
 
 int64_t TensorRTEngine::device_bytes() const {
-  return plan_->budget().device_bytes(plan_->holder(this)) + execution_->staging_bytes();
+  Holder holder = plan_->holder(this);
+  int64_t bytes = execution_->staging_bytes();
+  if (block_ != nullptr && holder.context) {
+    bytes += (block_->is_counted_by(this) ? block_->size() : 0) - plan_->budget().context_now();
+  }
+  return bytes + plan_->budget().device_bytes(holder);
 }
 
 MemoryFacts TensorRTEngine::memory() const {
@@ -89,8 +97,16 @@ MemoryFacts TensorRTEngine::memory() const {
 }
 
 MemoryFacts TensorRTEngine::memory_now() const {
-  const int64_t staging = std::max<int64_t>(most_staged(io_) - execution_->staging_bytes(), 0);
-  return plan_->budget().memory(plan_->holder(this), staging);
+  const Holder holder = plan_->holder(this);
+  MemoryFacts facts = plan_->budget().memory(holder);
+  facts.staging = std::max<int64_t>(most_staged(io_) - execution_->staging_bytes(), 0);
+  if (block_ == nullptr) return facts;
+  facts.in_block = true;
+  facts.shared = block_->needed_by_others(this);
+  if (!holder.context) return facts;
+  facts.held_block = std::max<int64_t>(block_->size() - facts.shared, 0);
+  for (int64_t* count : {&facts.free, &facts.held}) *count += facts.held_block - plan_->budget().context_now();
+  return facts;
 }
 
 Status TensorRTEngine::set_budget(int64_t bytes) {
@@ -108,12 +124,22 @@ Status TensorRTEngine::make_context() {
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
   if (!current.ok()) return current;
+  if (block_ != nullptr) {
+    Status had = block_->need(subject_, this, plan_->engine().getDeviceMemorySizeV2());
+    if (!had.ok()) return had;
+  }
+  Status made = make_context_here();
+  if (!made.ok() && block_ != nullptr) block_->need_nothing(this);
+  return made;
+}
+
+Status TensorRTEngine::make_context_here() {
   const std::lock_guard<std::mutex> lock(plan_->making_context());
   auto context = tensorrt::make_context(subject_, plan_->engine(), memory_now(), plan_->budget().now());
   if (!context.ok()) return std::move(context).failure();
   Status bounded = bound_outputs(subject_, *context.value(), io_);
   if (!bounded.ok()) return bounded;
-  execution_->attach(std::move(context).value());
+  execution_->attach(std::move(context).value(), block_);
   plan_->note_context(this, true);
   return ok_status();
 }
@@ -123,6 +149,7 @@ void TensorRTEngine::drop_context() noexcept {
   const DeviceGuard guard(device_);
   execution_->detach();
   plan_->note_context(this, false);
+  if (block_ != nullptr) block_->need_nothing(this);
 }
 
 Status TensorRTEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {

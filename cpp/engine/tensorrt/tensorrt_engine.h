@@ -8,6 +8,7 @@
 
 #include "engine/engine.h"
 #include "engine/engine_kind.h"
+#include "engine/tensorrt/activation_block.h"
 #include "engine/tensorrt/execution.h"
 #include "engine/tensorrt/io.h"
 #include "engine/tensorrt/shared_plan.h"
@@ -47,12 +48,14 @@ class TensorRTEngine final : public Engine {
 
   Status load(Payload payload, const OpenRequest& request);
   Status take(std::shared_ptr<SharedPlan> plan, const OpenRequest& request);
+  Status make_context_here();
   MemoryFacts memory_now() const;
 
   const std::string subject_;  // "engine 'name'", for messages
   const int device_;
   // Each of these needs those above it.
   std::shared_ptr<SharedPlan> plan_;  // its const questions may probe TensorRT
+  std::shared_ptr<ActivationBlock> block_;  // null: contexts have memory of their own
   Io io_;
   std::unique_ptr<Execution> execution_;
 };

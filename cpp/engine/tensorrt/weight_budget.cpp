@@ -97,17 +97,15 @@ int64_t WeightBudget::scratch(bool may_probe) {
   return scratch_.value_or(0);
 }
 
-int64_t WeightBudget::context_now() const { return context_ + (streams() ? scratch_.value_or(0) : 0); }
-
 int64_t WeightBudget::held(Holder holder) const {
   const int64_t weights = holder.context ? now() : (resident_ ? streamable_ : 0);
   return (holder.weights ? weights : 0) + (holder.context ? context_now() : 0);
 }
 
-MemoryFacts WeightBudget::memory(Holder holder, int64_t staging) const {
+MemoryFacts WeightBudget::memory(Holder holder) const {
   const int64_t own = held(holder);
-  if (!holder.weights) return {free_bytes() + own, context_now() + staging, 0, 0, own};
-  return {free_bytes() + own, context_ + staging, scratch_.value_or(0), streamable_, own};
+  if (!holder.weights) return {free_bytes() + own, context_now(), 0, 0, own};
+  return {free_bytes() + own, context_, scratch_.value_or(0), streamable_, own};
 }
 
 int64_t WeightBudget::device_bytes(Holder holder) const { return (holder.weights ? fixed_ : 0) + held(holder); }

@@ -43,10 +43,12 @@ class WeightBudget {
   /// lives), an engine that never streamed is set to a budget of 0 to find out, and stays there.
   int64_t scratch(bool may_probe);
 
-  /// free: on the device without what `holder` has of streamable weights, scratch and context. `staging` is what
-  /// tensors of the next calls may take beside them. For one that does not count the weights nothing is streamable, and
-  /// scratch is part of its context.
-  MemoryFacts memory(Holder holder, int64_t staging) const;
+  /// free: on the device without what `holder` has of streamable weights, scratch and context. For one that
+  /// does not count the weights nothing is streamable, and scratch is part of its context.
+  MemoryFacts memory(Holder holder) const;
+
+  /// What a context takes at the budget of now, scratch with it.
+  int64_t context_now() const { return context_ + (streams() ? scratch_.value_or(0) : 0); }
 
   /// On the device now, of `holder`: all weights there, scratch and context.
   int64_t device_bytes(Holder holder) const;
@@ -54,7 +56,6 @@ class WeightBudget {
  private:
   bool streams() const noexcept { return now() < streamable_; }
   void note_scratch() noexcept;
-  int64_t context_now() const;        // what a context takes at the budget of now, scratch with it
   int64_t held(Holder holder) const;  // of what comes and goes: streamable weights, scratch, context
 
   const std::string subject_;

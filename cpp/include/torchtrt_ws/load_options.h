@@ -63,6 +63,11 @@ class LoadOptions {
   /// (Module::LoadMode::Mmap), or verify "digest".
   LoadOptions& set_share_engines(bool wanted) { return add(kShareEnginesKey, wanted); }
 
+  /// Whether the execution contexts of a program with several TensorRT engines work in one piece of device memory, as
+  /// large as the largest of them needs. True unless set. They take turns on the device then, whatever streams and
+  /// threads call them.
+  LoadOptions& set_share_scratch(bool wanted) { return add(kShareScratchKey, wanted); }
+
   /// How each engine's bytes are compared with what the file records of them: "checksum" (the default; finds damage),
   /// "digest" (SHA-256; some 1 to 2 GB/s) or "off".
   LoadOptions& set_verify(std::string_view how) { return add_text(kVerifyKey, how); }

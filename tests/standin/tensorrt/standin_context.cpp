@@ -23,7 +23,15 @@ struct ContextState {
   bool alive = true;
   uint64_t shapes = 0;  // how often a shape was changed
   Mark last;            // the latest enqueue
+  void* memory = nullptr;  // the caller's, of a context with kUSER_MANAGED
+  uint64_t memories = 0;   // how often it was given
 };
+
+/// Memory of the caller's that contexts share: the latest enqueue that works in it.
+std::map<void*, Mark>& shared_memory() {
+  static std::map<void*, Mark> last;
+  return last;
+}
 
 /// One tensor of one enqueue.
 struct Bound {
@@ -37,8 +45,13 @@ struct Bound {
 class Context final : public nvinfer1::apiv::VExecutionContext {
  public:
   Context(nvinfer1::IExecutionContext& face, std::shared_ptr<EngineState> engine, nvinfer1::ICudaEngine& engine_face,
-          void* scratch, void* memory)
-      : face_(face), engine_(std::move(engine)), engine_face_(engine_face), scratch_(scratch), memory_(memory) {
+          void* scratch, void* memory, bool user_managed)
+      : face_(face),
+        engine_(std::move(engine)),
+        engine_face_(engine_face),
+        scratch_(scratch),
+        memory_(memory),
+        user_managed_(user_managed) {
     ++engine_->contexts;
     for (const Plan::Tensor& tensor : engine_->plan.tensors) {
       if (tensor.is_input) shapes_[tensor.name] = tensor.min == tensor.max ? to_dims(tensor.max) : kNoDims;
@@ -102,7 +115,7 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
   nvinfer1::IProfiler* getProfiler() const noexcept override { return nullptr; }
   bool reportToProfiler() const noexcept override { return false; }
   void setDeviceMemory(void*) noexcept override { absent("IExecutionContext::setDeviceMemory"); }
-  void setDeviceMemoryV2(void*, int64_t) noexcept override { absent("IExecutionContext::setDeviceMemoryV2"); }
+  void setDeviceMemoryV2(void* memory, int64_t size) noexcept override;
   size_t updateDeviceMemorySizeForShapes() noexcept override {
     absent("IExecutionContext::updateDeviceMemorySizeForShapes");
   }
@@ -167,6 +180,7 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
   nvinfer1::ICudaEngine& engine_face_;
   void* scratch_;
   void* memory_;
+  bool user_managed_;
   std::shared_ptr<ContextState> state_ = std::make_shared<ContextState>();
   std::map<std::string, Dims> shapes_;  // inputs
   std::map<std::string, void*> addresses_;
@@ -225,6 +239,30 @@ int32_t Context::inferShapes(int32_t most, char const** names) noexcept {
     if (dims.nbDims < 0 && written < most) names[written++] = engine_->find(name.c_str())->name.c_str();
   }
   return unspecified();
+}
+
+// Seen on TensorRT-RTX 1.6.1: the caller's memory holds the scratch too, and too little of it is refused with words only.
+void Context::setDeviceMemoryV2(void* memory, int64_t size) noexcept {
+  constexpr const char* kWhere = "IExecutionContext::setDeviceMemoryV2";
+  auto guard = lock();
+  if (auto fault = enter_tensorrt("setDeviceMemoryV2")) {
+    log_error(*engine_->runtime, kWhere, fault_words(*fault));
+    return;
+  }
+  if (!user_managed_) {
+    misuse("setDeviceMemoryV2: a context that has memory of its own");
+    return;
+  }
+  const int64_t needed = engine_->plan.context + engine_->scratch();
+  if (size < needed) {
+    log_misuse(*engine_->runtime, kWhere, "size >= expectedSize",
+               "setDeviceMemoryV2: The provided memory size is too small. Provided " + std::to_string(size) +
+                   ", but expected at least " + std::to_string(needed) + " bytes.");
+    return;
+  }
+  if (!is_done(state_->last)) misuse("setDeviceMemoryV2: while work of the context is in flight");
+  state_->memory = memory;
+  ++state_->memories;
 }
 
 // Empty when every tensor has a shape and an address that it can have, else what TensorRT would say.
@@ -302,7 +340,13 @@ Work Context::make_work(std::vector<Bound> bound, const std::shared_ptr<Stream>&
   // of the caller's choice, so order is only checked for plain enqueues.
   bool captured = stream->capture != nullptr;
   Mark before = captured || state_->last.stream.lock() == stream ? Mark{} : state_->last;
-  return [bound = std::move(bound), engine = engine_, state = state_, shapes = state_->shapes, before, captured] {
+  Mark shared;  // what another context does in the same memory
+  if (!captured && user_managed_) {
+    shared = shared_memory()[state_->memory];
+    if (shared.stream.lock() == stream) shared = Mark{};
+  }
+  return [bound = std::move(bound), engine = engine_, state = state_, shapes = state_->shapes, before, captured, shared,
+          memory = state_->memory, memories = state_->memories] {
     if (!state->alive) {
       misuse("work or a graph of an execution context that was destroyed");
       return cudaErrorIllegalAddress;
@@ -311,6 +355,15 @@ Work Context::make_work(std::vector<Bound> bound, const std::shared_ptr<Stream>&
       misuse("a graph of an execution context whose shapes have changed since");
       return cudaErrorIllegalAddress;
     }
+    if (captured && state->memories != memories) {
+      misuse("a graph of an execution context whose memory has changed since");
+      return cudaErrorIllegalAddress;
+    }
+    if (memory != nullptr && find_allocation(memory) == nullptr) {
+      misuse("enqueueV3: the memory given to the execution context was freed");
+      return cudaErrorIllegalAddress;
+    }
+    if (!is_done(shared)) misuse("two execution contexts work in the same memory, with no order between them");
     if (!is_done(before)) misuse("one execution context on two streams, with no order between them");
     for (const Bound& tensor : bound) {
       if (tensor.elements != 0 && !is_reachable(tensor, engine->device)) return cudaErrorIllegalAddress;
@@ -341,6 +394,9 @@ bool Context::enqueueV3(cudaStream_t handle) noexcept {
   if (std::string words = bind(bound); !words.empty()) {
     return refuse("3: API Usage Error (Parameter check failed, condition: " + words + ")");
   }
+  if (user_managed_ && state_->memory == nullptr && engine_->plan.context + engine_->scratch() > 0) {
+    return refuse("3: API Usage Error (Parameter check failed, condition: no device memory was given)");
+  }
   bool capturing = stream->capture != nullptr;
   if (std::string words = check_capture(*stream); !words.empty()) {
     stream->capture->invalid = true;
@@ -358,16 +414,19 @@ bool Context::enqueueV3(cudaStream_t handle) noexcept {
   cudaError_t error = enqueue(*stream, make_work(std::move(bound), stream));
   if (error != cudaSuccess) return refuse(std::string("1: Cuda Runtime (") + cudaGetErrorString(error) + ")");
   if (!capturing) state_->last = mark(stream);
+  if (!capturing && user_managed_) shared_memory()[state_->memory] = state_->last;
   return true;
 }
 
 }  // namespace
 
-nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nvinfer1::ICudaEngine& engine) {
+nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nvinfer1::ICudaEngine& engine,
+                                          bool user_managed) {
   constexpr const char* kWhere = "ICudaEngine::createExecutionContext";
   void* taken[3] = {};
   const Kind kinds[3] = {Kind::Weights, Kind::Scratch, Kind::Context};
-  const int64_t sizes[3] = {state->weights == nullptr ? state->budget : 0, state->scratch(), state->plan.context};
+  const int64_t sizes[3] = {state->weights == nullptr ? state->budget : 0, user_managed ? 0 : state->scratch(),
+                            user_managed ? 0 : state->plan.context};
   for (int i = 0; i < 3; ++i) {
     if (sizes[i] == 0) continue;
     taken[i] = allocate(kinds[i], state->device, static_cast<size_t>(sizes[i]));
@@ -384,7 +443,8 @@ nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nv
     return nullptr;
   }
   if (taken[0] != nullptr) state->weights = taken[0];
-  return new Face<nvinfer1::IExecutionContext, Context>(std::move(state), engine, taken[1], taken[2]);
+  return new Face<nvinfer1::IExecutionContext, Context>(std::move(state), engine, taken[1], taken[2],
+                                                            user_managed);
 }
 
 }  // namespace standin

@@ -256,15 +256,16 @@ bool Engine::setWeightStreamingBudgetV2(int64_t budget) noexcept {
 nvinfer1::IExecutionContext* Engine::createExecutionContext(
     nvinfer1::ExecutionContextAllocationStrategy strategy) noexcept {
   auto guard = lock();
-  if (strategy != nvinfer1::ExecutionContextAllocationStrategy::kSTATIC) {
-    absent("ICudaEngine::createExecutionContext, but for kSTATIC");
+  const bool user_managed = strategy == nvinfer1::ExecutionContextAllocationStrategy::kUSER_MANAGED;
+  if (!user_managed && strategy != nvinfer1::ExecutionContextAllocationStrategy::kSTATIC) {
+    absent("ICudaEngine::createExecutionContext, but for kSTATIC and kUSER_MANAGED");
   }
   check_device(state_->device, "ICudaEngine::createExecutionContext");
   if (auto fault = enter_tensorrt("createExecutionContext")) {
     log_error(*state_->runtime, "ICudaEngine::createExecutionContext", fault_words(*fault));
     return nullptr;
   }
-  return make_context(state_, face_);
+  return make_context(state_, face_, user_managed);
 }
 
 }  // namespace

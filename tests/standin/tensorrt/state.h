@@ -67,6 +67,7 @@ struct Face final : Interface {
 
 nvinfer1::IRuntime* make_runtime(nvinfer1::ILogger* logger);
 nvinfer1::ICudaEngine* make_engine(std::shared_ptr<EngineState> state);
-nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nvinfer1::ICudaEngine& engine);
+nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nvinfer1::ICudaEngine& engine,
+                                          bool user_managed);
 
 }  // namespace standin
