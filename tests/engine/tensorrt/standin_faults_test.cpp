@@ -17,6 +17,7 @@ struct Scene {
   Where where;
   size_t misalign;
   int device;  // the engine's; device 0 is current
+  bool block = false;  // both engines work in one
 
   friend void PrintTo(const Scene& scene, std::ostream* out) { *out << scene.name; }
 };
@@ -65,6 +66,7 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     OpenOptions options;
     options.cuda_graph = GetParam().cuda_graph;
     options.device_id = GetParam().device;
+    options.program = program();
     const std::unique_ptr<Stream> stream = callers_stream();
     void* handle = stream != nullptr ? static_cast<cudaStream_t>(*stream) : nullptr;
     std::unique_ptr<Engine> engine;
@@ -175,10 +177,13 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     return stream;
   }
 
+  static const void* program() { return GetParam().block ? &GetParam() : nullptr; }
+
   static Status share(const Engine& engine, std::unique_ptr<Engine>& second) {
     const Metadata metadata = acceptance_metadata();
     const std::string name = "second";
-    auto shared = engine.share({metadata, name, GetParam().device, GetParam().cuda_graph});
+    auto shared = engine.share(
+        {metadata, name, GetParam().device, GetParam().cuda_graph, Verify::Checksum, program()});
     if (!shared.ok()) return std::move(shared).failure();
     second = std::move(shared).value();
     return ok_status();
@@ -189,6 +194,7 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     OpenOptions options;
     options.cuda_graph = GetParam().cuda_graph;
     options.device_id = GetParam().device;
+    options.program = program();
     const std::unique_ptr<Stream> stream = callers_stream();
     void* handle = stream != nullptr ? static_cast<cudaStream_t>(*stream) : nullptr;
     std::unique_ptr<Engine> engine;
@@ -283,7 +289,9 @@ INSTANTIATE_TEST_SUITE_P(Scenes, Faults,
                                            Scene{"graph", true, false, Where::Device, 0, 0},
                                            Scene{"graph_on_stream", true, true, Where::Device, 0, 0},
                                            Scene{"other_device", true, true, Where::Device, 16, 1},
-                                           Scene{"other_device_host", false, false, Where::Pageable, 0, 1}),
+                                           Scene{"other_device_host", false, false, Where::Pageable, 0, 1},
+                                           Scene{"block", false, true, Where::Device, 0, 0, true},
+                                           Scene{"block_graph", true, false, Where::Pageable, 0, 1, true}),
                          [](const auto& scene) { return std::string(scene.param.name); });
 
 Status run_once(Engine& engine) {

@@ -106,6 +106,7 @@ struct OpenOptions {
   int metadata_device = 0;
   std::optional<int> device_id = {};
   bool cuda_graph = false;
+  const void* program = nullptr;  // engines with the same one share activation memory
 };
 
 /// The kind under test.
