@@ -379,6 +379,42 @@ def give_back() -> None:
         assert standin().cudaFree(TAKEN.pop()) == 0
 
 
+def case_shared_engines(folder: Path) -> None:
+    first = load(folder, "plain", weight_streaming_budget="50%")
+    alone = live("device_total")
+    second = load(folder, "plain", weight_streaming_budget="25%")
+    assert first.engines[0].shared_with == second.engines[0].shared_with == ("tower",)
+    assert second.engines[0].budget_bytes == STREAMABLE // 2, "the first load's budget stays"
+    assert live("device_total") - alone < STREAMABLE // 4 + CONTEXT + SCRATCH, "no weights of its own"
+    for program in (first, second, first):
+        check(program)
+    second.engines[0].set_budget("100%")
+    assert first.engines[0].budget_bytes == STREAMABLE
+    apart = load(folder, "plain", share_engines=False, weight_streaming_budget=0)
+    assert apart.engines[0].shared_with == ()
+    assert apart.engines[0].budget_bytes == 0
+    for program in (first, second, apart):
+        check(program)
+    del first
+    check(second)
+
+
+def case_activation_memory(folder: Path) -> None:
+    def working() -> int:
+        return live("device_total") - live("weights")
+
+    x = inputs()
+    taken = {}
+    for shared in (False, True):
+        program = load(folder, "towers", weight_streaming_budget=0, share_activation_memory=shared)
+        taken[shared] = working()
+        for _ in range(3):
+            for y, factor in zip(program(x), FACTORS.values(), strict=True):
+                np.testing.assert_array_equal(y, factor * x + 1)
+        del program
+    assert taken[False] - taken[True] == CONTEXT + SCRATCH, taken
+
+
 def case_a_total_without_recorded_sizes(folder: Path) -> None:
     with refused("BudgetError", "weight_streaming_total_budget"):
         load(folder, "theirs", weight_streaming_budget="1MiB")

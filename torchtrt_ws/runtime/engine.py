@@ -76,6 +76,12 @@ class Engine:
         return cast(int, self._field("device_bytes"))
 
     @property
+    def shared_with(self) -> tuple[str, ...]:
+        """Names of the other engines on the same weights, of this program and of others: a budget is for all of them."""
+        names = (_native.engine_report(identifier)["name"] for identifier in self._field("shared_with"))
+        return tuple(name for name in names if name)  # one that has gone meanwhile has none
+
+    @property
     def runs(self) -> int:
         """Calls that succeeded."""
         return cast(int, self._field("runs"))

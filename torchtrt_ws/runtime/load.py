@@ -27,6 +27,8 @@ def load(
     weight_streaming_margin: int | str | None = None,
     device_id: int | None = None,
     cuda_graph: bool = False,
+    share_engines: bool = True,
+    share_activation_memory: bool = True,
     mmap: bool | None = None,
     verify: str = "checksum",
     trusted_keys: Iterable[Key] | None = None,
@@ -44,6 +46,11 @@ def load(
             Not a budget: it may stand beside any. Later changes of this program's budgets keep to it.
         device_id: CUDA device to load on, instead of the one in the file.
         cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat.
+        share_engines: Use the weights of an engine that this process has loaded already, with the same bytes on the same
+            device: one copy and one budget, the first one's, with an execution context for each. The same file loaded
+            twice shares where it is mapped; copies of it share where their SHA-256, computed, is the same.
+        share_activation_memory: Let the execution contexts of a program's TensorRT engines work in one piece of device
+            memory, as large as the largest needs. They take turns on the device then.
         mmap: Map the file (True), or read it into memory (False). None: map it, unless there are trusted keys.
         verify: How each engine's bytes are compared with what the file records of them: "checksum" (CRC-32C: finds
             damage, at the speed of memory), "digest" (SHA-256: finds whatever differs) or "off".
@@ -81,6 +88,10 @@ def load(
             options["device_id"] = device_id
         if cuda_graph:
             options["cuda_graph"] = True
+        if not share_engines:
+            options["use_shared_engines"] = False
+        if not share_activation_memory:
+            options["use_shared_activation_scratch"] = False
         if verify != "checksum":
             options["verify"] = verify
         with translated():
