@@ -1,7 +1,8 @@
 """Weight streaming budgets for TensorRT engines in ExecuTorch programs.
 
-`save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another. Importing this package
-imports neither torch nor executorch: the three functions are looked up when they are first used (PEP 562).
+`save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another; `set_budget` bakes another
+one in; `annotate` adds to files of Torch-TensorRT what that and checks need. Importing this package imports neither
+torch nor executorch: the functions are looked up when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from torchtrt_ws.errors import (
 if TYPE_CHECKING:
     from torchtrt_ws.export.save import save
     from torchtrt_ws.export.save_plan import save_plan
+    from torchtrt_ws.pte.annotation import annotate
+    from torchtrt_ws.pte.budget_change import set_budget
     from torchtrt_ws.runtime.load import load
 
 __version__ = "0.1.0"
@@ -33,12 +36,20 @@ __all__ = [
     "ProgramError",
     "WeightStreamingError",
     "__version__",
+    "annotate",
     "load",
     "save",
     "save_plan",
+    "set_budget",
 ]
 
-_LAZY = {"load": "torchtrt_ws.runtime", "save": "torchtrt_ws.export", "save_plan": "torchtrt_ws.export"}
+_LAZY = {
+    "annotate": "torchtrt_ws.pte",
+    "load": "torchtrt_ws.runtime",
+    "save": "torchtrt_ws.export",
+    "save_plan": "torchtrt_ws.export",
+    "set_budget": "torchtrt_ws.pte",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from torchtrt_ws.blob import Buffer
+from torchtrt_ws.digests import Digests, Hasher, ThreadedHasher
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import Writable
-from torchtrt_ws.export.engine.digests import Digests, Hasher, ThreadedHasher
 
 __all__ = ["BufferPayload", "FilePayload", "StreamedPayload"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
-from torchtrt_ws.blob import Buffer
+from torchtrt_ws.errors import EngineError
 
 __all__ = ["UNKNOWN", "Digests", "Hasher", "ThreadedHasher"]
 
@@ -33,11 +33,9 @@ class Hasher:
         self._crc32c = 0
         self._sha256 = hashlib.sha256()
 
-    def update(self, piece: Buffer) -> None:
-        """Takes `piece`, the next bytes."""
-        from crc32c import crc32c  # not at the top: what only reads programs needs no checksums
-
-        self._crc32c = crc32c(piece, self._crc32c)
+    def update(self, piece: bytes | bytearray | memoryview) -> None:
+        """Takes `piece`, the next bytes. An EngineError without the package `crc32c`."""
+        self._crc32c = _crc32c(piece, self._crc32c)
         self._sha256.update(piece)
         self.size += memoryview(piece).nbytes
 
@@ -74,3 +72,12 @@ class ThreadedHasher:
     def digests(self) -> Digests:
         """Of all pieces, whose results were called."""
         return self._known or self._hasher.digests()
+
+
+def _crc32c(piece: bytes | bytearray | memoryview, before: int) -> int:
+    try:
+        from crc32c import crc32c  # not at the top: what only reads programs needs no checksums
+    except ImportError:
+        next_step = "pip install torchtrt-ws[export], or crc32c alone."
+        raise EngineError("crc32c", "no such package", "crc32c, for the checksum of each engine", next_step) from None
+    return int(crc32c(piece, before))
