@@ -1,18 +1,20 @@
 """What a blob records of its engine's bytes: a fast checksum against damage, a digest that nobody can forge.
 
-SHA-256 takes longer than copying, so it runs in a second thread on the piece that is being written.
+SHA-256 takes longer than copying (1.8 GB/s with the instructions for it), so it runs in a thread beside that.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from torchtrt_ws.errors import EngineError
 
 __all__ = ["UNKNOWN", "Digests", "Hasher", "ThreadedHasher"]
+
+Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
 
 class Digests(NamedTuple):
@@ -33,7 +35,7 @@ class Hasher:
         self._crc32c = 0
         self._sha256 = hashlib.sha256()
 
-    def update(self, piece: bytes | bytearray | memoryview) -> None:
+    def update(self, piece: Buffer) -> None:
         """Takes `piece`, the next bytes. An EngineError without the package `crc32c`."""
         self._crc32c = _crc32c(piece, self._crc32c)
         self._sha256.update(piece)
@@ -45,7 +47,7 @@ class Hasher:
 
 
 class ThreadedHasher:
-    """A hasher in a thread of its own; it does nothing at all where the digests are known.
+    """A hasher in a thread of its own, beside whatever writes the same bytes; it does nothing where they are known.
 
     Args:
         known: What an earlier run found; None for nothing.
@@ -53,28 +55,35 @@ class ThreadedHasher:
 
     def __init__(self, known: Digests | None) -> None:
         self._known = known
-        self._hasher = Hasher()
+        self._stopped = False
         self._pool = ThreadPoolExecutor(1, "digests")
 
     def __enter__(self) -> ThreadedHasher:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._stopped = True
         self._pool.shutdown()
 
-    def start(self, piece: memoryview) -> Callable[[], None]:
-        """Begins to hash `piece`; call the result before the piece changes."""
-        if self._known is not None:
-            return lambda: None
-        pending: Future[None] = self._pool.submit(self._hasher.update, piece)
-        return pending.result
+    def start(self, pieces: Iterable[Buffer]) -> None:
+        """Begins to hash `pieces`, one after the other: all bytes, which must not change until `digests` returns."""
+        if self._known is None:
+            self._pending: Future[Digests] = self._pool.submit(self._run, pieces)
 
     def digests(self) -> Digests:
-        """Of all pieces, whose results were called."""
-        return self._known or self._hasher.digests()
+        """Waits for the last piece. What the iterator of the pieces raises comes out here."""
+        return self._known or self._pending.result()
+
+    def _run(self, pieces: Iterable[Buffer]) -> Digests:
+        hasher = Hasher()
+        for piece in pieces:
+            if self._stopped:
+                break
+            hasher.update(piece)
+        return hasher.digests()
 
 
-def _crc32c(piece: bytes | bytearray | memoryview, before: int) -> int:
+def _crc32c(piece: Buffer, before: int) -> int:
     try:
         from crc32c import crc32c  # not at the top: what only reads programs needs no checksums
     except ImportError:

@@ -192,9 +192,9 @@ def test_files_of_others(pte_folder: Path, tmp_path: Path, name: str, value: Any
     before = all_else(path)
     for change in (value, {each: 2**62 for each in wanted}, value, value):
         report = pte.set_budget(path, change)
-        each_value = change if isinstance(change, dict) else dict.fromkeys(wanted, change)
-        for key, given_value in each_value.items():
-            wanted[key] = {"auto": None, "100%": budget.MAX_BYTES}.get(given_value, given_value)
+        each_value: dict[str, Any] = change if isinstance(change, dict) else dict.fromkeys(wanted, change)
+        words: dict[Any, Any] = {"auto": None, "100%": budget.MAX_BYTES}
+        wanted |= {key: words.get(each, each) for key, each in each_value.items()}
         assert baked(path) == wanted == {each.name: each.after for each in report.engines}
         assert all_else(path) == before
         as_executorch_reads_it(path)

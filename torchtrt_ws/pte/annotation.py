@@ -20,7 +20,7 @@ from torchtrt_ws.pte.source import Source, is_same_file, opened_source
 
 __all__ = ["Annotation", "annotate"]
 
-_PIECE = 1 << 20  # bytes that are hashed while they are copied
+_PIECE = 1 << 20  # bytes that are hashed at a time
 
 
 @dataclass(frozen=True)
@@ -242,14 +242,10 @@ def _write_blob(source: Source, each: _Blob, file: BinaryIO) -> None:
     offset, end = each.region.offset + each.engine_offset, each.region.offset + each.region.size
     engine_end = offset + each.engine.engine_bytes
     with ThreadedHasher(each.digests) as hashing:
-        while offset < engine_end:
-            size = min(_PIECE, engine_end - offset)
-            pending = hashing.start(source.program.view[offset : offset + size])
-            source.copy(offset, size, file)
-            pending()
-            offset += size
-    source.copy(engine_end, end - engine_end, file)
-    digests = hashing.digests()
+        view = source.program.view[offset:engine_end]
+        hashing.start(view[piece : piece + _PIECE] for piece in range(0, view.nbytes, _PIECE))
+        source.copy(offset, end - offset, file)
+        digests = hashing.digests()
     if each.own.sha256 not in (UNKNOWN.sha256, digests.sha256):
         raise ProgramError(
             f"engine {each.own.name!r}",

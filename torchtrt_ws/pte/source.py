@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import stat
@@ -10,14 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from torchtrt_ws.copying import copy_range
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.pte.flatbuffer import FlatbufferError
 from torchtrt_ws.pte.layout import PteFile, damaged, map_program
 
 __all__ = ["Source", "is_same_file", "opened_source"]
-
-_PIECE = 64 << 20  # bytes: an interrupt waits for one at most
-_NO_SUCH_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)  # copy_file_range(2), in older kernels
 
 
 class Source:
@@ -74,24 +71,10 @@ class Source:
         Raises:
             ProgramError: The file has become shorter.
         """
-        file.flush()
-        end = offset + size
-        while offset < end:
-            count = _copy_piece(self.descriptor, file.fileno(), min(_PIECE, end - offset), offset)
-            if count == 0:
-                self.check_unchanged()
-                raise damaged(self.path, f"{offset} of {end} bytes")
-            offset += count
-        file.seek(0, os.SEEK_CUR)  # tells Python where the descriptor is
-
-
-def _copy_piece(source: int, target: int, size: int, offset: int) -> int:
-    try:
-        return os.copy_file_range(source, target, size, offset_src=offset)
-    except OSError as error:
-        if error.errno not in _NO_SUCH_COPY:
-            raise
-    return os.sendfile(target, source, offset, size)
+        copied = copy_range(self.descriptor, offset, size, file)
+        if copied < size:
+            self.check_unchanged()
+            raise damaged(self.path, f"{offset + copied} of {offset + size} bytes")
 
 
 @contextmanager
