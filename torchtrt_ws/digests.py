@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from torchtrt_ws.errors import EngineError
 
-__all__ = ["UNKNOWN", "Digests", "Hasher", "ThreadedHasher"]
+__all__ = ["UNKNOWN", "Digests", "Hasher", "Hashing"]
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -46,33 +46,37 @@ class Hasher:
         return Digests(f"{self._crc32c:08x}", self._sha256.hexdigest())
 
 
-class ThreadedHasher:
-    """A hasher in a thread of its own, beside whatever writes the same bytes; it does nothing where they are known.
+class Hashing:
+    """A hasher in a thread, beside whatever else is done with the same bytes. `stop` it, or use it as a context.
 
     Args:
-        known: What an earlier run found; None for nothing.
+        pieces: All bytes in order, which must not change until `digests` returns.
+        pool: The thread that does it, after what it was given before; None for one of its own.
     """
 
-    def __init__(self, known: Digests | None) -> None:
-        self._known = known
+    def __init__(self, pieces: Iterable[Buffer], pool: ThreadPoolExecutor | None = None) -> None:
         self._stopped = False
-        self._pool = ThreadPoolExecutor(1, "digests")
+        self._own_pool = ThreadPoolExecutor(1, "digests") if pool is None else None
+        thread = pool or self._own_pool
+        assert thread is not None, "one of the two"
+        self._pending: Future[Digests] = thread.submit(self._run, pieces)
 
-    def __enter__(self) -> ThreadedHasher:
+    def __enter__(self) -> Hashing:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stopped = True
-        self._pool.shutdown()
-
-    def start(self, pieces: Iterable[Buffer]) -> None:
-        """Begins to hash `pieces`, one after the other: all bytes, which must not change until `digests` returns."""
-        if self._known is None:
-            self._pending: Future[Digests] = self._pool.submit(self._run, pieces)
+        self.stop()
 
     def digests(self) -> Digests:
         """Waits for the last piece. What the iterator of the pieces raises comes out here."""
-        return self._known or self._pending.result()
+        return self._pending.result()
+
+    def stop(self) -> None:
+        """Gives up after the piece at hand."""
+        self._stopped = True
+        self._pending.cancel()
+        if self._own_pool is not None:
+            self._own_pool.shutdown()
 
     def _run(self, pieces: Iterable[Buffer]) -> Digests:
         hasher = Hasher()

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from torchtrt_ws import blob
 from torchtrt_ws.atomic import check_target, write_atomically
-from torchtrt_ws.digests import UNKNOWN, Digests, ThreadedHasher
+from torchtrt_ws.digests import UNKNOWN, Digests, Hashing
 from torchtrt_ws.errors import BlobError, ProgramError
 from torchtrt_ws.identifiers import SIGNATURE_SUFFIX, TENSORRT
 from torchtrt_ws.pte.info import EngineInfo, ProgramInfo, read_open
@@ -241,11 +241,14 @@ def _write_blob(source: Source, each: _Blob, file: BinaryIO) -> None:
     file.write(each.prefix(UNKNOWN))
     offset, end = each.region.offset + each.engine_offset, each.region.offset + each.region.size
     engine_end = offset + each.engine.engine_bytes
-    with ThreadedHasher(each.digests) as hashing:
-        view = source.program.view[offset:engine_end]
-        hashing.start(view[piece : piece + _PIECE] for piece in range(0, view.nbytes, _PIECE))
+    if each.digests is not None:
         source.copy(offset, end - offset, file)
-        digests = hashing.digests()
+        digests = each.digests
+    else:
+        view = source.program.view[offset:engine_end]
+        with Hashing(view[piece : piece + _PIECE] for piece in range(0, view.nbytes, _PIECE)) as hashing:
+            source.copy(offset, end - offset, file)
+            digests = hashing.digests()
     if each.own.sha256 not in (UNKNOWN.sha256, digests.sha256):
         raise ProgramError(
             f"engine {each.own.name!r}",

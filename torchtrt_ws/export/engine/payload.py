@@ -9,19 +9,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from torchtrt_ws.blob import Buffer
-from torchtrt_ws.digests import Digests, Hasher, ThreadedHasher
+from torchtrt_ws.digests import Hasher
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import Writable
+from torchtrt_ws.export.engine.hashed import Hashed
 
 __all__ = ["BufferPayload", "FilePayload", "StreamedPayload"]
 
 # Bytes that are in memory at a time. Writes of 4 MiB can cost ten times the processor time of these (seen on
 # Linux 6: 4 s instead of 0.4 s for 1 GiB).
-PIECE = 512 << 10
+PIECE = 1 << 20
 HEAD = 32  # bytes that are enough to know what a plan is
 
 
-class BufferPayload:
+class BufferPayload(Hashed):
     """An engine in memory.
 
     Args:
@@ -29,8 +30,8 @@ class BufferPayload:
     """
 
     def __init__(self, engine: Buffer) -> None:
+        super().__init__()
         self._view = memoryview(engine).cast("B")
-        self._digests: Digests | None = None
         self.size = self._view.nbytes
 
     @property
@@ -38,25 +39,17 @@ class BufferPayload:
         """The first bytes."""
         return bytes(self._view[:HEAD])
 
-    @property
-    def digests(self) -> Digests:
-        with ThreadedHasher(self._digests) as hashing:
-            hashing.start(self._pieces())
-            self._digests = hashing.digests()
-        return self._digests
-
     def write_to(self, file: Writable) -> None:
-        with ThreadedHasher(self._digests) as hashing:
-            hashing.start(self._pieces())
+        with self._hashed():
             for piece in self._pieces():
                 file.write(piece)
-            self._digests = hashing.digests()
+            self._found()
 
     def _pieces(self) -> Iterator[memoryview]:
         return (self._view[start : start + PIECE] for start in range(0, self.size, PIECE))
 
 
-class FilePayload:
+class FilePayload(Hashed):
     """An engine in a file. The file is opened once, so what is written is what was looked at.
 
     Args:
@@ -67,8 +60,8 @@ class FilePayload:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
         self.path = os.fspath(path)
-        self._digests: Digests | None = None
         self._file = self._open()
         self._state = self._look()
         self.size = self._state[0]
@@ -93,28 +86,19 @@ class FilePayload:
         """The first bytes."""
         return os.pread(self._file.fileno(), HEAD, 0)
 
-    @property
-    def digests(self) -> Digests:
-        with ThreadedHasher(self._digests) as hashing:
-            hashing.start(self._pieces())
-            self._digests = hashing.digests()
-        return self._digests
-
     def write_to(self, file: Writable) -> None:
         """The kernel copies where `file` can have that (`copy_from`): the hash reads the same bytes beside it."""
         skip = getattr(file, "seek", None)  # only a file that seeks can have holes
-        with ThreadedHasher(self._digests) as hashing:
-            hashing.start(self._pieces())
+        with self._hashed():
             for start, end, is_hole in _extents(self._file.fileno(), self.size):
                 if is_hole and skip is not None and end - start > 1:
                     skip(end - start - 1, os.SEEK_CUR)
                     file.write(b"\0")  # one real byte, or a file that ends in a hole would be too short
                 else:
                     self._copy(file, start, end)
-            digests = hashing.digests()
+            self._found()
         if self._look() != self._state:  # past a new end, all is a hole: this is where a shorter file shows
             raise self._changed()
-        self._digests = digests
 
     def _copy(self, file: Writable, start: int, end: int) -> None:
         copy_from = getattr(file, "copy_from", None)
@@ -125,7 +109,6 @@ class FilePayload:
             raise self._changed()
 
     def _pieces(self) -> Iterator[memoryview]:
-        """All bytes, each piece good until the next one is asked for."""
         zeros = memoryview(bytes(PIECE))
         for start, end, is_hole in _extents(self._file.fileno(), self.size):
             if is_hole:

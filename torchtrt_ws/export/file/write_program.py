@@ -11,6 +11,7 @@ from torchtrt_ws import budget
 from torchtrt_ws.atomic import write_atomically
 from torchtrt_ws.export.engine.built_engine import BuiltEngine, LoweredMethod
 from torchtrt_ws.export.engine.engine_blob import EngineBlob, ProgramShares
+from torchtrt_ws.export.engine.hashed import hashed_early
 from torchtrt_ws.export.file.progress import ProgressFile
 from torchtrt_ws.export.options import SaveOptions
 from torchtrt_ws.export.placement import HOST_MEMORY, TARGET_DEVICE_KEY
@@ -44,13 +45,14 @@ def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: S
     from torchtrt_ws.export.file.laid_out import lay_out  # not at the top: it imports executorch
 
     config = options.config or (options.placement or HOST_MEMORY).config()
-    program_file = lay_out(methods, blobs, specs, config, options.partitioners, options.lowering)
+    with hashed_early(each.payload for each in engines):
+        program_file = lay_out(methods, blobs, specs, config, options.partitioners, options.lowering)
 
-    def write(file: BinaryIO) -> None:
-        with ProgressFile(file, program_file.size, target.name) as shown:
-            program_file.write_to(shown)
+        def write(file: BinaryIO) -> None:
+            with ProgressFile(file, program_file.size, target.name) as shown:
+                program_file.write_to(shown)
 
-    write_atomically(target, write)
+        write_atomically(target, write)
 
 
 def _warn_of_resident(engines: tuple[BuiltEngine, ...], options: SaveOptions) -> None:
