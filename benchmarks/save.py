@@ -166,6 +166,7 @@ def copy(plan: Path, out: Path, repeat: int) -> dict[str, float]:
         subprocess.run(["sync", out], check=True)
         samples.append((copied - start, time.perf_counter() - start))
         out.unlink()
+        subprocess.run(["sync"], check=True)  # a file system may discard what is removed when it next commits
     return {
         "cp_seconds": statistics.median(each[0] for each in samples),
         "cp_sync_seconds": statistics.median(each[1] for each in samples),
@@ -188,6 +189,18 @@ def one_engine(folder: Path, repeat: int) -> list[dict[str, Any]]:
     return rows
 
 
+def alternate(folder: Path, repeat: int) -> None:
+    """Prints a plan file of 1 GiB by itself: `cp` and `sync`, then a save, in turns."""
+    small, plan, out = folder / "small.plan", folder / "a.plan", folder / "a.pte"
+    write_plan(small, SMALL, sparse=False)
+    write_plan(plan, GIB, sparse=False)
+    found = run("file", plan, small, out, repeat)
+    assert found is not None, "saved"
+    print("| cp + sync s | plan file s | ratio |\n|---|---|---|")
+    for each in (*found["samples"], found):
+        print(f"| {each['cp_sync_seconds']:.2f} | {each['seconds']:.2f} | {each['ratio']:.2f}x |")
+
+
 def minilm_stages(folder: Path) -> dict[str, float]:
     """Seconds of one save from torch to a TensorRT-RTX .pte, by stage."""
     sys.path.insert(0, str(ROOT / "examples"))
@@ -195,8 +208,9 @@ def minilm_stages(folder: Path) -> dict[str, float]:
     import torch
 
     import torchtrt_ws
-    from torchtrt_ws.export import save, tensorrt_rtx
+    from torchtrt_ws.export import save
     from torchtrt_ws.export.file.write_program import write_program
+    from torchtrt_ws.export.sources import tensorrt_rtx
 
     seconds: dict[str, float] = {}
 
@@ -274,6 +288,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "save.json")
     parser.add_argument("--folder", type=Path, help="where the files are written; a temporary folder by default")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--alternate", action="store_true", help="only a plan file of 1 GiB, beside cp and sync")
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -281,6 +296,9 @@ def main() -> None:
         print(json.dumps(worker(case, *map(Path, paths))))
         return
     with tempfile.TemporaryDirectory(prefix="torchtrt-ws-bench-", dir=arguments.folder) as temporary:
+        if arguments.alternate:
+            alternate(Path(temporary), arguments.repeat)
+            return
         results = {
             "command": "python benchmarks/save.py",
             "machine": machine(),
