@@ -1,8 +1,9 @@
 """Weight streaming budgets for TensorRT engines in ExecuTorch programs.
 
 `save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another, and `weight_streaming` runs
-it under yet another for a while. Importing this package imports neither torch nor executorch: these functions are
-looked up when they are first used (PEP 562).
+it under yet another for a while. `set_budget` bakes another one in; `annotate` adds to files of Torch-TensorRT what that
+and checks need. Importing this package imports neither torch nor executorch: these functions are looked up when they
+are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from torchtrt_ws.errors import (
 if TYPE_CHECKING:
     from torchtrt_ws.export.save import save
     from torchtrt_ws.export.save_plan import save_plan
+    from torchtrt_ws.pte.annotation import annotate
+    from torchtrt_ws.pte.budget_change import set_budget
     from torchtrt_ws.runtime.load import load
     from torchtrt_ws.runtime.weight_streaming import weight_streaming
 
@@ -35,16 +38,20 @@ __all__ = [
     "ProgramError",
     "WeightStreamingError",
     "__version__",
+    "annotate",
     "load",
     "save",
     "save_plan",
+    "set_budget",
     "weight_streaming",
 ]
 
 _LAZY = {
+    "annotate": "torchtrt_ws.pte",
     "load": "torchtrt_ws.runtime",
     "save": "torchtrt_ws.export",
     "save_plan": "torchtrt_ws.export",
+    "set_budget": "torchtrt_ws.pte",
     "weight_streaming": "torchtrt_ws.runtime",
 }
 

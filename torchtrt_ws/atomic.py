@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ __all__ = ["check_target", "write_atomically"]
 
 _PREFIX, _SUFFIX = ".torchtrt-ws-", ".tmp"  # of a file that is being written
 _YOUNG = 60  # seconds
+_SYNC_EVERY = 0.05  # seconds
 _NEW_FILE_MODE = 0o666  # less the umask, as open() does
 
 
@@ -73,8 +75,9 @@ def write_atomically(target: Path, write: Callable[[BinaryIO], None], *, new_mod
     try:
         with _clear_errors(target, temporary):
             with open(descriptor, "wb") as file:
-                write(file)
-                file.flush()
+                with _synced_early(file.fileno()):
+                    write(file)
+                    file.flush()
                 os.fsync(file.fileno())
             if new_mode is None:
                 os.replace(temporary, target)
@@ -85,6 +88,33 @@ def write_atomically(target: Path, write: Callable[[BinaryIO], None], *, new_mod
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+@contextmanager
+def _synced_early(descriptor: int) -> Iterator[None]:
+    """Sends to the disk what is written while more is written, so that the sync at the end finds little to wait for.
+
+    (Without it 0.55 of 1.6 s for 1 GiB on a virtual disk.)
+    """
+    stop = threading.Event()
+    failed: list[OSError] = []
+
+    def sync() -> None:
+        while not failed and not stop.wait(_SYNC_EVERY):
+            try:
+                os.fdatasync(descriptor)
+            except OSError as error:
+                failed.append(error)  # the kernel tells of it once: the sync at the end would succeed
+
+    thread = threading.Thread(target=sync, name="sync", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    if failed:
+        raise failed[0]
 
 
 def _create_beside(target: Path, new_mode: int | None = None) -> tuple[int, Path]:

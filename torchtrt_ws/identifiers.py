@@ -9,12 +9,16 @@ __all__ = [
     "PROGRAM_MAGIC",
     "PROGRAM_MAGIC_OFFSET",
     "RTX_MAGIC",
+    "SIGNATURE_SUFFIX",
+    "TARGET_DEVICE_KEY",
     "TENSORRT",
     "is_program",
 ]
 
 BACKEND_ID = "TensorRTBackend"  # of the delegate, as Torch-TensorRT writes it into a program
 DEFAULT_METHOD = "forward"
+TARGET_DEVICE_KEY = "target_device"  # a compile spec: executorch/exir/passes/propagate_device_pass.py
+SIGNATURE_SUFFIX = ".sig"  # of the signature beside a file
 
 # Kinds of engine: the adapters that run them.
 HOST = "host"

@@ -37,8 +37,7 @@ Verification::Verification(Verify verify, const Metadata& metadata, std::string 
     return;
   }
   if (metadata.own) crc32c_ = metadata.own->crc32c;
-  if (!crc32c_)
-    note_ = subject_ + " is not verified: the file records no checksum. Files of torchtrt_ws.save have one.";
+  if (!crc32c_) note_ = subject_ + " is not verified: the file records no checksum. `torchtrt-ws annotate` adds one.";
 }
 
 Status Verification::compare(const uint8_t* engine, uint64_t size,

@@ -43,7 +43,7 @@ int64_t scale(int64_t whole, int64_t part, int64_t of) {
 Failure no_shares(std::string found, std::string expected) {
   return Failure{ErrorCode::BadOption, std::string(kTotalBudgetKey), std::move(found), std::move(expected),
                  "Give " + std::string(kBudgetKey) + " or " + std::string(kPercentKey) +
-                     ", or save the program again with torchtrt-ws"};
+                     ", or run `torchtrt-ws annotate` on the file, or save the program again with torchtrt-ws"};
 }
 
 /// This engine's part of a program's total. The parts of all engines never sum to more than the total.

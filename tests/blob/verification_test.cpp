@@ -54,6 +54,7 @@ TEST(Verification, AFileWithoutAChecksumIsSaidToBe) {
   for (const Metadata& metadata : {Metadata{}, recorded(false)}) {
     const Verification verification(Verify::Checksum, metadata, "engine 'e'");
     EXPECT_NE(verification.note().find("engine 'e' is not verified"), std::string::npos);
+    EXPECT_NE(verification.note().find("`torchtrt-ws annotate` adds one"), std::string::npos);
     EXPECT_TRUE(verified(Verify::Checksum, metadata, "any bytes").ok());
   }
   EXPECT_TRUE(Verification(Verify::Checksum, recorded(), "engine 'e'").note().empty());

@@ -47,7 +47,8 @@ def test_engine_is_an_aligned_program_in_a_segment_of_its_own(saved: Path, neste
     assert bytes(nested(saved).engine[4:8]) == b"ET12"
     assert engine.engine_offset % 16 == 0
     assert engine.payload_offset % 128 == 0  # a segment, which the runtime can free; inline data is not aligned so
-    assert saved.stat().st_size < engine.engine_bytes + 4096  # the weights are in the file once
+    # The weights are in the file once, beside the flatbuffer and room for a second one of it.
+    assert saved.stat().st_size < engine.engine_bytes + 10240 < 2 * engine.engine_bytes
 
 
 @pytest.mark.parametrize("rows", [1, 2, 8])

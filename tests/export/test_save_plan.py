@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -305,3 +306,26 @@ def test_big_plans_stay_out_of_memory(tmp_path: Path, size: int) -> None:
         assert file.read(4) == b"vtrt"
         file.seek(engine.engine_offset + size - 3)
         assert file.read(3) == b"end"
+
+
+def test_garbage_is_collected_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saving goes without for a moment: also when it fails, and not where the caller does without."""
+    from torchtrt_ws.export.engine.payload import BufferPayload
+
+    torchtrt_ws.save_plan(rtx_plan(), tmp_path / "a.pte", inputs=X, outputs=Y)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        torchtrt_ws.save_plan(rtx_plan(), tmp_path / "a.pte", inputs=X, outputs=Y)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+    def fail(self: object, file: object) -> None:
+        assert not gc.isenabled()
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(BufferPayload, "write_to", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        torchtrt_ws.save_plan(rtx_plan(), tmp_path / "a.pte", inputs=X, outputs=Y)
+    assert gc.isenabled()

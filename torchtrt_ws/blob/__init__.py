@@ -13,7 +13,9 @@ from torchtrt_ws.blob.header import (
     MAX_METADATA_SIZE,
     Buffer,
     Header,
+    engine_start,
     fits,
+    moved_header,
     read_header,
 )
 from torchtrt_ws.blob.metadata import (
@@ -25,6 +27,7 @@ from torchtrt_ws.blob.metadata import (
     TensorFacts,
     parse_metadata,
     to_json,
+    with_own,
 )
 
 __all__ = [
@@ -45,11 +48,14 @@ __all__ = [
     "Metadata",
     "OwnFacts",
     "TensorFacts",
+    "engine_start",
     "fits",
     "header_and_metadata",
+    "moved_header",
     "parse_metadata",
     "read",
     "read_header",
     "to_json",
+    "with_own",
     "write",
 ]

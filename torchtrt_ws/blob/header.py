@@ -20,6 +20,7 @@ __all__ = [
     "engine_start",
     "fits",
     "header_bytes",
+    "moved_header",
     "read_header",
 ]
 
@@ -100,6 +101,21 @@ def header_bytes(aliased: bool, metadata_size: int, engine_size: int) -> bytes:
     """
     magic = MAGIC_ALIASED if aliased else MAGIC
     return _LAYOUT.pack(magic, HEADER_SIZE, metadata_size, engine_start(metadata_size), engine_size, _RESERVED)
+
+
+def moved_header(header: bytes, metadata_size: int, engine_offset: int) -> bytes:
+    """A header for other metadata, with all that a reader may not know as it was.
+
+    Args:
+        header: The first 32 bytes of a blob that `read_header` takes.
+        metadata_size: Bytes of the new JSON, which follows the header at once.
+        engine_offset: Where the engine is now, a multiple of 16.
+
+    Returns:
+        32 bytes.
+    """
+    magic, _, _, _, engine_size, reserved = _LAYOUT.unpack(header)
+    return _LAYOUT.pack(magic, HEADER_SIZE, metadata_size, engine_offset, engine_size, reserved)
 
 
 def engine_start(metadata_size: int) -> int:

@@ -8,9 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torchtrt_ws.blob.fields import MAX_INT32, MAX_INT64, Fields, parse_object
+from torchtrt_ws.errors import BlobError
 from torchtrt_ws.names import FORM, is_engine_name
 
-__all__ = ["SCHEMA_VERSION", "Alias", "Binding", "Metadata", "OwnFacts", "TensorFacts", "parse_metadata", "to_json"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Alias",
+    "Binding",
+    "Metadata",
+    "OwnFacts",
+    "TensorFacts",
+    "parse_metadata",
+    "to_json",
+    "with_own",
+]
 
 SCHEMA_VERSION = 1  # of the `torchtrt_ws` key; a higher one is refused
 OWN_KEY = "torchtrt_ws"
@@ -138,6 +149,40 @@ def to_json(metadata: Metadata) -> bytes:
     }
     if metadata.own is not None:
         document[OWN_KEY] = dict(_own_items(metadata.own))
+    return _compact(document)
+
+
+def with_own(text: bytes, own: OwnFacts, subject: str = "blob") -> bytes:
+    """The JSON of a blob with our own facts, and all else in it byte for byte.
+
+    Args:
+        text: UTF-8 JSON that `parse_metadata` takes.
+        own: The facts: new, or instead of those in `text`.
+        subject: What an error names.
+
+    Returns:
+        UTF-8 JSON; our key is the last one.
+
+    Raises:
+        BlobError: Text that is refused, or facts that do not fit it; own facts that something else than torchtrt-ws
+            wrote, which cannot be replaced byte for byte.
+    """
+    before = parse_object(text, subject).value
+    if OWN_KEY in before:
+        del before[OWN_KEY]
+        ours, text = text, _compact(before)
+        if not ours.startswith(text[:-1] + b","):
+            raise BlobError(
+                f"{subject}: metadata.{OWN_KEY}", "a key that is not last", "JSON of torchtrt-ws", "Save it again."
+            )
+    end = text.rindex(b"}")  # only white space follows it
+    changed = text[:end] + b',"' + OWN_KEY.encode("ascii") + b'":' + _compact(dict(_own_items(own))) + text[end:]
+    found = parse_metadata(changed, subject)
+    assert found.own == own, "facts that survive JSON"
+    return changed
+
+
+def _compact(document: object) -> bytes:
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 

@@ -21,7 +21,7 @@ __all__ = ["app", "main"]
 
 # A subcommand is the function of its name in the module of its name, below torchtrt_ws.cli ("-" is "_" there). Such a
 # module imports what it works with inside the function: `--help` imports them all.
-SUBCOMMANDS = ("inspect", "run", "wrap", "keygen", "sign", "verify")
+SUBCOMMANDS = ("inspect", "run", "wrap", "set-budget", "annotate", "keygen", "sign", "verify")
 
 _PROBLEM = 1
 _DEBUG = "--debug"
@@ -66,7 +66,7 @@ def _options(
     ] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show where an error comes from.")] = False,
 ) -> None:
-    """Weight streaming budgets in ExecuTorch programs: look, run, wrap a plan, sign, verify. Sizes are bytes."""
+    """Weight streaming budgets in ExecuTorch programs: look, run, change, wrap a plan, sign. Sizes are bytes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.identifiers import TARGET_DEVICE_KEY
 
 if TYPE_CHECKING:
     from executorch.exir import ExecutorchBackendConfig
 
 __all__ = ["HOST_MEMORY", "TARGET_DEVICE_KEY", "Placement", "read_device"]
 
-TARGET_DEVICE_KEY = "target_device"  # executorch/exir/passes/propagate_device_pass.py
 _DEVICE = re.compile(r"cuda(?::([0-9]{1,4}))?")
 
 

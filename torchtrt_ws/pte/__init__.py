@@ -1,5 +1,21 @@
-"""What is inside a .pte, without loading it. Pure: maps the file, and imports neither torch nor executorch."""
+"""What is inside a .pte, without loading it, and changes of what is baked into it. Pure: imports neither torch nor
+executorch."""
 
+from torchtrt_ws.pte.annotation import Annotation, annotate
+from torchtrt_ws.pte.budget_change import BudgetChange, EngineChange, set_budget
 from torchtrt_ws.pte.info import CompileSpec, EngineInfo, MethodInfo, ProgramInfo, TensorInfo, ValueInfo, read
 
-__all__ = ["CompileSpec", "EngineInfo", "MethodInfo", "ProgramInfo", "TensorInfo", "ValueInfo", "read"]
+__all__ = [
+    "Annotation",
+    "BudgetChange",
+    "CompileSpec",
+    "EngineChange",
+    "EngineInfo",
+    "MethodInfo",
+    "ProgramInfo",
+    "TensorInfo",
+    "ValueInfo",
+    "annotate",
+    "read",
+    "set_budget",
+]

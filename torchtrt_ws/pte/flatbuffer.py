@@ -68,8 +68,8 @@ class Table:
         self._bytes, self._position, self._size = data, position, size
         self._vtable, self._vtable_size = vtable, vtable_size
 
-    def _field(self, field: int, size: int) -> int | None:
-        """Position of a field of `size` bytes; None if the table leaves it at its default."""
+    def find(self, field: int, size: int = _OFFSET_SIZE) -> int | None:
+        """Position of a field of `size` bytes in the buffer; None if the table leaves it at its default."""
         entry = _VTABLE_HEADER_SIZE + _U16.size * field
         if entry + _U16.size > self._vtable_size:
             return None
@@ -82,17 +82,17 @@ class Table:
 
     def integer(self, field: int, layout: struct.Struct, default: int = 0) -> int:
         """A scalar field, read with `layout` ("<I", "<b", ...); `default` if it is absent."""
-        position = self._field(field, layout.size)
+        position = self.find(field, layout.size)
         return default if position is None else self._bytes.scalar(layout, position)
 
     def table(self, field: int) -> Table | None:
         """A field that holds a table, or the value of a union; None if absent."""
-        position = self._field(field, _OFFSET_SIZE)
+        position = self.find(field)
         return None if position is None else Table(self._bytes, self._bytes.follow(position))
 
     def vector(self, field: int, item_size: int = _OFFSET_SIZE) -> Vector:
         """A field that holds a vector of items of `item_size` bytes; an absent one is empty."""
-        position = self._field(field, _OFFSET_SIZE)
+        position = self.find(field)
         if position is None:
             return Vector(self._bytes, 0, 0, item_size)
         start = self._bytes.follow(position)
@@ -100,7 +100,7 @@ class Table:
 
     def text(self, field: int) -> str | None:
         """A string field; None if absent. Bytes that are not UTF-8 are shown as such."""
-        if self._field(field, _OFFSET_SIZE) is None:
+        if self.find(field) is None:
             return None
         return self.vector(field, item_size=1).copy().decode("utf-8", "backslashreplace")
 
@@ -112,7 +112,7 @@ class Table:
 class Vector:
     """A vector whose whole extent lies in the buffer."""
 
-    __slots__ = ("_bytes", "_item_size", "count", "position")
+    __slots__ = ("_bytes", "_item_size", "count", "position")  # `position`: of the first item, in the buffer
 
     def __init__(self, data: _Bytes, position: int, count: int, item_size: int) -> None:
         data.check(position, count * item_size)

@@ -13,7 +13,17 @@ from torchtrt_ws.identifiers import BACKEND_ID, HOST, TENSORRT, is_program
 from torchtrt_ws.pte.flatbuffer import FlatbufferError, Table
 from torchtrt_ws.pte.layout import I32, U8, VALUE_TYPES, Field, PteFile, Region, damaged, open_program
 
-__all__ = ["CompileSpec", "EngineInfo", "MethodInfo", "ProgramInfo", "TensorInfo", "ValueInfo", "read"]
+__all__ = [
+    "CompileSpec",
+    "EngineInfo",
+    "MethodInfo",
+    "ProgramInfo",
+    "TensorInfo",
+    "ValueInfo",
+    "read",
+    "read_open",
+    "value_info",
+]
 
 
 @dataclass(frozen=True)
@@ -155,12 +165,24 @@ def read(path: str | os.PathLike[str]) -> ProgramInfo:
     """
     name = os.fspath(path)
     try:
-        return _read(open_program(name))
+        return read_open(open_program(name))
     except FlatbufferError as error:
         raise damaged(name, f"a broken program: {error}") from None
 
 
-def _read(file: PteFile) -> ProgramInfo:
+def read_open(file: PteFile) -> ProgramInfo:
+    """As `read`, of a file that is open.
+
+    Args:
+        file: From `layout.open_program` or `layout.map_program`.
+
+    Returns:
+        What `read` returns.
+
+    Raises:
+        ProgramError: As `read`.
+        FlatbufferError: A broken program.
+    """
     methods: list[MethodInfo] = []
     engines: list[EngineInfo] = []
     others: dict[str, int] = {}
@@ -206,10 +228,15 @@ def _method(plan: Table) -> MethodInfo:
 
 def _values(plan: Table, field: int) -> tuple[ValueInfo, ...]:
     values, indices = plan.vector(Field.PLAN_VALUES), plan.vector(field)
-    return tuple(_value(values.table(indices.integer(item, I32))) for item in range(indices.count))
+    return tuple(value_info(values.table(indices.integer(item, I32))) for item in range(indices.count))
 
 
-def _value(value: Table) -> ValueInfo:
+def value_info(value: Table) -> ValueInfo:
+    """What an EValue of the schema is.
+
+    Args:
+        value: Its table.
+    """
     number = value.integer(Field.VALUE_TYPE, U8)
     kind = VALUE_TYPES[number] if number < len(VALUE_TYPES) else f"type {number}"
     tensor = value.table(Field.VALUE) if kind == "tensor" else None

@@ -18,7 +18,17 @@ from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.identifiers import PROGRAM_MAGIC, PROGRAM_MAGIC_OFFSET, RTX_MAGIC, is_program
 from torchtrt_ws.pte.flatbuffer import FlatbufferError, Table, Vector, root_table
 
-__all__ = ["VALUE_TYPES", "Field", "PteFile", "Region", "damaged", "open_program"]
+__all__ = [
+    "HEADER_END",
+    "VALUE_TYPES",
+    "Field",
+    "PteFile",
+    "Region",
+    "damaged",
+    "map_program",
+    "open_program",
+    "set_header",
+]
 
 U8, I32, U32, U64 = struct.Struct("<B"), struct.Struct("<i"), struct.Struct("<I"), struct.Struct("<Q")
 
@@ -27,6 +37,7 @@ _HEADER_MAGIC = b"eh00"
 _HEADER = struct.Struct("<4sIQQ")  # magic, header length, program size, segment base offset
 _HEADER_OFFSET = _IDENTIFIER_END
 _SEGMENT_DATA_SIZE_OFFSET = _HEADER_OFFSET + _HEADER.size  # u64, in headers of 32 bytes and more
+HEADER_END = _SEGMENT_DATA_SIZE_OFFSET + 8  # of the extended header: no table of the flatbuffer begins before
 _LOCATION_SEGMENT = 1  # DataLocation.SEGMENT; 0 is INLINE
 
 # What else people pass as a .pte, by its first bytes.
@@ -49,7 +60,13 @@ class Field:
     PLAN_VALUES = 2
     PLAN_INPUTS = 3
     PLAN_OUTPUTS = 4
+    PLAN_CHAINS = 5
     PLAN_DELEGATES = 7
+    CHAIN_INSTRUCTIONS = 2
+    INSTRUCTION_TYPE = 0
+    INSTRUCTION = 1
+    CALL_DELEGATE_INDEX = 0
+    CALL_ARGS = 1
     DELEGATE_ID = 0
     DELEGATE_PROCESSED = 1
     DELEGATE_COMPILE_SPECS = 2
@@ -93,29 +110,41 @@ class Region:
 
 
 class PteFile:
-    """An open .pte: its bytes, its root table, and where its segments start."""
+    """An open .pte: its bytes, its root table, the bytes that the flatbuffer may take, where its segments start (0: it
+    has none)."""
 
     def __init__(self, path: str, view: memoryview) -> None:
         self.path, self.view = path, view
-        program_size, self._segment_base = _read_header(path, view)
-        self.root = root_table(view[:program_size])
-        self._inline: Vector = self.root.vector(Field.PROGRAM_BACKEND_DELEGATE_DATA)
-        self._segments: Vector = self.root.vector(Field.PROGRAM_SEGMENTS)
+        self.program_size, self.segment_base = _read_header(path, view)
+        self.root = root_table(view[: self.program_size])
+        self.inline: Vector = self.root.vector(Field.PROGRAM_BACKEND_DELEGATE_DATA)
+        self.segments: Vector = self.root.vector(Field.PROGRAM_SEGMENTS)
 
     def processed(self, reference: Table) -> Region:
         """Where the payload lies that `reference`, a delegate's BackendDelegateDataReference, points to: a segment, or
         inline."""
-        index = reference.integer(Field.REFERENCE_INDEX, U32)
-        if reference.integer(Field.REFERENCE_LOCATION, U8) != _LOCATION_SEGMENT:
-            data = self._inline.table(index).vector(Field.INLINE_DATA, item_size=1)
+        index = self.segment_index(reference)
+        if index is None:
+            index = reference.integer(Field.REFERENCE_INDEX, U32)
+            data = self.inline.table(index).vector(Field.INLINE_DATA, item_size=1)
             return Region(data.position, data.count)
-        segment = self._segments.table(index)
+        return self.segment(index)
+
+    def segment_index(self, reference: Table) -> int | None:
+        """Which segment `reference` points to; None for a payload inside the flatbuffer."""
+        if reference.integer(Field.REFERENCE_LOCATION, U8) != _LOCATION_SEGMENT:
+            return None
+        return reference.integer(Field.REFERENCE_INDEX, U32)
+
+    def segment(self, index: int) -> Region:
+        """Where segment `index` lies in the file."""
+        segment = self.segments.table(index)
         offset, size = segment.integer(Field.SEGMENT_OFFSET, U64), segment.integer(Field.SEGMENT_SIZE, U64)
-        if self._segment_base == 0:
+        if self.segment_base == 0:
             raise FlatbufferError(f"segment {index}, and a header without segments")
-        if not fits(offset, size, self.view.nbytes - self._segment_base):
-            raise FlatbufferError(f"segment {index} of {size} bytes at {self._segment_base + offset}")
-        return Region(self._segment_base + offset, size)
+        if not fits(offset, size, self.view.nbytes - self.segment_base):
+            raise FlatbufferError(f"segment {index} of {size} bytes at {self.segment_base + offset}")
+        return Region(self.segment_base + offset, size)
 
 
 def open_program(path: str | os.PathLike[str]) -> PteFile:
@@ -138,13 +167,46 @@ def open_program(path: str | os.PathLike[str]) -> PteFile:
         if not stat.S_ISREG(os.stat(name).st_mode):  # before open(): a pipe would block
             raise ProgramError(name, "not a regular file", "a .pte", "Give the path of a saved program.")
         with Path(name).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size == 0:
-                raise damaged(name, "an empty file")
-            return PteFile(name, memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)))
+            return map_program(file.fileno(), name)
     except OSError as error:
         found = error.strerror or str(error)
         raise ProgramError(name, found[0].lower() + found[1:], "a readable .pte", "Check the path.") from None
+
+
+def map_program(descriptor: int, name: str) -> PteFile:
+    """Maps an open .pte read-only and finds its parts.
+
+    Args:
+        descriptor: The open regular file. It may be closed afterwards.
+        name: What errors call it.
+
+    Returns:
+        The open program.
+
+    Raises:
+        ProgramError: Empty, truncated, or not an ExecuTorch program.
+        FlatbufferError: A flatbuffer that leads out of the file.
+        OSError: It cannot be mapped.
+    """
+    size = os.fstat(descriptor).st_size
+    if size == 0:
+        raise damaged(name, "an empty file")
+    return PteFile(name, memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)))
+
+
+def set_header(head: bytearray, program_size: int, segment_base: int, segment_bytes: int | None = None) -> None:
+    """Changes the extended header that `head`, the first bytes of a file, has.
+
+    Args:
+        head: At least its first 40 bytes.
+        program_size: Bytes that the flatbuffer may take, from the start of the file.
+        segment_base: Where the segments start.
+        segment_bytes: Bytes of all segments, if they have changed. Early headers do not tell.
+    """
+    magic, length, _, _ = _HEADER.unpack_from(head, _HEADER_OFFSET)
+    _HEADER.pack_into(head, _HEADER_OFFSET, magic, length, program_size, segment_base)
+    if segment_bytes is not None and length >= _HEADER.size + U64.size:
+        U64.pack_into(head, _SEGMENT_DATA_SIZE_OFFSET, segment_bytes)
 
 
 def damaged(path: str, found: str) -> ProgramError:

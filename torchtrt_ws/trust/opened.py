@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torchtrt_ws.errors import CapacityError, ProgramError, WeightStreamingError
+from torchtrt_ws.identifiers import SIGNATURE_SUFFIX
 from torchtrt_ws.trust import keys
 from torchtrt_ws.trust.manifest import MAX_FILE_BYTES, SignedManifest, decode
 
@@ -42,7 +43,7 @@ def signature_path(path: str | os.PathLike[str]) -> str:
     Args:
         path: The file.
     """
-    return f"{os.fspath(path)}.sig"
+    return os.fspath(path) + SIGNATURE_SUFFIX
 
 
 @contextmanager

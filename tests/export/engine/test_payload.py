@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine import payload
+from torchtrt_ws.export.engine.hashed import hashed_early
 from torchtrt_ws.export.engine.payload import PIECE, BufferPayload, FilePayload
+from torchtrt_ws.export.file.progress import ProgressFile
 
 SIZES = (1, 31, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 12345)
 
@@ -91,6 +94,56 @@ def test_a_file_that_is_replaced_is_written_as_it_was(tmp_path: Path) -> None:
     out = io.BytesIO()
     source.write_to(out)
     assert out.getvalue() == b"old plan"
+
+
+def test_hashed_early(tmp_path: Path) -> None:
+    """The digests are of what is written; the interval that Python switches threads by is put back, once."""
+    data, before = contents(3 * PIECE + 5), sys.getswitchinterval()
+    (tmp_path / "a.plan").write_bytes(data)
+    sources: list[FilePayload | BufferPayload] = [
+        FilePayload(tmp_path / "a.plan"),
+        BufferPayload(data),
+        BufferPayload(b"x"),
+    ]
+    with hashed_early(sources):
+        with hashed_early([]):
+            assert sys.getswitchinterval() < before
+        assert sys.getswitchinterval() < before
+        for source in sources:
+            out = io.BytesIO()
+            source.write_to(out)
+            assert source.digests.sha256 == hashlib.sha256(out.getvalue()).hexdigest()
+    assert sys.getswitchinterval() == before
+
+
+def test_what_is_given_up_is_hashed_later(tmp_path: Path) -> None:
+    (tmp_path / "a.plan").write_bytes(contents(PIECE))
+    source = FilePayload(tmp_path / "a.plan")
+    with pytest.raises(KeyError), hashed_early([source, BufferPayload(bytes(64 << 20))]):
+        raise KeyError("the work beside it failed")
+    assert source.digests.sha256 == hashlib.sha256(contents(PIECE)).hexdigest()
+
+
+def test_the_kernel_s_copy_is_the_same(tmp_path: Path) -> None:
+    data = contents(2 * PIECE + 7)
+    (tmp_path / "a.plan").write_bytes(data)
+    with open(tmp_path / "out", "wb") as file, ProgressFile(file, len(data), "out") as shown:
+        shown.write(b"before")
+        FilePayload(tmp_path / "a.plan").write_to(shown)
+        shown.write(b"after")
+    assert (tmp_path / "out").read_bytes() == b"before" + data + b"after"
+
+
+def test_a_file_that_shrinks_while_it_is_copied_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.plan").write_bytes(contents(PIECE + 1))
+    source = FilePayload(tmp_path / "a.plan")
+    os.truncate(tmp_path / "a.plan", 100)
+    with (
+        open(tmp_path / "out", "wb") as file,
+        ProgressFile(file, source.size, "out") as shown,
+        pytest.raises(ProgramError, match="a file of 100 bytes that was changed"),
+    ):
+        source.write_to(shown)
 
 
 def test_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -120,6 +121,27 @@ def test_a_failure_at_the_end_leaves_the_old_file(tmp_path: Path, monkeypatch: A
     monkeypatch.setattr(os, call, fail)
     with pytest.raises(torchtrt_ws.ProgramError, match="Input/output error"):
         write_atomically(target, put(b"new"))
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_disk_that_fails_early_is_not_forgotten(tmp_path: Path, monkeypatch: Any) -> None:
+    """The kernel reports a failed write to the first sync only: here to one in the middle, not to the last."""
+    target = tmp_path / "a.pte"
+    target.write_bytes(b"old")
+    failed = threading.Event()
+
+    def fail(descriptor: int) -> None:
+        failed.set()
+        raise OSError(errno.EIO, "Input/output error")
+
+    def write(file: BinaryIO) -> None:
+        file.write(b"half")
+        assert failed.wait(10)
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(torchtrt_ws.ProgramError, match="Input/output error"):
+        write_atomically(target, write)
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from torchtrt_ws.blob import Buffer
-    from torchtrt_ws.export.engine.digests import Digests
+    from torchtrt_ws.digests import Digests
 
 __all__ = ["BuiltEngine", "LoweredMethod", "Payload", "SeekableFile", "Writable"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torchtrt_ws.blob import Binding, Metadata, OwnFacts, header_and_metadata
+from torchtrt_ws.digests import Digests
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
-from torchtrt_ws.export.engine.digests import Digests
 
 __all__ = ["EngineBlob", "ProgramShares"]
 

@@ -9,19 +9,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from torchtrt_ws.blob import Buffer
+from torchtrt_ws.digests import Hasher
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import Writable
-from torchtrt_ws.export.engine.digests import Digests, Hasher, ThreadedHasher
+from torchtrt_ws.export.engine.hashed import Hashed
 
 __all__ = ["BufferPayload", "FilePayload", "StreamedPayload"]
 
-# Bytes; two pieces are in memory at a time. Writes of 4 MiB can cost ten times the processor time of these (seen on
+# Bytes that are in memory at a time. Writes of 4 MiB can cost ten times the processor time of these (seen on
 # Linux 6: 4 s instead of 0.4 s for 1 GiB).
 PIECE = 512 << 10
+HASHED = 4 << 20  # bytes that are hashed at a time: the thread that does it waits for the interpreter between two
 HEAD = 32  # bytes that are enough to know what a plan is
 
 
-class BufferPayload:
+class BufferPayload(Hashed):
     """An engine in memory.
 
     Args:
@@ -29,8 +31,8 @@ class BufferPayload:
     """
 
     def __init__(self, engine: Buffer) -> None:
+        super().__init__()
         self._view = memoryview(engine).cast("B")
-        self._digests: Digests | None = None
         self.size = self._view.nbytes
 
     @property
@@ -38,24 +40,17 @@ class BufferPayload:
         """The first bytes."""
         return bytes(self._view[:HEAD])
 
-    @property
-    def digests(self) -> Digests:
-        if self._digests is None:
-            self.write_to(_Nowhere())
-        assert self._digests is not None
-        return self._digests
-
     def write_to(self, file: Writable) -> None:
-        pieces = (self._view[start : start + PIECE] for start in range(0, self.size, PIECE))
-        with ThreadedHasher(self._digests) as hashing:
-            for piece in pieces:
-                pending = hashing.start(piece)
-                file.write(piece)
-                pending()  # one piece ahead at most
-        self._digests = hashing.digests()
+        with self._hashed():
+            for start in range(0, self.size, PIECE):
+                file.write(self._view[start : start + PIECE])
+            self._found()
+
+    def _pieces(self) -> Iterator[memoryview]:
+        return (self._view[start : start + HASHED] for start in range(0, self.size, HASHED))
 
 
-class FilePayload:
+class FilePayload(Hashed):
     """An engine in a file. The file is opened once, so what is written is what was looked at.
 
     Args:
@@ -66,8 +61,8 @@ class FilePayload:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
         self.path = os.fspath(path)
-        self._digests: Digests | None = None
         self._file = self._open()
         self._state = self._look()
         self.size = self._state[0]
@@ -92,31 +87,35 @@ class FilePayload:
         """The first bytes."""
         return os.pread(self._file.fileno(), HEAD, 0)
 
-    @property
-    def digests(self) -> Digests:
-        if self._digests is None:
-            self.write_to(_Nowhere())
-        assert self._digests is not None
-        return self._digests
-
     def write_to(self, file: Writable) -> None:
+        """The kernel copies where `file` can have that (`copy_from`): the hash reads the same bytes beside it."""
         skip = getattr(file, "seek", None)  # only a file that seeks can have holes
-        buffers = (memoryview(bytearray(PIECE)), memoryview(bytearray(PIECE)))
-        zeros = memoryview(bytes(PIECE))
-        pending: list[Callable[[], None]] = [lambda: None, lambda: None]
-        with ThreadedHasher(self._digests) as hashing:
-            for number, (offset, length, is_hole) in enumerate(_pieces(self._file.fileno(), self.size)):
-                turn = number % 2
-                pending[turn]()  # the hash may still read this buffer
-                piece = zeros[:length] if is_hole else self._read(buffers[turn][:length], offset)
-                pending[turn] = hashing.start(piece)
-                if is_hole and skip is not None and length > 1:
-                    skip(length - 1, os.SEEK_CUR)
-                    piece = piece[:1]  # one real byte, or a file that ends in a hole would be too short
-                file.write(piece)
+        with self._hashed():
+            for start, end, is_hole in _extents(self._file.fileno(), self.size):
+                if is_hole and skip is not None and end - start > 1:
+                    skip(end - start - 1, os.SEEK_CUR)
+                    file.write(b"\0")  # one real byte, or a file that ends in a hole would be too short
+                else:
+                    self._copy(file, start, end)
+            self._found()
         if self._look() != self._state:  # past a new end, all is a hole: this is where a shorter file shows
             raise self._changed()
-        self._digests = hashing.digests()
+
+    def _copy(self, file: Writable, start: int, end: int) -> None:
+        copy_from = getattr(file, "copy_from", None)
+        if copy_from is None:
+            for piece in self._read(start, end, PIECE):
+                file.write(piece)
+        elif copy_from(self._file.fileno(), start, end - start) < end - start:
+            raise self._changed()
+
+    def _pieces(self) -> Iterator[memoryview]:
+        zeros = memoryview(bytes(HASHED))
+        for start, end, is_hole in _extents(self._file.fileno(), self.size):
+            if is_hole:
+                yield from (zeros[: min(HASHED, end - piece)] for piece in range(start, end, HASHED))
+            else:
+                yield from self._read(start, end, HASHED)
 
     def _changed(self) -> ProgramError:
         return ProgramError(
@@ -126,14 +125,14 @@ class FilePayload:
             "Save again when nothing writes to it.",
         )
 
-    def _read(self, buffer: memoryview, offset: int) -> memoryview:
-        done = 0
-        while done < buffer.nbytes:
-            count = os.preadv(self._file.fileno(), [buffer[done:]], offset + done)
+    def _read(self, start: int, end: int, size: int) -> Iterator[memoryview]:
+        buffer = memoryview(bytearray(min(size, end - start)))
+        while start < end:
+            count = os.preadv(self._file.fileno(), [buffer[: end - start]], start)
             if count == 0:
                 raise self._changed()
-            done += count
-        return buffer
+            yield buffer[:count]
+            start += count
 
 
 class StreamedPayload:
@@ -166,22 +165,13 @@ class _Meter:
         return view.nbytes
 
 
-class _Nowhere:
-    """For a run that only hashes."""
-
-    def write(self, data: Buffer, /) -> int:
-        return memoryview(data).nbytes
-
-
-def _pieces(descriptor: int, size: int) -> Iterator[tuple[int, int, bool]]:
-    """(offset, length, is a hole) of pieces of at most `PIECE` bytes that cover the file in order."""
+def _extents(descriptor: int, size: int) -> Iterator[tuple[int, int, bool]]:
+    """(start, end, is a hole) of parts that cover the file in order."""
     offset = 0
     while offset < size:
         data = _next(descriptor, offset, os.SEEK_DATA, size)
         hole = _next(descriptor, data, os.SEEK_HOLE, size) if data < size else size
-        for start, end, is_hole in ((offset, data, True), (data, hole, False)):
-            for piece in range(start, end, PIECE):
-                yield piece, min(PIECE, end - piece), is_hole
+        yield from (part for part in ((offset, data, True), (data, hole, False)) if part[0] < part[1])
         offset = hole
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
 from executorch.exir._serialize._cord import Cord, FileBackedData
-from executorch.exir._serialize._program import PTEFile, serialize_pte_binary
+from executorch.exir._serialize._program import PTEFile, _get_extended_header, serialize_pte_binary
 
+from torchtrt_ws.digests import UNKNOWN, Digests
 from torchtrt_ws.errors import ProgramError
-from torchtrt_ws.export.engine.digests import UNKNOWN, Digests
 from torchtrt_ws.export.graph import backend
 from torchtrt_ws.export.graph.call_partitioner import EngineCallPartitioner
 from torchtrt_ws.identifiers import BACKEND_ID
+from torchtrt_ws.pte.room import make_room
 
 if TYPE_CHECKING:
     from executorch.exir import ExecutorchProgramManager
@@ -99,7 +100,7 @@ def _serialize(
         inline: Any = program.backend_delegate_data[index]
         name, input_order = backend.read_stand_in(inline.data)
         inline.data = _StreamedBlob(blobs[name], input_order)
-    return serialize_pte_binary(
+    cord = serialize_pte_binary(
         PTEFile(
             program=program,
             mutable_data=manager._emitter_output.mutable_data,
@@ -110,6 +111,23 @@ def _serialize(
         constant_tensor_alignment=config.constant_tensor_alignment,
         delegate_alignment=config.delegate_alignment,
     )
+    return _with_room(cord)
+
+
+def _with_room(cord: Cord) -> Cord:
+    """The same program with room for another budget: `set_budget` then changes a file of any size at once."""
+    flatbuffer, *rest = cord._buffers
+    header = _get_extended_header(flatbuffer)
+    if header is None:
+        return cord  # no segments, so no engines
+    head, _ = make_room(flatbuffer, header.segment_base_offset)
+    if padding := header.segment_base_offset - len(flatbuffer):
+        assert rest[0] == bytes(padding), "exir pads up to the first segment"
+        rest = rest[1:]
+    roomy = Cord(head)
+    for each in rest:
+        roomy.append(each)
+    return roomy
 
 
 class _StreamedBlob(FileBackedData):  # type: ignore[misc]  # executorch has no types

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, BinaryIO
 
+from torchtrt_ws.copying import copy_range
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -42,6 +44,19 @@ class ProgressFile:
         count = self._file.write(data)
         self._show()
         return count
+
+    def copy_from(self, descriptor: int, offset: int, size: int) -> int:
+        """Copies a part of another file, as `torchtrt_ws.copying.copy_range` does.
+
+        Args:
+            descriptor: The other file.
+            offset: Where the part begins, in bytes.
+            size: Its bytes.
+
+        Returns:
+            Bytes copied.
+        """
+        return copy_range(descriptor, offset, size, self._file, self._show)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         return self._file.seek(offset, whence)

@@ -15,9 +15,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.export.graph_signature import InputKind
 
 from torchtrt_ws.blob import Alias
+from torchtrt_ws.digests import Digests
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import Payload, Writable
-from torchtrt_ws.export.engine.digests import Digests
 from torchtrt_ws.export.engine.payload import BufferPayload
 
 if TYPE_CHECKING:
