@@ -7,11 +7,11 @@ namespace torchtrt_ws {
 
 /// What decides whether a budget fits. Bytes, none negative.
 struct MemoryFacts {
-  int64_t free;        ///< On the device, before budget and context: with what the engine holds of these itself.
-  int64_t context;     ///< What an execution context takes, without scratch.
-  int64_t scratch;     ///< Needed besides the budget while streaming.
-  int64_t streamable;  ///< All weights that can stream.
-  int64_t held = 0;    ///< Of `free`, what the engine holds now.
+  int64_t free;            ///< On the device, before budget and context: with what the engine holds of these itself.
+  int64_t context;         ///< What an execution context takes, without scratch.
+  int64_t scratch;         ///< Needed besides the budget while streaming.
+  int64_t streamable;      ///< All weights that can stream.
+  int64_t held = 0;        ///< Of `free`, what the engine holds now.
   int64_t staging = 0;     ///< What tensors of the next calls may take.
   bool in_block = false;   ///< Context and scratch lie in a block of the program, as large as its largest need.
   int64_t shared = 0;      ///< Of the block, what other engines need anyway.

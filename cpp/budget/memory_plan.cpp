@@ -60,10 +60,11 @@ MemoryPlan plan_memory(int64_t available, const std::vector<Demand>& demands, Wo
     for (size_t i = 0; i < demands.size(); ++i) streaming += resident[i] ? 0 : demands[i].streamable;
     for (size_t i = 0; i < demands.size(); ++i) {
       const int64_t all = demands[i].streamable;
-      plan.budgets[i] = resident[i] ? all
-                        : left <= 0 || streaming == 0
-                            ? 0
-                            : static_cast<int64_t>(std::min<Wide>(left * all / streaming, std::max<int64_t>(all - 1, 0)));
+      plan.budgets[i] =
+          resident[i] ? all
+          : left <= 0 || streaming == 0
+              ? 0
+              : static_cast<int64_t>(std::min<Wide>(left * all / streaming, std::max<int64_t>(all - 1, 0)));
     }
   } while (settle_one(available, demands, resident, plan.budgets, working));
   Wide left = available - besides_weights(demands, resident, working);

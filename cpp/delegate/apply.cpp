@@ -39,8 +39,9 @@ Failure does_not_fit(Engine& engine, const std::string& name, int64_t asked, con
   const int64_t largest = largest_budget_that_fits(facts);
   std::string found = "a budget of " + bytes(asked) + " with " + bytes(facts.free) + " free";
   if (!last.found.empty()) found += " (" + last.found + ")";
-  std::string expected = "budget + scratch " + bytes(facts.scratch) + " + context " + bytes(facts.context + facts.staging) +
-                         " within what is free; at the full " + bytes(facts.streamable) + " no scratch is needed";
+  std::string expected = "budget + scratch " + bytes(facts.scratch) + " + context " +
+                         bytes(facts.context + facts.staging) + " within what is free; at the full " +
+                         bytes(facts.streamable) + " no scratch is needed";
   std::string next_step = largest >= 0 ? "The largest budget that fits is " + bytes(largest)
                                        : "Not even a budget of 0 fits: free at least " +
                                              bytes(least_memory_that_would_do(facts)) + " on the device";

@@ -48,7 +48,8 @@ using Handles = std::vector<std::shared_ptr<Handle>>;
 ///     Handle::turns_       the engine, and the members below it. execute(), change_budget(), undo_change() and close()
 ///                          hold it for the whole call. A change waits for the calls before it, and no later run
 ///                          overtakes it; runs among themselves take turns as Turns::Run says. report() takes it only
-///                          where nobody has it or waits for it. Who holds planning() may take those of several handles.
+///                          where nobody has it or waits for it. Who holds planning() may take those of several
+///                          handles.
 ///     LiveHandles::mutex_  the list of live handles. Held to read or change it, never across a call of an engine;
 ///                          nothing is taken under it.
 ///     Handle::mutex_       what report() answers while a call is busy. Held for moments, to copy; taken by itself or

@@ -13,9 +13,7 @@ namespace {
 /// Less than this part of an engine's weights is not worth a new context.
 constexpr int64_t kWorthIt = 16;
 
-Demand demand_of(const MemoryFacts& facts) {
-  return {facts.streamable, facts.scratch, facts.context, facts.staging};
-}
+Demand demand_of(const MemoryFacts& facts) { return {facts.streamable, facts.scratch, facts.context, facts.staging}; }
 
 /// What an engine needs besides weights at the budget it has, which nobody may move.
 Demand fixed_demand_of(const MemoryFacts& facts, int64_t budget) {
@@ -72,7 +70,8 @@ int64_t ProgramMemory::collect() {
     if (!standing || standing->device != device) continue;
     if (!standing->automatic) {
       // Its context works in the block too, whose memory is planned as a whole.
-      if (standing->memory.in_block && own.in_block) fixed_.push_back(fixed_demand_of(standing->memory, standing->budget));
+      if (standing->memory.in_block && own.in_block)
+        fixed_.push_back(fixed_demand_of(standing->memory, standing->budget));
       continue;
     }
     // Where weights are shared, one of those on them counts and moves them.
@@ -109,7 +108,8 @@ Result<int64_t> ProgramMemory::choose(int64_t reserve) {
   keep_free_ = std::min(reserve > 0 ? std::max(reserve, margin_.value_or(0)) : margin_.value_or(kDefaultMargin), kMost);
   int64_t available = collect() - keep_free_;
   MemoryFacts own = engine_.memory();
-  if (!everything_fits(available, demands(demand_of(own)), working_)) {  // only then does scratch count; asking for it moves weights
+  if (!everything_fits(available, demands(demand_of(own)),
+                       working_)) {  // only then does scratch count; asking for it moves weights
     (void)engine_.scratch_bytes();
     available = collect() - keep_free_;
     own = engine_.memory();

@@ -105,7 +105,8 @@ TEST_P(PlanProperties, HoldForManyDemands) {
       ASSERT_GE(budget, 0);
       ASSERT_LE(budget, demands[i].streamable);
       if (working == Working::Apart) {
-        ASSERT_TRUE(budget == demands[i].streamable || budget + demands[i].scratch < demands[i].streamable) << "the hole";
+        ASSERT_TRUE(budget == demands[i].streamable || budget + demands[i].scratch < demands[i].streamable)
+            << "the hole";
       }
       all_nothing = all_nothing && (budget == 0 || budget == demands[i].streamable);
     }
@@ -117,9 +118,9 @@ TEST_P(PlanProperties, HoldForManyDemands) {
     }
     if (working == Working::Apart) {
       const MemoryPlan more = plan_memory(available + upto(500), demands, working);
-      ASSERT_GE(std::accumulate(more.budgets.begin(), more.budgets.end(), int64_t{0}),
-                std::accumulate(plan.budgets.begin(), plan.budgets.end(), int64_t{0}) -
-                    static_cast<int64_t>(demands.size()))
+      ASSERT_GE(
+          std::accumulate(more.budgets.begin(), more.budgets.end(), int64_t{0}),
+          std::accumulate(plan.budgets.begin(), plan.budgets.end(), int64_t{0}) - static_cast<int64_t>(demands.size()))
           << "more memory keeps no fewer weights, but for what division drops";
     }
     const MemoryPlan apart = plan_memory(available, demands);

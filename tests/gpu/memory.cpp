@@ -96,7 +96,8 @@ int64_t host_rss() {
 /// A program as C++ deployments load it.
 class Program {
  public:
-  Program(const std::string& path, LoadOptions options) : module_(path, Module::LoadMode::Mmap), options_(std::move(options)) {
+  Program(const std::string& path, LoadOptions options)
+      : module_(path, Module::LoadMode::Mmap), options_(std::move(options)) {
     if (options_.add_to(map_) != Error::Ok) die("the options do not fit");
     if (module_.load(map_, executorch::runtime::Program::Verification::InternalConsistency) != Error::Ok) {
       die("cannot load " + path);

@@ -31,6 +31,8 @@ def markdown(results: dict[str, Any]) -> str:
             _verify,
         ),
         ("probes", "One byte of the small plan changed, at 24 places spread over it (examples/cpp_app)", _probes),
+        ("split", "A program of several engines on a device with less than their weights free", _split),
+        ("copies", "One file loaded several times in a process (big plan, all weights resident)", _copies),
         ("precedence", "Who decides the budget (read back from TensorRT)", _outcomes),
         ("full", "The device nearly full (big plan)", _full),
         (
@@ -197,6 +199,47 @@ def _full(section: dict[str, Any]) -> list[str]:
             for how in ("automatic", "all_weights", "nothing")
         ]
     return _table(head, rows)
+
+
+def _kept(engines: list[dict[str, Any]]) -> str:
+    """Weights kept and the time of a call, engine by engine, largest first."""
+    ordered = sorted(engines, key=lambda engine: -engine["streamable"])
+    return ", ".join(
+        f"{engine['budget'] / MIB:.0f} of {engine['streamable'] / MIB:.0f} ({engine['us'] / 1e3:.2f})"
+        for engine in ordered
+    )
+
+
+def _floor_engine(engine: dict[str, Any]) -> str:
+    if "failed" in engine:
+        return f"no room for its {engine['failed']}"
+    return f"{engine['budget'] / MIB:.0f} of {engine['streamable'] / MIB:.0f} ({engine['us']['p50'] / 1e3:.2f})"
+
+
+def _split(rows: list[dict[str, Any]]) -> list[str]:
+    body: list[list[object]] = []
+    for row in rows:
+        ours = ["; ".join(row[how]["failed"]) or _kept(row[how]["engines"]) for how in ("ours", "ours_reversed")]
+        floor = ", ".join(map(_floor_engine, row["floor"]["engines"]))
+        left = row["ours"]["left"] / MIB
+        body.append([row["program"], f"{row['factor']:g}x", f"{row['free'] / MIB:.0f}", *ours, f"{left:.0f}", floor])
+    return [
+        "MiB of weights kept of those there are (ms a call). Ours: nothing given, two loading orders, host tensors. Floor: "
+        "bare TensorRT in the first order, each engine with TensorRT's own automatic budget, device tensors.\n",
+        *_table(
+            ["engines", "free, of weights", "MiB free", "ours", "ours, reversed", "ours: MiB left", "floor, in order"],
+            body,
+        ),
+    ]
+
+
+def _copies(section: dict[str, Any]) -> list[str]:
+    body: list[list[object]] = []
+    for copies, (shared, apart) in enumerate(zip(section["shared"], section["apart"], strict=True), start=1):
+        sizes = [f"{row[key] / 1e6:.0f}" for key in ("device", "host") for row in (shared, apart)]
+        body.append([copies, *sizes, *(f"{row['load_seconds']:.2f}" for row in (shared, apart))])
+    head = ["loads", "device MB, shared", "apart", "host MB, shared", "apart", "seconds of the last, shared", "apart"]
+    return _table(head, body)
 
 
 def _changes(section: dict[str, Any], floor: dict[str, Any] | None = None) -> list[str]:

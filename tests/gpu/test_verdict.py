@@ -12,16 +12,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOOD: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / "gpu-h100.json").read_text())
-# A report from before the section.
-GOOD.setdefault(
-    "probes",
-    {
-        "positions": [9, 27],
-        "engine_bytes": 36,
-        "unchanged": {"checksum": "right", "off": "right"},
-        "probes": {"checksum": ["refused", "refused"], "off": ["wrong", "crash"]},
-    },
-)
 
 
 @pytest.fixture
@@ -69,13 +59,18 @@ def at(*path: Any, value: Any) -> Change:
         (at("precedence", "50%", "ran", value=False), "precedence: 50%: loaded, and ran wrong"),
         (at("precedence", "50%", "error", value="Error::Internal"), "precedence: 50%: Error::Internal"),
         (at("full", "300", "nothing", "error", value="Error::Internal"), "bytes free, nothing: Error::Internal"),
-        (at("changes", "wrong", value=1), "changes: 1 of 2004 runs wrong"),
-        (at("changes_big", "failed", value=3), "changes_big: 3 of 2018 runs failed"),
+        (at("changes", "wrong", value=1), "changes: 1 of 4005 runs wrong"),
+        (at("changes_big", "failed", value=3), "changes_big: 3 of 86 runs failed"),
         (at("changes", "runs", value=0), "changes: nothing ran meanwhile"),
         (at("verify", "damaged", "digest", "exit", value=0), "verify: digest: a damaged plan was loaded"),
         (at("probes", "probes", "checksum", 1, value="wrong"), "probes: checksum: byte"),
         (at("probes", "unchanged", "off", value="wrong"), "probes: off: the good plan: wrong"),
         (at("probes", "probes", "checksum", value=[]), "probes: "),
+        (at("split", 0, "ours", "failed", value=["large: no room"]), "split: pair, 1.2x free, ours: large: no room"),
+        (at("split", 1, "ours_reversed", "engines", 0, "us", value=-1), "split: pair, 0.8x free, ours_reversed: "),
+        (at("split", value=[]), "split: nothing was measured"),
+        (at("copies", "shared", 1, "right", value=False), "copies: shared: load 2 ran wrong"),
+        (at("copies", "shared", 3, "device", value=2 * 10**9), "copies: shared: 2000000000 bytes after 4 loads"),
         (at("acceptance", "plain", "failed", value=["Io.Runs"]), "acceptance: plain: failed: Io.Runs"),
         (at("acceptance", "plain", "exit", value=-11), "acceptance: plain: exit code -11"),
         (at("acceptance", "plain", "passed", value=0), "acceptance: plain: no test passed"),

@@ -100,6 +100,27 @@ def _changes(section: dict[str, Any]) -> Iterator[str]:
         yield "nothing ran meanwhile"
 
 
+def _split(section: list[dict[str, Any]]) -> Iterator[str]:
+    yield from _at_least_one(section)
+    for row in section:
+        for order in ("ours", "ours_reversed"):
+            label = f"{row['program']}, {row['factor']:g}x free, {order}"
+            yield from (f"{label}: {words}" for words in row[order]["failed"])
+            yield from _at_least_one(row[order]["engines"])
+            yield from (
+                f"{label}: {engine['method']} ran wrong" for engine in row[order]["engines"] if not engine["us"] > 0
+            )
+
+
+def _copies(section: dict[str, Any]) -> Iterator[str]:
+    for how in ("shared", "apart"):
+        yield from _at_least_one(section[how])
+        yield from (f"{how}: load {i} ran wrong" for i, row in enumerate(section[how], start=1) if not row["right"])
+    first, last = section["shared"][0], section["shared"][-1]
+    if last["device"] > 1.5 * first["device"]:
+        yield f"shared: {last['device']} bytes after {len(section['shared'])} loads, {first['device']} after one"
+
+
 def _verify(section: dict[str, Any]) -> Iterator[str]:
     damaged = section["damaged"]
     yield from (f"{how}: a damaged plan was loaded" for how in ("checksum", "digest") if damaged[how]["exit"] == 0)
@@ -143,5 +164,7 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "changes_big": _changes,
     "verify": _verify,
     "probes": _probes,
+    "split": _split,
+    "copies": _copies,
     "acceptance": _acceptance,
 }

@@ -10,7 +10,8 @@ std::shared_ptr<ActivationBlock> ActivationBlock::of(const void* program, int de
   static auto* mutex = new std::mutex;  // both leaked: programs may be loaded while the process ends
   static auto* all = new std::map<std::pair<const void*, int>, std::weak_ptr<ActivationBlock>>;
   std::lock_guard<std::mutex> lock(*mutex);
-  for (auto each = all->begin(); each != all->end();) each = each->second.expired() ? all->erase(each) : std::next(each);
+  for (auto each = all->begin(); each != all->end();)
+    each = each->second.expired() ? all->erase(each) : std::next(each);
   std::weak_ptr<ActivationBlock>& known = (*all)[{program, device}];
   std::shared_ptr<ActivationBlock> block = known.lock();
   if (block == nullptr) known = block = std::make_shared<ActivationBlock>(device);
@@ -70,8 +71,8 @@ int64_t ActivationBlock::needed_by_others(const void* user) const noexcept {
 
 bool ActivationBlock::is_counted_by(const void* user) const noexcept {
   std::lock_guard<std::mutex> lock(mutex_);
-  const auto largest = std::max_element(needs_.begin(), needs_.end(),
-                                        [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto largest =
+      std::max_element(needs_.begin(), needs_.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return largest != needs_.end() && largest->first == user;
 }
 
@@ -80,8 +81,8 @@ Result<ActivationBlock::Turn> ActivationBlock::take(const std::string& subject) 
   Status fitted = fit(subject);
   if (!fitted.ok()) return std::move(fitted).failure();
   if (done_.get() == nullptr) {
-    Status made = check_cuda(subject, "cudaEventCreateWithFlags",
-                             cudaEventCreateWithFlags(done_.out(), cudaEventDisableTiming));
+    Status made =
+        check_cuda(subject, "cudaEventCreateWithFlags", cudaEventCreateWithFlags(done_.out(), cudaEventDisableTiming));
     if (!made.ok()) return std::move(made).failure();
   }
   return turn;

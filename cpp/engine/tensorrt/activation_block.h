@@ -16,8 +16,8 @@ namespace torchtrt_ws::tensorrt {
 /// One piece of device memory in which the execution contexts of a program work, one after the other: activations, and
 /// the scratch that streaming needs. It is as large as the largest of them needs.
 ///
-/// Source: contexts made with kUSER_MANAGED take their scratch from the memory they are given as well; three engines at a
-/// budget of 0 took 74 MiB instead of 172, with the same latency (seen, TensorRT-RTX 1.6.1 on an H100).
+/// Source: contexts made with kUSER_MANAGED take their scratch from the memory they are given as well; three engines at
+/// a budget of 0 took 74 MiB instead of 172, with the same latency (seen, TensorRT-RTX 1.6.1 on an H100).
 ///
 /// Members are safe to use from several threads. The block's device is current in every call.
 class ActivationBlock {
@@ -72,8 +72,8 @@ class ActivationBlock {
   cudaError_t wait() noexcept;
 
   const int device_;
-  mutable std::mutex mutex_;               // guards all below
-  std::map<const void*, int64_t> needs_;   // of contexts, in bytes
+  mutable std::mutex mutex_;              // guards all below
+  std::map<const void*, int64_t> needs_;  // of contexts, in bytes
   Buffer memory_;
   uint64_t generation_ = 0;
   Event done_;           // behind the last run in the block; made with the first

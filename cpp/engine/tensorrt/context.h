@@ -12,10 +12,9 @@ namespace torchtrt_ws::tensorrt {
 
 using Context = std::unique_ptr<nvinfer1::IExecutionContext>;
 
-/// Makes an execution context, with device memory of its own (ExecutionContextAllocationStrategy::kSTATIC, the default),
-/// or, where memory.in_block, without any (kUSER_MANAGED).
-/// `memory` is what was free before, for the case that TensorRT gives no reason.
-/// Fails with DoesNotFit or EngineFault; the engine can then take another budget.
+/// Makes an execution context, with device memory of its own (ExecutionContextAllocationStrategy::kSTATIC, the
+/// default), or, where memory.in_block, without any (kUSER_MANAGED). `memory` is what was free before, for the case
+/// that TensorRT gives no reason. Fails with DoesNotFit or EngineFault; the engine can then take another budget.
 Result<Context> make_context(const std::string& subject, nvinfer1::ICudaEngine& engine, const MemoryFacts& memory,
                              int64_t budget);
 

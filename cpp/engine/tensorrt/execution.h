@@ -90,8 +90,8 @@ class Execution {
   Context context_;
   std::shared_ptr<ActivationBlock> block_;
   std::optional<uint64_t> block_generation_;  // of the memory that the context was told
-  Stream stream_;  // for calls without a caller's stream
-  Event done_;     // recorded behind the last run that was not waited for
+  Stream stream_;                             // for calls without a caller's stream
+  Event done_;                                // recorded behind the last run that was not waited for
   bool in_flight_ = false;
   Shapes shapes_;
   Staging staging_;

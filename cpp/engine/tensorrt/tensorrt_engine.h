@@ -54,7 +54,7 @@ class TensorRTEngine final : public Engine {
   const std::string subject_;  // "engine 'name'", for messages
   const int device_;
   // Each of these needs those above it.
-  std::shared_ptr<SharedPlan> plan_;  // its const questions may probe TensorRT
+  std::shared_ptr<SharedPlan> plan_;        // its const questions may probe TensorRT
   std::shared_ptr<ActivationBlock> block_;  // null: contexts have memory of their own
   Io io_;
   std::unique_ptr<Execution> execution_;

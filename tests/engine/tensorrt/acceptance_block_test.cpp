@@ -35,9 +35,9 @@ TEST_F(BlockTest, TheSecondContextTakesNothingMore) {
   EXPECT_EQ(facts.held, 0);
   EXPECT_EQ(needed_memory(facts, 0), facts.staging);
   const int64_t block = apart.context + apart.scratch;
-  EXPECT_EQ(std::max(first->device_bytes(), second->device_bytes()) -
-                std::min(first->device_bytes(), second->device_bytes()),
-            block)
+  EXPECT_EQ(
+      std::max(first->device_bytes(), second->device_bytes()) - std::min(first->device_bytes(), second->device_bytes()),
+      block)
       << "one of them counts it";
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(runs(*first, 1 + i, i));

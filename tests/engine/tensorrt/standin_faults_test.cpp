@@ -16,7 +16,7 @@ struct Scene {
   bool callers_stream;
   Where where;
   size_t misalign;
-  int device;  // the engine's; device 0 is current
+  int device;          // the engine's; device 0 is current
   bool block = false;  // both engines work in one
 
   friend void PrintTo(const Scene& scene, std::ostream* out) { *out << scene.name; }
@@ -182,8 +182,7 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
   static Status share(const Engine& engine, std::unique_ptr<Engine>& second) {
     const Metadata metadata = acceptance_metadata();
     const std::string name = "second";
-    auto shared = engine.share(
-        {metadata, name, GetParam().device, GetParam().cuda_graph, Verify::Checksum, program()});
+    auto shared = engine.share({metadata, name, GetParam().device, GetParam().cuda_graph, Verify::Checksum, program()});
     if (!shared.ok()) return std::move(shared).failure();
     second = std::move(shared).value();
     return ok_status();

@@ -159,7 +159,7 @@ Result<std::unique_ptr<Engine>> open_plan(const std::vector<uint8_t>& plan, cons
   described.device_id = options.metadata_device;
   const std::string name = "forward";
   return tensorrt_kind()(std::move(payload), OpenRequest{described, name, options.device_id, options.cuda_graph,
-                                                              Verify::Checksum, options.program});
+                                                         Verify::Checksum, options.program});
 }
 
 Metadata metadata_of(const std::vector<Binding>& bindings) {

@@ -21,8 +21,8 @@ constexpr const char* kEnqueue = "IExecutionContext::enqueueV3";
 /// What enqueued work needs to know after the context's own object is gone.
 struct ContextState {
   bool alive = true;
-  uint64_t shapes = 0;  // how often a shape was changed
-  Mark last;            // the latest enqueue
+  uint64_t shapes = 0;     // how often a shape was changed
+  Mark last;               // the latest enqueue
   void* memory = nullptr;  // the caller's, of a context with kUSER_MANAGED
   uint64_t memories = 0;   // how often it was given
 };
@@ -241,7 +241,8 @@ int32_t Context::inferShapes(int32_t most, char const** names) noexcept {
   return unspecified();
 }
 
-// Seen on TensorRT-RTX 1.6.1: the caller's memory holds the scratch too, and too little of it is refused with words only.
+// Seen on TensorRT-RTX 1.6.1: the caller's memory holds the scratch too, and too little of it is refused with words
+// only.
 void Context::setDeviceMemoryV2(void* memory, int64_t size) noexcept {
   constexpr const char* kWhere = "IExecutionContext::setDeviceMemoryV2";
   auto guard = lock();
@@ -443,8 +444,7 @@ nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nv
     return nullptr;
   }
   if (taken[0] != nullptr) state->weights = taken[0];
-  return new Face<nvinfer1::IExecutionContext, Context>(std::move(state), engine, taken[1], taken[2],
-                                                            user_managed);
+  return new Face<nvinfer1::IExecutionContext, Context>(std::move(state), engine, taken[1], taken[2], user_managed);
 }
 
 }  // namespace standin
