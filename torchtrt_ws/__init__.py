@@ -1,9 +1,9 @@
 """Weight streaming budgets for TensorRT engines in ExecuTorch programs.
 
 `save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another, and `weight_streaming` runs
-it under yet another for a while. `set_budget` bakes another one in; `annotate` adds to files of Torch-TensorRT what that
-and checks need. Importing this package imports neither torch nor executorch: these functions are looked up when they
-are first used (PEP 562).
+it under yet another for a while. `set_budget` bakes another one in; `annotate` adds to files of Torch-TensorRT what
+that and checks need. Importing this package imports neither torch nor executorch: these functions are looked up when
+they are first used (PEP 562).
 """
 
 from __future__ import annotations

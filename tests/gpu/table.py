@@ -224,8 +224,8 @@ def _split(rows: list[dict[str, Any]]) -> list[str]:
         left = row["ours"]["left"] / MIB
         body.append([row["program"], f"{row['factor']:g}x", f"{row['free'] / MIB:.0f}", *ours, f"{left:.0f}", floor])
     return [
-        "MiB of weights kept of those there are (ms a call). Ours: nothing given, two loading orders, host tensors. Floor: "
-        "bare TensorRT in the first order, each engine with TensorRT's own automatic budget, device tensors.\n",
+        "MiB of weights kept of those there are (ms a call). Ours: nothing given, two loading orders, host tensors. "
+        "Floor: bare TensorRT in the first order, each engine with TensorRT's own automatic budget, device tensors.\n",
         *_table(
             ["engines", "free, of weights", "MiB free", "ours", "ours, reversed", "ours: MiB left", "floor, in order"],
             body,

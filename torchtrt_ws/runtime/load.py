@@ -46,9 +46,9 @@ def load(
             Not a budget: it may stand beside any. Later changes of this program's budgets keep to it.
         device_id: CUDA device to load on, instead of the one in the file.
         cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat.
-        share_engines: Use the weights of an engine that this process has loaded already, with the same bytes on the same
-            device: one copy and one budget, the first one's, with an execution context for each. The same file loaded
-            twice shares where it is mapped; copies of it share where their SHA-256, computed, is the same.
+        share_engines: Use the weights of an engine that this process has loaded already, with the same bytes on the
+            same device: one copy and one budget, the first one's, with an execution context for each. A file that is
+            loaded twice shares where it is mapped; copies of it share where their SHA-256, computed, is the same.
         share_activation_memory: Let the execution contexts of a program's TensorRT engines work in one piece of device
             memory, as large as the largest needs. They take turns on the device then.
         mmap: Map the file (True), or read it into memory (False). None: map it, unless there are trusted keys.
