@@ -103,11 +103,12 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
   const OpenRequest how_to_open{metadata,       identity.name, how.device_id,
                                 how.cuda_graph, how.verify,    share_scratch ? identity.scope : nullptr};
+  std::unique_lock<std::mutex> planned(planning(), std::defer_lock);  // until the engine has gone, if something fails
   auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
   if (!opened.ok()) return std::move(opened).failure();
   Engine& engine = *opened.value().engine;
 
-  const std::lock_guard<std::mutex> lock(planning());
+  planned.lock();
   const std::optional<Shares> shares = recorded_shares(metadata);
   LiveHandles& live = LiveHandles::instance();
   ProgramMemory memory(engine, shares, live.of(identity.scope), request.value().margin,
@@ -170,8 +171,11 @@ class Backend final : public executorch::runtime::BackendInterface {
   }
 
   void destroy(DelegateHandle* handle) const override {
-    // The last reference may be held by a set_option() in another thread; the engine goes now all the same.
-    if (auto removed = LiveHandles::instance().remove(handle)) removed->close();
+    // The last reference may be held by a set_option() in another thread; the engine goes now all the same. Listed
+    // until then: a change of budget must know of every context on the weights.
+    LiveHandles& live = LiveHandles::instance();
+    if (const auto found = live.find(handle)) found->close();
+    live.remove(handle);
   }
 };
 

@@ -55,8 +55,8 @@ using Handles = std::vector<std::shared_ptr<Handle>>;
 ///     Handle::mutex_       what report() answers while a call is busy. Held for moments, to copy; taken by itself or
 ///                          under turns_, and nothing is taken, called or waited for under it.
 ///
-/// So a report never waits for a run or a change. Destroying unlists first, then drops the engine under turns_: a
-/// change_budget() that holds an older copy of the list finds no engine and does nothing.
+/// So a report never waits for a run or a change. Destroying drops the engine under turns_, then unlists it: a
+/// change_budget() finds either its context or no engine.
 class Handle {
  public:
   /// `key`: of its bytes, for others to share its weights; nullopt: nobody may.

@@ -52,14 +52,11 @@ void LiveHandles::add(std::shared_ptr<Handle> handle) {
   handles_.push_back(std::move(handle));
 }
 
-std::shared_ptr<Handle> LiveHandles::remove(const void* handle) {
+void LiveHandles::remove(const void* handle) {
   std::lock_guard<std::mutex> lock(mutex_);
-  const auto found =
-      std::find_if(handles_.begin(), handles_.end(), [handle](const auto& live) { return live.get() == handle; });
-  if (found == handles_.end()) return nullptr;
-  std::shared_ptr<Handle> removed = std::move(*found);
-  handles_.erase(found);
-  return removed;
+  handles_.erase(
+      std::remove_if(handles_.begin(), handles_.end(), [handle](const auto& live) { return live.get() == handle; }),
+      handles_.end());
 }
 
 Handles LiveHandles::all() const {
@@ -71,6 +68,13 @@ std::shared_ptr<Handle> LiveHandles::find(uint64_t id) const {
   std::lock_guard<std::mutex> lock(mutex_);
   const auto found =
       std::find_if(handles_.begin(), handles_.end(), [id](const auto& live) { return live->identity().id == id; });
+  return found == handles_.end() ? nullptr : *found;
+}
+
+std::shared_ptr<Handle> LiveHandles::find(const void* handle) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto found =
+      std::find_if(handles_.begin(), handles_.end(), [handle](const auto& live) { return live.get() == handle; });
   return found == handles_.end() ? nullptr : *found;
 }
 

@@ -31,12 +31,13 @@ class LiveHandles {
   uint64_t next_id();
   void add(std::shared_ptr<Handle> handle);
 
-  /// Unlists; the caller closes what it gets. Null when it is not listed.
-  std::shared_ptr<Handle> remove(const void* handle);
+  /// Unlists it; it is closed by now.
+  void remove(const void* handle);
 
   /// All, in loading order.
   Handles all() const;
   std::shared_ptr<Handle> find(uint64_t id) const;
+  std::shared_ptr<Handle> find(const void* handle) const;
 
   /// Those of one program (Identity::scope), in loading order.
   Handles of(const void* scope) const;

@@ -39,7 +39,7 @@ struct Weights {
 /// Doubles its input. Takes memory of the device by the rules of weight streaming (design, "Where device memory goes").
 class FakeEngine final : public Engine {
  public:
-  explicit FakeEngine(std::shared_ptr<Payload> payload) : payload_(std::move(payload)) { device().payload_held = true; }
+  explicit FakeEngine(Payload payload) : payload_(std::move(payload)) { device().payload_held = true; }
   ~FakeEngine() override {
     const Lock lock(device_mutex());
     if (weights_.use_count() == 1) device().free += weights_->resident;
@@ -49,7 +49,7 @@ class FakeEngine final : public Engine {
 
   Result<std::unique_ptr<Engine>> share(const OpenRequest&) const override {
     if (!device().shares) return std::unique_ptr<Engine>();
-    auto engine = std::make_unique<FakeEngine>(payload_);
+    auto engine = std::make_unique<FakeEngine>(Payload(nullptr, 0, nullptr));  // the first one's may go before it
     engine->weights_ = weights_;
     return std::unique_ptr<Engine>(std::move(engine));
   }
@@ -144,7 +144,7 @@ class FakeEngine final : public Engine {
     return (counts_weights() ? weights : 0) + (has_context() ? context_now() : 0);
   }
 
-  std::shared_ptr<Payload> payload_;
+  Payload payload_;
   std::shared_ptr<Weights> weights_ = std::make_shared<Weights>();
   const int64_t scratch_ = device().scratch;  // as the device said when this one was opened
   const int64_t context_ = device().context;
@@ -166,7 +166,7 @@ Device& device() {
 
 Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest&) {
   if (const auto hook = device().on_open) hook();
-  return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::make_shared<Payload>(std::move(payload))));
+  return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::move(payload)));
 }
 
 void reset_device() {

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <future>
 #include <optional>
 #include <thread>
 
@@ -254,6 +256,34 @@ TEST_F(Sharing, AnAutomaticBudgetMakesRoomForTheSecondContext) {
   EXPECT_EQ(first.run(1, 1.0f), Error::Ok);
   EXPECT_EQ(second.run(1, 1.0f), Error::Ok);
   device().free += kFree - 600;
+}
+
+// Destroyed, but not gone: it waits for its run to end.
+TEST_F(Sharing, AChangeWaitsForAContextThatIsGoing) {
+  MappedBlob file(make_blob("e"));
+  Loaded first(file.map(), {{"weight_streaming_budget", 300}});
+  auto second = std::make_unique<Loaded>(file.map());
+  std::promise<void> entered, release;
+  device().on_run = [&] {
+    device().on_run = nullptr;
+    entered.set_value();
+    release.get_future().wait();
+  };
+  std::thread runner([&] { EXPECT_EQ(second->run(1, 1.0f), Error::Ok); });
+  entered.get_future().wait();
+  executorch::runtime::DelegateHandle* going = std::exchange(second->handle, nullptr);
+  std::thread destroyer([&] { backend().destroy(going); });
+  std::thread changer([&] {
+    LoadOptions options;
+    options.set_budget_per_engine(800);
+    EXPECT_EQ(change(0, options), Error::Ok) << last_error().message;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // both wait by then, in whatever order
+  release.set_value();
+  for (std::thread* thread : {&runner, &destroyer, &changer}) thread->join();
+  EXPECT_EQ(engines().size(), 1u);
+  EXPECT_EQ(engines()[0].budget_bytes, 800);
+  EXPECT_EQ(first.run(1, 1.0f), Error::Ok);
 }
 
 TEST_F(Sharing, LoadsAtTheSameTimeMakeOneEngine) {
