@@ -22,6 +22,16 @@ GOOD.setdefault(
         "probes": {"checksum": ["refused", "refused"], "off": ["wrong", "crash"]},
     },
 )
+GOOD.setdefault(
+    "contexts",
+    {
+        name: [
+            {"percent": 50, "contexts": count, "sharing": count, "wrong": 0, "device": 9, "calls_per_second": 2.5}
+            for count in (1, 2, 4)
+        ]
+        for name in ("small", "big")
+    },
+)
 
 
 @pytest.fixture
@@ -76,6 +86,9 @@ def at(*path: Any, value: Any) -> Change:
         (at("probes", "probes", "checksum", 1, value="wrong"), "probes: checksum: byte"),
         (at("probes", "unchanged", "off", value="wrong"), "probes: off: the good plan: wrong"),
         (at("probes", "probes", "checksum", value=[]), "probes: "),
+        (at("contexts", "small", 2, "wrong", value=1), "contexts: small at 50 %, 4 contexts: 1 calls failed or were"),
+        (at("contexts", "big", 1, "sharing", value=1), "contexts: big at 50 %, 2 contexts: 1 on the weights of the"),
+        (at("contexts", "big", value=[]), "contexts: nothing was measured"),
         (at("acceptance", "plain", "failed", value=["Io.Runs"]), "acceptance: plain: failed: Io.Runs"),
         (at("acceptance", "plain", "exit", value=-11), "acceptance: plain: exit code -11"),
         (at("acceptance", "plain", "passed", value=0), "acceptance: plain: no test passed"),

@@ -116,6 +116,18 @@ def _probes(section: dict[str, Any]) -> Iterator[str]:
             yield f"checksum: byte {position} changed: {outcome}"
 
 
+def _contexts(section: dict[str, Any]) -> Iterator[str]:
+    yield from _at_least_one(section)
+    for name, rows in section.items():
+        yield from _at_least_one(rows)
+        for row in rows:
+            where = f"{name} at {row['percent']} %, {row['contexts']} contexts"
+            if row["wrong"] != 0:
+                yield f"{where}: {row['wrong']} calls failed or were wrong"
+            if row["sharing"] != row["contexts"]:
+                yield f"{where}: {row['sharing']} on the weights of the first"
+
+
 def _acceptance(section: dict[str, Any]) -> Iterator[str]:
     yield from _at_least_one(section.get("plain"))
     for how, result in section.items():
@@ -143,5 +155,6 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "changes_big": _changes,
     "verify": _verify,
     "probes": _probes,
+    "contexts": _contexts,
     "acceptance": _acceptance,
 }

@@ -22,8 +22,11 @@ inline constexpr std::string_view kCudaGraphKey = "cuda_graph";  // a bool
 inline constexpr std::string_view kDeviceIdKey = "device_id";    // CUDA's index of the device
 inline constexpr std::string_view kVerifyKey = "verify";         // "checksum" (the default), "digest" or "off"
 
-inline constexpr std::string_view kShareEnginesKey = "use_shared_engines";  // a bool; true where not given
+inline constexpr std::string_view kShareEnginesKey = "use_shared_engines";             // a bool; true where not given
 inline constexpr std::string_view kShareScratchKey = "use_shared_activation_scratch";  // a bool; true where not given
+
+inline constexpr std::string_view kContextsKey =
+    "contexts";  // how many loads of the file will share; 1 where not given
 
 // What get_option() answers, as strings; kEngineBudgetPrefix + engine name also: its budget in bytes.
 inline constexpr std::string_view kEnginesKey = "engines";    // names of the live engines, with commas
