@@ -101,8 +101,8 @@ int64_t ProgramMemory::collect() {
     }
     // Where weights are shared, one of those on them counts and moves them.
     const int64_t budget = std::min(standing->budget, standing->memory.streamable);
-    const Demand demand = demand_of_all(demand_of(standing->memory), standing->memory.in_block,
-                                        budget < standing->memory.streamable);
+    const Demand demand =
+        demand_of_all(demand_of(standing->memory), standing->memory.in_block, budget < standing->memory.streamable);
     members_.push_back({other, demand, budget, budget, budget});
     held += standing->memory.held - standing->memory.held_block;
   }
