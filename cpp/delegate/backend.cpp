@@ -111,9 +111,10 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   planned.lock();
   const std::optional<Shares> shares = recorded_shares(metadata);
   LiveHandles& live = LiveHandles::instance();
-  ProgramMemory memory(engine, shares, live.of(identity.scope), request.value().margin,
-                       of_other_programs(live.sharing(engine.weights()), identity.scope));
   const Handle* const first = opened.value().shares.get();
+  ProgramMemory memory(engine, shares, live.of(identity.scope), request.value().margin,
+                       of_other_programs(live.sharing(engine.weights()), identity.scope),
+                       {first == nullptr && how.share_engines ? how.contexts : 1, 1});
   auto applied = first == nullptr ? apply_budget(engine, request.value(), shares, identity.name, memory)
                                   : join_budget(engine, request.value(), shares, identity.name, memory, *first);
   if (!applied.ok()) return std::move(applied).failure();

@@ -82,6 +82,9 @@ class Handle::PausedSharers {
       paused.handle->turns_.unlock();
     }
   }
+  /// Of all engines on these weights: the paused ones and the one that pauses them.
+  int contexts() const { return static_cast<int>(paused_.size()) + 1; }
+
   PausedSharers(const PausedSharers&) = delete;
   PausedSharers& operator=(const PausedSharers&) = delete;
 
@@ -152,7 +155,7 @@ Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& req
   if (engine_ == nullptr || asks_nothing(request)) return std::optional<Previous>();
   const Previous previous{engine_->budget(), source_, automatic_};
   PausedSharers sharers(*this);
-  ProgramMemory memory(*engine_, shares_, others, request.margin);
+  ProgramMemory memory(*engine_, shares_, others, request.margin, {}, {sharers.contexts(), sharers.contexts()});
   std::vector<std::string> notes;
   Status changed = change_locked(sharers, previous, [&]() -> Status {
     auto applied = apply_budget(*engine_, request, shares_, identity_.name, memory);

@@ -33,8 +33,30 @@ std::mutex& planning() {
 }
 
 ProgramMemory::ProgramMemory(Engine& engine, const std::optional<Shares>& shares, Handles others,
-                             std::optional<int64_t> margin, Handles sharers)
-    : engine_(engine), shares_(shares), others_(std::move(others)), sharers_(std::move(sharers)), margin_(margin) {}
+                             std::optional<int64_t> margin, Handles sharers, ContextCount contexts)
+    : engine_(engine),
+      shares_(shares),
+      others_(std::move(others)),
+      sharers_(std::move(sharers)),
+      contexts_(contexts),
+      margin_(margin) {}
+
+/// The engine's, with all its contexts. None of them is there now, but for the blocks that other engines need too.
+MemoryFacts ProgramMemory::own_memory() const {
+  MemoryFacts facts = engine_.memory();
+  for (int64_t* each : {&facts.context, &facts.scratch, &facts.staging}) *each *= contexts_.all;
+  facts.shared *= contexts_.live;
+  return facts;
+}
+
+/// What another engine of the program takes with all its contexts. Those that are live hold theirs already: only the
+/// block, which is planned as a whole, counts them again, and scratch that they will need once they stream.
+Demand ProgramMemory::demand_of_all(const Demand& one, bool in_block, bool streams) const {
+  const int to_come = contexts_.all - contexts_.live + 1;
+  const int working = in_block ? contexts_.all : to_come;
+  return {one.streamable, one.scratch * (streams ? working : contexts_.all), one.context * working,
+          one.staging * to_come};
+}
 
 int ProgramMemory::engines_to_come() const {
   if (!shares_) return 0;
@@ -60,7 +82,7 @@ int64_t ProgramMemory::collect() {
   members_.clear();
   fixed_.clear();
   const std::string device = engine_.device_name();
-  const MemoryFacts own = engine_.memory();
+  const MemoryFacts own = own_memory();
   working_ = own.in_block ? Working::InOneBlock : Working::Apart;
   int64_t held = own.shared;  // the rest of the block is in what the engine holds
   Handles movable = others_;
@@ -70,13 +92,16 @@ int64_t ProgramMemory::collect() {
     if (!standing || standing->device != device) continue;
     if (!standing->automatic) {
       // Its context works in the block too, whose memory is planned as a whole.
-      if (standing->memory.in_block && own.in_block)
-        fixed_.push_back(fixed_demand_of(standing->memory, standing->budget));
+      if (standing->memory.in_block && own.in_block) {
+        fixed_.push_back(demand_of_all(fixed_demand_of(standing->memory, standing->budget), true, true));
+      }
       continue;
     }
     // Where weights are shared, one of those on them counts and moves them.
     const int64_t budget = std::min(standing->budget, standing->memory.streamable);
-    members_.push_back({other, demand_of(standing->memory), budget, budget, budget});
+    const Demand demand =
+        demand_of_all(demand_of(standing->memory), standing->memory.in_block, budget < standing->memory.streamable);
+    members_.push_back({other, demand, budget, budget, budget});
     held += standing->memory.held - standing->memory.held_block;
   }
   return own.free + held;
@@ -107,12 +132,12 @@ Result<int64_t> ProgramMemory::choose(int64_t reserve) {
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 4;  // so that sums do not overflow
   keep_free_ = std::min(reserve > 0 ? std::max(reserve, margin_.value_or(0)) : margin_.value_or(kDefaultMargin), kMost);
   int64_t available = collect() - keep_free_;
-  MemoryFacts own = engine_.memory();
+  MemoryFacts own = own_memory();
   if (!everything_fits(available, demands(demand_of(own)),
                        working_)) {  // only then does scratch count; asking for it moves weights
     (void)engine_.scratch_bytes();
     available = collect() - keep_free_;
-    own = engine_.memory();
+    own = own_memory();
   }
   int64_t chosen = plan(available, demand_of(own));
   MemoryFacts kept = own;
@@ -131,7 +156,7 @@ Result<int64_t> ProgramMemory::choose(int64_t reserve) {
 }
 
 void ProgramMemory::make_room(int64_t budget) {
-  const MemoryFacts own = engine_.memory();
+  const MemoryFacts own = own_memory();
   if (needed_memory(own, budget) <= own.free - (chosen_ ? keep_free_ : 0)) return;
   if (!chosen_) {
     Demand explicit_one = fixed_demand_of(own, budget);

@@ -18,15 +18,22 @@ namespace torchtrt_ws {
 /// the same time would both take it. Where it stands among the other locks: delegate/handle.h.
 std::mutex& planning();
 
+/// Execution contexts of one program on the same weights: each of its engines has as many.
+struct ContextCount {
+  int all = 1;   ///< that there are or will be
+  int live = 1;  ///< that there are now, or were until the budget began to change
+};
+
 /// The memory of one program, while one of its engines takes its budget: who else of the program can move, what is
 /// still to come, and what each gets. For automatic budgets; others are never moved. planning() is held while it lives.
 class ProgramMemory {
  public:
   /// `engine` has no context, and is not among `others`, the live engines of the same program.
   /// `shares`: what the file records of `engine`; nullopt for a file without our metadata. `sharers`: of other
-  /// programs, on the same weights, whose budget is this program's too.
+  /// programs, on the same weights, whose budget is this program's too. `contexts`: how many automatic budgets leave
+  /// room for.
   ProgramMemory(Engine& engine, const std::optional<Shares>& shares, Handles others, std::optional<int64_t> margin,
-                Handles sharers = {});
+                Handles sharers = {}, ContextCount contexts = {});
 
   /// The engine's part of what is free: resolve() calls it for an automatic budget. `reserve` bytes stay free; where
   /// that is 0 the margin does, unless the engine's own choice eats into it, as it may.
@@ -58,6 +65,8 @@ class ProgramMemory {
     int64_t target;  // in the plan
   };
 
+  MemoryFacts own_memory() const;
+  Demand demand_of_all(const Demand& one, bool in_block, bool streams) const;
   int engines_to_come() const;
   int64_t streamable_to_come() const;
   int64_t collect();  // fills members_; what they and the engine could share, in bytes
@@ -69,6 +78,7 @@ class ProgramMemory {
   const std::optional<Shares> shares_;
   const Handles others_;
   const Handles sharers_;
+  const ContextCount contexts_;
   const std::optional<int64_t> margin_;
 
   std::optional<int64_t> chosen_;  // once choose() was called

@@ -29,6 +29,15 @@ Result<int> read_device_id(const OptionValue& value) {
   return static_cast<int>(parsed.value());
 }
 
+Result<int> read_contexts(const OptionValue& value) {
+  constexpr int kMost = 1024;  // beyond what any device holds, and sums of sizes stay within 64 bits
+  const int* number = std::get_if<int>(&value);
+  if (number != nullptr && *number >= 1 && *number <= kMost) return *number;
+  return Failure{ErrorCode::BadOption, std::string(kContextsKey),
+                 number == nullptr ? "a value that is no int" : std::to_string(*number),
+                 "an int from 1 to " + std::to_string(kMost), "Leave it out for one"};
+}
+
 /// The option that is a bool called `key`; null where there is none.
 bool* switch_of(std::string_view key, OpenOptions& options) {
   if (key == kCudaGraphKey) return &options.cuda_graph;
@@ -71,6 +80,10 @@ Result<OpenOptions> read_open_options(const std::vector<Option>& options) {
       auto id = read_device_id(option.value);
       if (!id.ok()) return id.failure();
       read.device_id = id.value();
+    } else if (option.key == kContextsKey) {
+      auto contexts = read_contexts(option.value);
+      if (!contexts.ok()) return contexts.failure();
+      read.contexts = contexts.value();
     } else if (bool* switched = switch_of(option.key, read)) {
       const bool* wish = std::get_if<bool>(&option.value);
       if (wish == nullptr) {

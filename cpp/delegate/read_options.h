@@ -26,6 +26,7 @@ struct OpenOptions {
   Verify verify = Verify::Checksum;
   bool share_engines = true;
   bool share_scratch = true;
+  int contexts = 1;
 };
 Result<OpenOptions> read_open_options(const std::vector<Option>& options);
 

@@ -286,6 +286,27 @@ TEST_F(Sharing, AChangeWaitsForAContextThatIsGoing) {
   EXPECT_EQ(first.run(1, 1.0f), Error::Ok);
 }
 
+// What it keeps is decided once: the contexts that follow move nothing.
+TEST_F(Sharing, AnAutomaticBudgetLeavesRoomForTheContextsThatWereAnnounced) {
+  device().free = 600;
+  device().automatic = 450;
+  MappedBlob file(make_blob("e"));
+  const Loaded::Options two = {{"contexts", 2}};
+  Loaded first(file.map(), two);
+  EXPECT_EQ(engines()[0].budget_bytes, 600 - 2 * 150);
+  Loaded second(file.map(), two);
+  ASSERT_EQ(second.error, Error::Ok) << last_error().message;
+  EXPECT_EQ(engines()[0].budget_bytes, 600 - 2 * 150);
+  device().free += kFree - 600;
+}
+
+TEST_F(Sharing, AnotherCountOfContextsIsRefused) {
+  MappedBlob file(make_blob("e"));
+  for (const int count : {0, -1, 1025})
+    EXPECT_EQ(Loaded(file.map(), {{"contexts", count}}).error, Error::InvalidProgram) << count;
+  EXPECT_EQ(Loaded(file.map(), {{"contexts", true}}).error, Error::InvalidProgram);
+}
+
 TEST_F(Sharing, LoadsAtTheSameTimeMakeOneEngine) {
   MappedBlob file(make_blob("e"));
   std::vector<executorch::runtime::FreeableBuffer> maps;

@@ -5,6 +5,9 @@
 //     microseconds of each engine, and what is left
 //   memory copies --program FILE --copies N METHOD
 //     the program loaded N times in this process, with shared engines and without: memory on the device and the host
+//   memory contexts --program FILE --contexts N --percent P --seconds S METHOD
+//     N threads, each with a module of its own on the one file and so on one copy of the weights, P percent of them on
+//     the device: calls a second of all together, and memory on the device
 
 #include <cuda_runtime_api.h>
 #include <executorch/extension/module/module.h>
@@ -13,12 +16,14 @@
 #include <executorch/runtime/platform/runtime.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "nlohmann/json.hpp"
@@ -48,13 +53,14 @@ void check(cudaError_t error, const char* what) {
 struct Arguments {
   std::string what, program;
   int64_t free = 0;
-  int copies = 1, runs = 20;
+  int copies = 1, contexts = 1, percent = 100, runs = 20;
+  double seconds = 1;
   std::vector<std::string> methods;
 };
 
 Arguments read_arguments(int argc, char** argv) {
   Arguments arguments;
-  if (argc < 2) die("needs split or copies");
+  if (argc < 2) die("needs split, copies or contexts");
   arguments.what = argv[1];
   for (int i = 2; i < argc; ++i) {
     const std::string flag = argv[i];
@@ -70,6 +76,12 @@ Arguments read_arguments(int argc, char** argv) {
       arguments.free = std::stoll(value);
     else if (flag == "--copies")
       arguments.copies = std::stoi(value);
+    else if (flag == "--contexts")
+      arguments.contexts = std::stoi(value);
+    else if (flag == "--percent")
+      arguments.percent = std::stoi(value);
+    else if (flag == "--seconds")
+      arguments.seconds = std::stod(value);
     else if (flag == "--runs")
       arguments.runs = std::stoi(value);
     else
@@ -209,6 +221,61 @@ Json copies(const Arguments& arguments) {
   return result;
 }
 
+struct Caller {
+  std::unique_ptr<Program> program;
+  int64_t calls = 0, wrong = 0;
+};
+
+/// All threads begin together; `seconds` is over when the last call ends.
+double call_for(double seconds, const std::string& method, std::vector<Caller>& callers) {
+  std::atomic<bool> begun{false};
+  std::vector<std::thread> threads;
+  for (Caller& caller : callers) {
+    threads.emplace_back([&] {
+      while (!begun) std::this_thread::yield();
+      const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+      do {
+        if (!caller.program->runs_right(method)) ++caller.wrong;
+        ++caller.calls;
+      } while (Clock::now() < end);
+    });
+  }
+  const auto start = Clock::now();
+  begun = true;
+  for (std::thread& thread : threads) thread.join();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Json contexts(const Arguments& arguments) {
+  const std::string& method = arguments.methods[0];
+  const int64_t free = free_on_device();
+  std::vector<Caller> callers;
+  for (int i = 0; i < arguments.contexts; ++i) {
+    callers.push_back({std::make_unique<Program>(arguments.program, LoadOptions().set_percent(arguments.percent))});
+    if (callers.back().program->load(method) != Error::Ok) die(torchtrt_ws::last_error().message);
+  }
+  (void)call_for(arguments.seconds / 10, method, callers);  // staging and clocks
+  const int64_t taken = free - free_on_device();
+  for (Caller& caller : callers) caller.calls = 0;
+  const double seconds = call_for(arguments.seconds, method, callers);
+  const auto reports = torchtrt_ws::engines();
+  Json result = {{"contexts", arguments.contexts}, {"percent", arguments.percent}, {"device", taken}};
+  int64_t calls = 0, wrong = 0;
+  std::vector<int64_t> by_thread;
+  for (const Caller& caller : callers) {
+    calls += caller.calls;
+    wrong += caller.wrong;
+    by_thread.push_back(caller.calls);
+  }
+  result["streamable"] = reports.at(0).streamable_bytes;
+  result["budget"] = reports.at(0).budget_bytes;
+  result["sharing"] = reports.at(0).shared_with.size() + 1;
+  result["calls"] = by_thread;
+  result["wrong"] = wrong;
+  result["calls_per_second"] = static_cast<double>(calls) / seconds;
+  return result;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -216,9 +283,10 @@ int main(int argc, char** argv) {
   executorch::runtime::runtime_init();
   check(cudaFree(nullptr), "CUDA");
   if (torchtrt_ws::load_adapter("tensorrt") != Error::Ok) die(torchtrt_ws::last_error().message);
-  const Json result = arguments.what == "split"    ? split(arguments)
-                      : arguments.what == "copies" ? copies(arguments)
-                                                   : Json();
+  const Json result = arguments.what == "split"      ? split(arguments)
+                      : arguments.what == "copies"   ? copies(arguments)
+                      : arguments.what == "contexts" ? contexts(arguments)
+                                                     : Json();
   if (result.is_null()) die("does not know " + arguments.what);
   std::printf("%s\n", result.dump().c_str());
   return 0;

@@ -49,6 +49,7 @@ SANITIZED = {
 }
 SANITIZER_SECONDS = 140
 MINILM_BUDGETS = ("100%", "50%", "0%", "auto")
+CONTEXTS = (1, 2, 4)
 REPEATS = 3  # processes of each kind, in turn; medians are reported
 
 
@@ -388,6 +389,27 @@ def copies(machine: Machine) -> dict[str, Any]:
     )
 
 
+def contexts(machine: Machine, name: str) -> list[dict[str, Any]]:
+    """Calls at the same time, each with a module of its own on one copy of the weights."""
+    program = machine.programs / machine.facts[name]["file"]
+    rows: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for _ in range(REPEATS):
+        for percent in (100, 50):
+            for count in CONTEXTS:
+                flags = ("--program", program, "--contexts", count, "--percent", percent, "--seconds", 1)
+                sample = machine.json(machine.tool("torchtrt_ws_gpu_memory"), "contexts", *flags, "forward")
+                rows.setdefault((percent, count), []).append(sample)
+    return [
+        {
+            **{key: samples[0][key] for key in ("percent", "contexts", "sharing", "streamable", "budget")},
+            "wrong": sum(sample["wrong"] for sample in samples),
+            **{key: statistics.median(sample[key] for sample in samples) for key in ("device", "calls_per_second")},
+            "samples": samples,
+        }
+        for samples in rows.values()
+    ]
+
+
 def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
     stress = machine.tool("torchtrt_ws_gpu_stress")
     small, big = machine.engine("small"), machine.engine("big")
@@ -414,6 +436,7 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
         "probes": lambda: probe(machine, "small"),
         "split": lambda: split(machine),
         "copies": lambda: copies(machine),
+        "contexts": lambda: {name: contexts(machine, name) for name in ("small", "big")},
         "full": lambda: {free: machine.json(stress, "full", *big, "--free", free << 20) for free in (300, 130, 60)},
         "acceptance": lambda: acceptance(machine),
     }

@@ -41,6 +41,7 @@ def markdown(results: dict[str, Any]) -> str:
             partial(_changes, floor=results.get("changes_floor")),
         ),
         ("changes_big", "Budget changes while two threads run (big plan)", _changes),
+        ("contexts", "Calls at the same time: N threads, a module each, one copy of the weights", _contexts),
         ("acceptance", "Acceptance tests (tests/engine/tensorrt)", _acceptance),
     ]
     for key, title, write in parts:
@@ -288,6 +289,25 @@ def _probes(section: dict[str, Any]) -> list[str]:
     who, probes, counts = QUOTED
     rows.append([who, probes, *(counts.get(outcome, "not said") for outcome in outcomes)])
     return _table(["delegate", "probes", *outcomes], rows)
+
+
+def _contexts(section: dict[str, Any]) -> list[str]:
+    body: list[list[object]] = []
+    for name, rows in section.items():
+        alone = {row["percent"]: row["calls_per_second"] for row in rows if row["contexts"] == 1}
+        body += [
+            [
+                name,
+                f"{row['percent']} %",
+                row["contexts"],
+                f"{row['calls_per_second']:.0f}",
+                f"{row['calls_per_second'] / alone[row['percent']]:.2f}",
+                f"{row['device'] / 1e6:.0f}",
+                row["wrong"],
+            ]
+            for row in rows
+        ]
+    return _table(["program", "resident", "contexts", "calls/s", "of one's", "device MB", "wrong"], body)
 
 
 def _acceptance(section: dict[str, Any]) -> list[str]:

@@ -12,6 +12,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOOD: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / "gpu-h100.json").read_text())
+# A report from before the section.
+GOOD.setdefault(
+    "contexts",
+    {
+        name: [
+            {"percent": 50, "contexts": count, "sharing": count, "wrong": 0, "device": 9, "calls_per_second": 2.5}
+            for count in (1, 2, 4)
+        ]
+        for name in ("small", "big")
+    },
+)
 
 
 @pytest.fixture
@@ -71,6 +82,9 @@ def at(*path: Any, value: Any) -> Change:
         (at("split", value=[]), "split: nothing was measured"),
         (at("copies", "shared", 1, "right", value=False), "copies: shared: load 2 ran wrong"),
         (at("copies", "shared", 3, "device", value=2 * 10**9), "copies: shared: 2000000000 bytes after 4 loads"),
+        (at("contexts", "small", 2, "wrong", value=1), "contexts: small at 50 %, 4 contexts: 1 calls failed or were"),
+        (at("contexts", "big", 1, "sharing", value=1), "contexts: big at 50 %, 2 contexts: 1 on the weights of the"),
+        (at("contexts", "big", value=[]), "contexts: nothing was measured"),
         (at("acceptance", "plain", "failed", value=["Io.Runs"]), "acceptance: plain: failed: Io.Runs"),
         (at("acceptance", "plain", "exit", value=-11), "acceptance: plain: exit code -11"),
         (at("acceptance", "plain", "passed", value=0), "acceptance: plain: no test passed"),

@@ -137,6 +137,18 @@ def _probes(section: dict[str, Any]) -> Iterator[str]:
             yield f"checksum: byte {position} changed: {outcome}"
 
 
+def _contexts(section: dict[str, Any]) -> Iterator[str]:
+    yield from _at_least_one(section)
+    for name, rows in section.items():
+        yield from _at_least_one(rows)
+        for row in rows:
+            where = f"{name} at {row['percent']} %, {row['contexts']} contexts"
+            if row["wrong"] != 0:
+                yield f"{where}: {row['wrong']} calls failed or were wrong"
+            if row["sharing"] != row["contexts"]:
+                yield f"{where}: {row['sharing']} on the weights of the first"
+
+
 def _acceptance(section: dict[str, Any]) -> Iterator[str]:
     yield from _at_least_one(section.get("plain"))
     for how, result in section.items():
@@ -166,5 +178,6 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "probes": _probes,
     "split": _split,
     "copies": _copies,
+    "contexts": _contexts,
     "acceptance": _acceptance,
 }

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -399,6 +402,143 @@ def case_shared_engines(folder: Path) -> None:
     check(second)
 
 
+def held(program: Any) -> dict[str, int]:
+    """What the stand-ins hold for a program of one engine, and that its engine says the same."""
+    (engine,) = program.engines
+    bytes_of = {kind: live(kind) for kind in ("weights", "scratch", "context")}
+    assert sum(bytes_of.values()) <= engine.device_bytes <= sum(bytes_of.values()) + live("device"), engine
+    assert engine.scratch_bytes == bytes_of["scratch"]
+    return bytes_of
+
+
+def in_threads(threads: int, calls: int, call: Callable[[], object]) -> None:
+    """Each thread calls so often; what one raises is raised here."""
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(lambda: [call() for _ in range(calls)]) for _ in range(threads)]:
+            done.result()
+
+
+def case_contexts(folder: Path) -> None:
+    program = load(folder, "plain", contexts=3, weight_streaming_budget="50%")
+    (engine,) = program.engines
+    assert (engine.budget_bytes, engine.source, engine.shared_with) == (STREAMABLE // 2, "load-time", ())
+    want = {"weights": RESIDENT + STREAMABLE // 2, "scratch": 3 * SCRATCH, "context": 3 * CONTEXT}
+    assert held(program) == want, "weights once, and three contexts"
+    in_threads(4, 200, partial(check, program))
+    assert engine.runs == 800
+    assert held(program) == want
+    in_threads(1, 10, partial(check, program))
+    assert engine.runs == 810 and engine.as_dict()["runs"] == 810
+    del program
+    assert live("execution_context") == 0, "Engine is a view of the program's, and keeps it"
+    del engine
+    assert live("device_total") == 0
+
+
+def case_contexts_under_other_budgets(folder: Path) -> None:
+    program = load(folder, "plain", contexts=3, weight_streaming_budget="50%")
+    other = load(folder, "plain")
+    assert other.engines[0].shared_with == ("tower",) * 3 and program.engines[0].shared_with == ("tower",)
+    del other
+    changes = (0, "25%", STREAMABLE, "auto", "1MiB") * 10
+    done = threading.Event()
+
+    def run_until_done() -> None:
+        while not done.is_set():
+            check(program)
+
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(run_until_done) for _ in range(4)]
+        try:
+            for change in changes:
+                program.set_weight_streaming_budget(change)
+            for change in changes:
+                program.engines[0].set_budget(change)
+        finally:
+            done.set()
+        for run in runs:
+            run.result()
+    assert held(program) == {"weights": RESIDENT + MIB, "scratch": 3 * SCRATCH, "context": 3 * CONTEXT}
+    assert budgets(program) == {"tower": (MIB, "load-time")}
+
+
+def case_contexts_under_automatic_budgets(folder: Path) -> None:
+    """A device of 5.5 MiB, of which 1 MiB is the margin: what is left holds one context and all weights, not three."""
+    margin = {"weight_streaming_margin": "1MiB"}
+    alone = load(folder, "plain", **margin)
+    check(alone)
+    assert budgets(alone) == {"tower": (STREAMABLE, "automatic")} and free(0) >= MIB
+    del alone
+    program = load(folder, "plain", contexts=3, **margin)
+    in_threads(3, 20, partial(check, program))
+    kept, source = budgets(program)["tower"]
+    assert source == "automatic" and 2 * MIB < kept < STREAMABLE, program.engines
+    assert MIB - 4 * KIB <= free(0) < MIB + STREAMABLE // 16, "as much as leaves the margin, and room for staging"
+    for change in (0, "auto"):
+        program.set_weight_streaming_budget(change)
+    assert abs(budgets(program)["tower"][0] - kept) <= STREAMABLE // 16
+    assert free(0) >= MIB - 4 * KIB, "a change forgot the other contexts"
+    in_threads(3, 20, partial(check, program))
+
+
+def case_contexts_of_two_engines_under_automatic_budgets(folder: Path) -> None:
+    """A device of 10 MiB, of which 1 MiB is the margin."""
+    program = load(folder, "pair", contexts=3, weight_streaming_margin="1MiB")
+    in_threads(3, 20, lambda: check_towers(program))
+    before = budgets(program)
+    kept = [bytes for bytes, _ in before.values()]
+    # One block of activation memory for each context, as large as the larger engine needs.
+    assert sum(kept) >= 9 * MIB - 2 * RESIDENT - 3 * (CONTEXT + SCRATCH) - STREAMABLE // 4, before
+    assert max(kept) - min(kept) <= STREAMABLE // 8 and free(0) >= MIB - 4 * KIB, before
+    for change in (0, "auto"):
+        program.set_weight_streaming_budget(change)
+        in_threads(3, 20, lambda: check_towers(program))
+    assert free(0) >= MIB - 4 * KIB, "a change forgot the other contexts"
+    assert sum(bytes for bytes, _ in budgets(program).values()) >= sum(kept) - STREAMABLE // 8, budgets(program)
+
+
+def case_a_block_over_contexts(folder: Path) -> None:
+    import torchtrt_ws
+
+    program = load(folder, "towers", contexts=2, weight_streaming_budget="2MiB")
+    before = budgets(program)
+    assert list(before.values()) == [(MIB, "load-time")] * 2
+    for budget, each in (("3MiB", 3 * MIB // 2), ({"query": 3 * MIB // 2, "document": 3 * MIB // 2}, 3 * MIB // 2)):
+        with torchtrt_ws.weight_streaming(program) as ctx:
+            assert (ctx.device_budget, ctx.total_device_budget) == (2 * MIB, 2 * STREAMABLE)
+            assert ctx.get_automatic_weight_streaming_budget() == 2 * STREAMABLE
+            ctx.device_budget = budget
+            assert (ctx.device_budget, live("weights")) == (2 * each, 2 * (RESIDENT + each))
+            in_threads(3, 20, lambda: check_towers(program))
+        assert budgets(program) == before
+        assert live("weights") == 2 * (RESIDENT + MIB)
+    twins = load(folder, "twins", contexts=2, weight_streaming_budget_per_engine="1MiB")
+    assert [engine.shared_with for engine in twins.engines] == [("query",), ("document",)], "each other's, once"
+
+
+def case_contexts_do_not_fit(folder: Path) -> None:
+    """A device of 4 MiB: room for the weights that are kept and two contexts that stream."""
+    import torchtrt_ws
+
+    fits = dict(weight_streaming_budget="2MiB")
+    try:
+        load(folder, "plain", contexts=3, **fits)
+    except torchtrt_ws.CapacityError as error:
+        assert "context 3 of 3" in str(error) and "fewer contexts" in str(error), error
+        # Here, where the error and its traceback live: nothing waits for them to go.
+        assert live("device_total") == 0 and live("engine") == 0
+    else:
+        raise AssertionError("three contexts fit")
+    program = load(folder, "plain", contexts=2, **fits)
+    want = held(program)
+    assert want == {"weights": RESIDENT + 2 * MIB, "scratch": 2 * SCRATCH, "context": 2 * CONTEXT}
+    with refused("CapacityError"):
+        program.set_weight_streaming_budget("3MiB")
+    assert held(program) == want
+    assert budgets(program) == {"tower": (2 * MIB, "load-time")}
+    in_threads(3, 50, lambda: check(program))
+
+
 def case_activation_memory(folder: Path) -> None:
     def working() -> int:
         return live("device_total") - live("weights")
@@ -560,6 +700,9 @@ ENVIRONMENT = {
     "reserve": {"STANDIN_DEVICE_BYTES": str(5 * MIB)},
     # TensorRT's automatic budget leaves the margin, and the first run takes of it to stage its tensors.
     "does_not_fit": {"STANDIN_DEVICE_BYTES": str(3 * MIB), "STANDIN_AUTOMATIC_MARGIN": str(64 * KIB)},
+    "contexts_under_automatic_budgets": {"STANDIN_DEVICE_BYTES": str(11 * MIB // 2)},
+    "contexts_of_two_engines_under_automatic_budgets": {"STANDIN_DEVICE_BYTES": str(10 * MIB)},
+    "contexts_do_not_fit": {"STANDIN_DEVICE_BYTES": str(4 * MIB)},
     "a_block": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},
     "a_block_that_cannot_end": {"STANDIN_DEVICE_BYTES": str(6 * MIB)},
     "automatic_for_two": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},

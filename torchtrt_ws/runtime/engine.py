@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from torchtrt_ws import budget
+from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.native import _native, translated
 
 __all__ = ["Engine"]
@@ -24,16 +25,32 @@ _FIELDS = (
 )
 
 
-class Engine:
-    """A live view of one engine of a loaded `Program`: each read asks the engine. Sizes are bytes."""
+# What each context of the engine has or counts itself.
+_OF_EACH_CONTEXT = ("scratch_bytes", "device_bytes", "runs", "seconds")
 
-    def __init__(self, identifier: int, owner: _native.Program, margin: Mapping[str, str]) -> None:
-        self._id = identifier
-        self._owner = owner  # an engine lives as long as its program
+
+class Engine:
+    """A live view of one engine of a loaded `Program`: each read asks the engine. Sizes are bytes.
+
+    In a program of several contexts it is the engine of all of them: weights and budget are there once; runs, seconds,
+    scratch and device memory are of all contexts together.
+    """
+
+    def __init__(self, position: int, contexts: Contexts, margin: Mapping[str, str]) -> None:
+        self._ids = contexts.ids_of(position)
+        self._contexts = contexts  # an engine lives as long as its program
         self._margin = margin  # the option given at load: it holds for each change
 
+    def _report(self) -> dict[str, Any]:
+        report, *others = map(_native.engine_report, self._ids)
+        for name in _OF_EACH_CONTEXT:
+            # The contexts of a host engine map the same pages.
+            combine = max if (name, report["kind"]) == ("device_bytes", "host") else sum
+            report[name] = combine([report[name], *(other[name] for other in others)])
+        return report
+
     def _field(self, name: str) -> Any:
-        return _native.engine_report(self._id)[name]
+        return self._report()[name]
 
     @property
     def name(self) -> str:
@@ -67,28 +84,30 @@ class Engine:
 
     @property
     def scratch_bytes(self) -> int:
-        """Device memory that streaming needs beside the budget."""
+        """Device memory that streaming needs beside the budget, for all contexts."""
         return cast(int, self._field("scratch_bytes"))
 
     @property
     def device_bytes(self) -> int:
-        """On the device now: weights, scratch and context. For the host engine: weights resident in this process."""
+        """On the device now: weights, scratch and contexts. For the host engine: weights resident in this process."""
         return cast(int, self._field("device_bytes"))
 
     @property
     def shared_with(self) -> tuple[str, ...]:
-        """Names of the other engines on the same weights, of this and of other programs: a budget is for all of them."""
-        names = (_native.engine_report(identifier)["name"] for identifier in self._field("shared_with"))
+        """Names of the other engines on the same weights, of this program and others: a budget is for all of them."""
+        contexts = self._contexts.beside_the_first()
+        others = [identifier for identifier in self._field("shared_with") if identifier not in contexts]
+        names = (_native.engine_report(identifier)["name"] for identifier in others)
         return tuple(name for name in names if name)  # one that has gone meanwhile has none
 
     @property
     def runs(self) -> int:
-        """Calls that succeeded."""
+        """Calls that succeeded, in whichever context."""
         return cast(int, self._field("runs"))
 
     @property
     def seconds(self) -> float:
-        """Time spent in these calls."""
+        """Time spent in these calls; those that ran at the same time add up."""
         return cast(float, self._field("seconds"))
 
     def set_budget(self, value: int | str) -> None:
@@ -104,11 +123,11 @@ class Engine:
         """
         options = {**budget.change_options(value), **self._margin}
         with translated():
-            _native.set_budgets([self._id], list(options.items()))
+            _native.set_budgets(self._contexts.with_budgets(self._ids[:1]), list(options.items()))
 
     def as_dict(self) -> dict[str, Any]:
         """All fields at one moment, with the keys of `torchtrt-ws run --json`."""
-        report = _native.engine_report(self._id)
+        report = self._report()
         return {name: report[name] for name in _FIELDS}
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from torchtrt_ws import budget, pte
 from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.native import _native, translated
 from torchtrt_ws.runtime.program import Program
 from torchtrt_ws.trust.keys import Key
@@ -17,6 +18,7 @@ from torchtrt_ws.trust.opened import by_descriptor, opened_verified
 __all__ = ["load"]
 
 VERIFY = ("checksum", "digest", "off")  # what `verify=` takes
+MOST_CONTEXTS = 1024  # as cpp/delegate/read_options.cpp has it
 
 
 def load(
@@ -29,6 +31,7 @@ def load(
     cuda_graph: bool = False,
     share_engines: bool = True,
     share_activation_memory: bool = True,
+    contexts: int = 1,
     mmap: bool | None = None,
     verify: str = "checksum",
     trusted_keys: Iterable[Key] | None = None,
@@ -51,6 +54,10 @@ def load(
             loaded twice shares where it is mapped; copies of it share where their SHA-256, computed, is the same.
         share_activation_memory: Let the execution contexts of a program's TensorRT engines work in one piece of device
             memory, as large as the largest needs. They take turns on the device then.
+        contexts: Calls that run at the same time, from as many threads; more than that wait, in the order of arrival.
+            The weights and their budget are there once; each context has a stream and device memory of its own, for
+            activations, scratch and staging. Needs a mapped file and `share_engines`. The contexts of a host engine
+            map the same packed weights; what XNNPACK keeps besides is there for each.
         mmap: Map the file (True), or read it into memory (False). None: map it, unless there are trusted keys.
         verify: How each engine's bytes are compared with what the file records of them: "checksum" (CRC-32C: finds
             damage, at the speed of memory), "digest" (SHA-256: finds whatever differs) or "off".
@@ -66,15 +73,20 @@ def load(
     Raises:
         BudgetError: A budget or margin that cannot be read, both budgets at once, or a total for several engines whose
             sizes the file does not record.
-        ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify`. With
+        ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify`; several
+            contexts of a file that is not mapped, or does not share. With
             `trusted_keys`: a key that cannot be read; a signature that is missing, malformed, by another key or of
             another file.
-        CapacityError: The budget does not fit, the error says what does; or there is no memory for the verified copy.
+        CapacityError: The budget or a context does not fit, the error says what does; or there is no memory for the
+            verified copy. Nothing stays loaded.
         EngineError: No runtime for the engine here, or it refused; or no `cryptography` to verify with.
     """
     if verify not in VERIFY:
         accepted = " or ".join(f'"{each}"' for each in VERIFY)
         raise ProgramError("verify", repr(verify), accepted, "Leave it out for the checksum.")
+    # A verified copy is in memory already, so that is mapped whatever `mmap` says.
+    mapped = mmap is not False or trusted_keys is not None
+    _check_contexts(contexts, mapped, share_engines)
     with _source(path, trusted_keys, copy=not mmap) as source:
         report = pte.read(source)
         report.require_engines()
@@ -92,17 +104,54 @@ def load(
             options["use_shared_engines"] = False
         if not share_activation_memory:
             options["use_shared_activation_scratch"] = False
+        if contexts > 1:
+            options["contexts"] = contexts
         if verify != "checksum":
             options["verify"] = verify
         with translated():
             for kind in {engine.kind for engine in report.engines}:
                 _native.load_adapter(kind)  # before the program: it brings what device memory is planned with
-            # A verified copy is in memory already, so that is mapped whatever `mmap` says.
-            mapped = mmap is not False or trusted_keys is not None
-            native = _native.Program(source, list(options.items()), mapped)
-            for method in report.methods:  # in file order: engines without a name are counted in loading order
-                native.load_method(method.name)
-    return Program(replace(report, file=os.fspath(path)), native, margin)
+            # In file order: engines without a name are counted in loading order.
+            methods = [method.name for method in report.methods]
+            loaded = _loaded(source, list(options.items()), mapped, methods, contexts)
+    return Program(replace(report, file=os.fspath(path)), loaded, margin)
+
+
+def _check_contexts(contexts: int, mapped: bool, share_engines: bool) -> None:
+    if isinstance(contexts, bool) or not isinstance(contexts, int) or not 1 <= contexts <= MOST_CONTEXTS:
+        accepted = f"an int from 1 to {MOST_CONTEXTS}"
+        raise ProgramError("contexts", contexts, accepted, "Leave it out for one call at a time.")
+    if contexts == 1 or (mapped and share_engines):
+        return
+    found = "share_engines=False" if mapped else "mmap=False"
+    raise ProgramError(
+        f"contexts={contexts}", found, "a mapped file whose engines are shared", f"Leave out {found}, or contexts."
+    )
+
+
+def _loaded(
+    source: str, options: list[tuple[str, bool | int | str]], mapped: bool, methods: list[str], contexts: int
+) -> Contexts:
+    """All methods, in each of the contexts. When one does not fit, nothing stays loaded."""
+    natives: list[_native.Program] = []
+    native = None
+    try:
+        while len(natives) < contexts:
+            native = _native.Program(source, options, mapped)
+            for method in methods:
+                native.load_method(method)
+            natives.append(native)
+    except _native.Error as error:
+        number = len(natives) + 1
+        del native  # and not when the error goes: its traceback holds this frame
+        natives.clear()
+        if number == 1:
+            raise
+        code, subject, found, expected, next_step = error.args
+        if code == "Error::MemoryAllocationFailed":
+            next_step = "Load with fewer contexts or a smaller budget, or free memory on the device"
+        raise _native.Error(code, f"{subject} in context {number} of {contexts}", found, expected, next_step) from None
+    return Contexts(natives)
 
 
 @contextmanager

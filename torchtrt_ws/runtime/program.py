@@ -11,6 +11,7 @@ import numpy as np
 from torchtrt_ws import budget
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.pte import MethodInfo, ProgramInfo
+from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.engine import Engine
 from torchtrt_ws.runtime.inputs import checked, describe, to_torch
 from torchtrt_ws.runtime.native import _native, translated
@@ -19,7 +20,8 @@ __all__ = ["Program"]
 
 
 class Program:
-    """A program in memory; made by `load`. Threads may share it: calls take turns.
+    """A program in memory; made by `load`. Threads may share it: as many calls run at the same time as it has
+    contexts, and the others wait for their turn.
 
     Example:
         program = torchtrt_ws.load("model.pte", weight_streaming_budget="50%")
@@ -27,10 +29,10 @@ class Program:
         print(program.engines[0].budget_bytes, program.engines[0].source)
     """
 
-    def __init__(self, report: ProgramInfo, native: _native.Program, margin: Mapping[str, str]) -> None:
+    def __init__(self, report: ProgramInfo, contexts: Contexts, margin: Mapping[str, str]) -> None:
         self._methods = {method.name: method for method in report.methods}
         self._engine_names = [engine.name for engine in report.engines]
-        self._native = native
+        self._contexts = contexts
         self._margin = dict(margin)
         self.file = report.file
 
@@ -41,8 +43,9 @@ class Program:
 
     @property
     def engines(self) -> tuple[Engine, ...]:
-        """Its engines, in loading order."""
-        return tuple(Engine(identifier, self._native, self._margin) for identifier in self._native.engine_ids())
+        """Its engines, in loading order; each of them once, whatever the number of contexts."""
+        count = len(self._contexts.engine_ids())
+        return tuple(Engine(position, self._contexts, self._margin) for position in range(count))
 
     def set_weight_streaming_budget(
         self,
@@ -70,7 +73,7 @@ class Program:
             weight_streaming_budget, weight_streaming_budget_per_engine, self._engine_names
         )
         with translated():
-            _native.set_budgets(self._native.engine_ids(), [*options.items(), *self._margin.items()])
+            _native.set_budgets(self._budget_ids(), [*options.items(), *self._margin.items()])
 
     def automatic_budget(self) -> int:
         """The bytes that "auto" would keep on the device now, all engines together. Changes nothing.
@@ -83,12 +86,12 @@ class Program:
         """
         margin = self._margin.get(budget.MARGIN_KEY)
         with translated():
-            return _native.automatic_budget(self._native.engine_ids(), None if margin is None else int(margin))
+            return _native.automatic_budget(self._contexts.engine_ids(), None if margin is None else int(margin))
 
     def weights(self) -> list[tuple[int, int]]:
         """Budget and streamable bytes of its engines; those that share their weights count once."""
         counted: dict[int, tuple[int, int]] = {}
-        for identifier in self._native.engine_ids():
+        for identifier in self._contexts.engine_ids():
             report = _native.engine_report(identifier)
             if counted.keys().isdisjoint(report["shared_with"]):
                 counted[identifier] = report["budget_bytes"], report["streamable_bytes"]
@@ -96,7 +99,7 @@ class Program:
 
     def saved_budgets(self) -> _native.SavedBudgets:
         """All engines' budgets and who decided them, for `restore_budgets`."""
-        return _native.save_budgets(self._native.engine_ids())
+        return _native.save_budgets(self._budget_ids())
 
     def restore_budgets(self, saved: _native.SavedBudgets) -> None:
         """Goes back to the budgets of before, those that take less first; `weight_streaming` does it for a block.
@@ -141,8 +144,8 @@ class Program:
                 "Pass one tensor for each.",
             )
         arrays = [checked(method, i, value, declared.inputs[i]) for i, value in enumerate(inputs)]
-        with translated():
-            outputs: list[Any] = self._native.execute(method, arrays)
+        with translated(), self._contexts.taken() as native:
+            outputs: list[Any] = native.execute(method, arrays)
         torch = sys.modules.get("torch")  # a torch tensor cannot be here without it
         if torch is not None and any(isinstance(value, torch.Tensor) for value in inputs):
             return [to_torch(torch, output) for output in outputs]
@@ -169,6 +172,9 @@ class Program:
                     f"input {position} of {method!r}", str(value.dtype), "a dtype of numpy", "Pass the inputs yourself."
                 ) from None
         return arrays
+
+    def _budget_ids(self) -> list[int]:
+        return self._contexts.with_budgets(self._contexts.engine_ids())
 
     def _find(self, method: str) -> MethodInfo:
         found = self._methods.get(method)

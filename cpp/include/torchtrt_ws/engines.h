@@ -15,6 +15,11 @@
 
 namespace torchtrt_ws {
 
+/// Calls at the same time: an ExecuTorch Module runs one call at a time. N Modules on one mapped file
+/// (Module::LoadMode::Mmap), a thread each, are N execution contexts on one copy of the weights, under one budget;
+/// LoadOptions::set_contexts(N) lets the first one's automatic budget leave room for all. Host engines map the same
+/// packed weights, but each keeps them by its own budget.
+
 /// What one loaded engine says of itself. Sizes are bytes. "Device" is the GPU for a tensorrt engine, and this
 /// process's resident memory for a host engine.
 struct EngineReport {

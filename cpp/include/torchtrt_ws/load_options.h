@@ -63,6 +63,11 @@ class LoadOptions {
   /// (Module::LoadMode::Mmap), or verify "digest".
   LoadOptions& set_share_engines(bool wanted) { return add(kShareEnginesKey, wanted); }
 
+  /// How many programs of this file will share its engines, this one among them, for as many calls at the same time: a
+  /// Module runs one call at a time, so N modules on one mapped file are N execution contexts on one copy of the
+  /// weights. Only an automatic budget asks: the first load leaves room for all contexts. 1 unless set.
+  LoadOptions& set_contexts(int count) { return count < 1 ? refuse() : add(kContextsKey, count); }
+
   /// Whether the execution contexts of a program with several TensorRT engines work in one piece of device memory, as
   /// large as the largest of them needs. True unless set. They take turns on the device then, whatever streams and
   /// threads call them.

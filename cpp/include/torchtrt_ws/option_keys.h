@@ -25,6 +25,9 @@ inline constexpr std::string_view kVerifyKey = "verify";         // "checksum" (
 inline constexpr std::string_view kShareEnginesKey = "use_shared_engines";             // a bool; true where not given
 inline constexpr std::string_view kShareScratchKey = "use_shared_activation_scratch";  // a bool; true where not given
 
+inline constexpr std::string_view kContextsKey =
+    "contexts";  // how many loads of the file will share; 1 where not given
+
 // What get_option() answers, as strings; kEngineBudgetPrefix + engine name also: its budget in bytes.
 inline constexpr std::string_view kEnginesKey = "engines";    // names of the live engines, with commas
 inline constexpr std::string_view kEnginePrefix = "engine.";  // + engine name: its report as JSON
