@@ -77,7 +77,7 @@ class Engine:
 
     @property
     def shared_with(self) -> tuple[str, ...]:
-        """Names of the other engines on the same weights, of this and of other programs: a budget is for all of them."""
+        """Names of the other engines on the same weights, of this program and others: a budget is for all of them."""
         names = (_native.engine_report(identifier)["name"] for identifier in self._field("shared_with"))
         return tuple(name for name in names if name)  # one that has gone meanwhile has none
 
