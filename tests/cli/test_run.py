@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 import torch
 
 import torchtrt_ws
+from torchtrt_ws import pte
+from torchtrt_ws.budget.profile import EngineProfile, Point, Profile
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,33 @@ def test_a_margin_goes_to_load(folder: Path) -> None:
     refused = run(folder, "--method", "up", "--margin", "5%")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "weight_streaming_margin: found '5%'" in refused.stderr
+
+
+def test_a_split_by_a_profile(folder: Path) -> None:
+    """All of "down" saves more than all of "up", and both do not fit."""
+    done = run(folder, "--method", "up", "--split", "latency")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.search(r"split: found no file '.*two\.profile\.json'", done.stderr)
+    reported = json.loads(run(folder, "--method", "up", "--json").stdout)["engines"]
+    sizes = {engine["name"]: engine["streamable_bytes"] for engine in reported}
+    times = {"up": (5.0, 4.0), "down": (9.0, 2.0)}
+    Profile(
+        tuple(
+            EngineProfile(
+                engine.name,
+                str(engine.sha256),
+                sizes[engine.name],
+                0,
+                tuple(Point(b, b, ms) for b, ms in zip((0, sizes[engine.name]), times[engine.name], strict=True)),
+            )
+            for engine in pte.read(folder / "two.pte").engines
+        )
+    ).write(folder / "elsewhere.json")
+    options = ("--split", "latency", "--profile", folder / "elsewhere.json", "--weight-streaming-budget")
+    done = run(folder, "--method", "up", "--json", *options, sizes["down"])
+    assert done.returncode == 0, done.stderr
+    budgets = {engine["name"]: engine["budget_bytes"] for engine in json.loads(done.stdout)["engines"]}
+    assert budgets == {"up": 0, "down": sizes["down"]}
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,71 @@ def case_margin(folder: Path) -> None:
         load(folder, "pair", weight_streaming_margin="5%")
 
 
+def profile(folder: Path, name: str, times: dict[str, tuple[float, ...]]) -> Any:
+    """A profile of made-up milliseconds, at 0 to all of the weights in equal steps."""
+    from torchtrt_ws import pte
+    from torchtrt_ws.budget.profile import EngineProfile, Point, Profile
+
+    def point(step: int, steps: int, milliseconds: float) -> Point:
+        budget = STREAMABLE * step // steps
+        return Point(budget, budget + RESIDENT + CONTEXT + (SCRATCH if step < steps else 0), milliseconds)
+
+    return Profile(
+        tuple(
+            EngineProfile(
+                engine.name,
+                str(engine.sha256),
+                STREAMABLE,
+                SCRATCH,
+                tuple(point(step, len(each) - 1, ms) for step, ms in enumerate(each)),
+            )
+            for engine, each in ((engine, times[engine.name]) for engine in pte.read(folder / f"{name}.pte").engines)
+        )
+    )
+
+
+def case_split_by_latency(folder: Path) -> None:
+    """ "document" is faster with its first quarter and not with more; "query" gains from every one."""
+    measured = profile(folder, "towers", {"query": (40, 30, 20, 10, 2), "document": (20, 9, 9, 9, 8)})
+    keywords: Any = {"profile": measured, "weight_streaming_budget": "5MiB"}
+    program = load(folder, "towers", split="latency", **keywords)
+    check_towers(program)
+    assert [budgets(program)[name][0] for name in FACTORS] == [STREAMABLE, MIB]
+    program.set_weight_streaming_budget("4MiB", split="latency")
+    assert [budgets(program)[name][0] for name in FACTORS] == [3 * MIB, MIB], "22 ms with all of it for the one"
+    program.set_weight_streaming_budget("90%")
+    assert [budgets(program)[name][0] for name in FACTORS] == [STREAMABLE] * 2, "the hole, and all is worth it"
+    check_towers(program)
+    del program  # the next load would share its weights, and its budgets
+    program = load(folder, "towers", **keywords)
+    assert [budgets(program)[name][0] for name in FACTORS] == [2 * MIB, MIB], "of 2.5 MiB each what buys something"
+
+
+def case_automatic_by_latency(folder: Path) -> None:
+    """The device of automatic_for_two: the plan's bytes go to the one that gains, in the memory of the plan."""
+    measured = profile(folder, "pair", {"query": (40, 30, 20, 10, 2), "document": (10, 10, 10, 10, 9)})
+    for budget, left in ((None, 64 * MIB), ("free-65MiB", 65 * MIB)):
+        plain = load(folder, "pair", weight_streaming_budget=budget, split="proportional")
+        total = sum(bytes for bytes, _ in budgets(plain).values())
+        del plain
+        program = load(folder, "pair", weight_streaming_budget=budget, split="latency", profile=measured)
+        spent = {name: bytes for name, (bytes, _) in budgets(program).items()}
+        assert spent == {"query": min(total // MIB * MIB, STREAMABLE), "document": 0}, (total, spent)
+        assert free(0) >= left
+        check_towers(program)
+        del program
+
+
+def case_latency_of_shared_weights(folder: Path) -> None:
+    """Two engines on one copy of the weights are one: its bytes count once, and save the time of both."""
+    measured = profile(folder, "twins", {"query": (40, 30, 20, 10, 2), "document": (10, 9, 8, 7, 6)})
+    program = load(folder, "twins", weight_streaming_budget="3MiB", split="latency", profile=measured)
+    assert {bytes for bytes, _ in budgets(program).values()} == {3 * MIB}
+    for name in program.method_names:
+        np.testing.assert_array_equal(program.run(name, inputs())[0], 2 * inputs() + 1)
+    assert live("weights") == RESIDENT + 3 * MIB
+
+
 def case_set_budgets_of_a_program(folder: Path) -> None:
     """A device of 6 MiB."""
     program = load(folder, "pair", weight_streaming_budget="1MiB")
@@ -705,6 +770,7 @@ ENVIRONMENT = {
     "contexts_do_not_fit": {"STANDIN_DEVICE_BYTES": str(4 * MIB)},
     "a_block": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},
     "a_block_that_cannot_end": {"STANDIN_DEVICE_BYTES": str(6 * MIB)},
+    "automatic_by_latency": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},
     "automatic_for_two": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},
     "reserve_for_two": {"STANDIN_DEVICE_BYTES": str(70 * MIB)},
     "margin": {"STANDIN_DEVICE_BYTES": str(6 * MIB)},

@@ -35,6 +35,13 @@ def run(
         str | None,
         typer.Option(metavar="SIZE", help='What automatic budgets leave free: bytes, "64MiB" (the default).'),
     ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="HOW", help='"latency": spend the total where the profile says it saves the most time.'),
+    ] = None,
+    profile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The profile; without it, the one beside the .pte.")
+    ] = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Option("--input", metavar="FILE.npy", help="Repeat in the order of the inputs. None at all: zeros."),
@@ -59,6 +66,8 @@ def run(
         weight_streaming_budget=budget,
         weight_streaming_budget_per_engine=_per_engine(per_engine),
         weight_streaming_margin=margin,
+        split=split,
+        profile=profile,
         trusted_keys=trusted_keys or None,
     )
     load_seconds = time.perf_counter() - started

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from torchtrt_ws import budget, pte
+from torchtrt_ws.budget.profile import Profile
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.native import _native, translated
 from torchtrt_ws.runtime.program import Program
+from torchtrt_ws.runtime.spending import Spending
 from torchtrt_ws.trust.keys import Key
 from torchtrt_ws.trust.opened import by_descriptor, opened_verified
 
@@ -27,6 +29,8 @@ def load(
     weight_streaming_budget: int | str | None = None,
     weight_streaming_budget_per_engine: int | str | Mapping[str, int | str | None] | None = None,
     weight_streaming_margin: int | str | None = None,
+    split: str | None = None,
+    profile: str | os.PathLike[str] | Mapping[str, object] | Profile | None = None,
     device_id: int | None = None,
     cuda_graph: bool = False,
     share_engines: bool = True,
@@ -47,6 +51,13 @@ def load(
         weight_streaming_margin: Bytes (or a size such as "64MiB", the default) that automatic budgets leave free on the
             device for what nobody foresees: kernels that are loaded late, an allocator's granules, other processes.
             Not a budget: it may stand beside any. Later changes of this program's budgets keep to it.
+        split: "latency": spend the total over the engines where it saves the most time, by a profile. What depends on
+            the device ("auto", "free-N", a budget that was not given) is found first, and spent again after the load,
+            in the memory that it took; a baked budget is then a total too. "proportional": by streamable size, whatever
+            was measured. None: proportional, less what by the profile buys no time; bytes for one engine stay as given.
+        profile: The profile, its JSON or its path: milliseconds, measured for each engine at several budgets. None: the
+            file `model.profile.json` beside `model.pte`. Without "latency" that one is used only if it is valid and
+            there are no trusted keys, as it is not signed.
         device_id: CUDA device to load on, instead of the one in the file.
         cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat.
         share_engines: Use the weights of an engine that this process has loaded already, with the same bytes on the
@@ -72,10 +83,10 @@ def load(
 
     Raises:
         BudgetError: A budget or margin that cannot be read, both budgets at once, or a total for several engines whose
-            sizes the file does not record.
-        ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify`; several
-            contexts of a file that is not mapped, or does not share. With
-            `trusted_keys`: a key that cannot be read; a signature that is missing, malformed, by another key or of
+            sizes the file does not record; another word for `split`; for "latency" nothing to split, or no profile.
+        ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify`; a profile
+            that is not valid, or of other engines; several contexts of a file that is not mapped, or does not share.
+            With `trusted_keys`: a key that cannot be read; a signature that is missing, malformed, by another key or of
             another file.
         CapacityError: The budget or a context does not fit, the error says what does; or there is no memory for the
             verified copy. Nothing stays loaded.
@@ -92,10 +103,10 @@ def load(
         report.require_engines()
         margin = budget.margin_options(weight_streaming_margin)
         names = [engine.name for engine in report.engines]
-        options: dict[str, bool | int | str] = {
-            **budget.load_options(weight_streaming_budget, weight_streaming_budget_per_engine, names),
-            **margin,
-        }
+        usual = budget.load_options(weight_streaming_budget, weight_streaming_budget_per_engine, names)
+        spending = Spending(path, report, split, profile, trusting=trusted_keys is not None)
+        spent = spending.options(weight_streaming_budget, weight_streaming_budget_per_engine, split)
+        options: dict[str, bool | int | str] = {**(usual if spent is None else spent), **margin}
         if device_id is not None:
             options["device_id"] = device_id
         if cuda_graph:
@@ -114,7 +125,8 @@ def load(
             # In file order: engines without a name are counted in loading order.
             methods = [method.name for method in report.methods]
             loaded = _loaded(source, list(options.items()), mapped, methods, contexts)
-    return Program(replace(report, file=os.fspath(path)), loaded, margin)
+    spending.after(loaded, margin, weight_streaming_budget, weight_streaming_budget_per_engine, split)
+    return Program(replace(report, file=os.fspath(path)), loaded, margin, spending)
 
 
 def _check_contexts(contexts: int, mapped: bool, share_engines: bool) -> None:

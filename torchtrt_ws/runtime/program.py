@@ -15,6 +15,7 @@ from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.engine import Engine
 from torchtrt_ws.runtime.inputs import checked, describe, to_torch
 from torchtrt_ws.runtime.native import _native, translated
+from torchtrt_ws.runtime.spending import Spending
 
 __all__ = ["Program"]
 
@@ -29,11 +30,12 @@ class Program:
         print(program.engines[0].budget_bytes, program.engines[0].source)
     """
 
-    def __init__(self, report: ProgramInfo, contexts: Contexts, margin: Mapping[str, str]) -> None:
+    def __init__(self, report: ProgramInfo, contexts: Contexts, margin: Mapping[str, str], spending: Spending) -> None:
         self._methods = {method.name: method for method in report.methods}
         self._engine_names = [engine.name for engine in report.engines]
         self._contexts = contexts
         self._margin = dict(margin)
+        self._spending = spending
         self.file = report.file
 
     @property
@@ -52,6 +54,7 @@ class Program:
         weight_streaming_budget: int | str | None = None,
         *,
         weight_streaming_budget_per_engine: int | str | Mapping[str, int | str | None] | None = None,
+        split: str | None = None,
     ) -> None:
         """Changes the budgets of all engines as one: all or none, those that shrink first.
 
@@ -61,10 +64,13 @@ class Program:
             weight_streaming_budget: The program's total, as for `load`: bytes, "1GiB", "N%", "free-N" or "auto".
             weight_streaming_budget_per_engine: Instead of a total, as for `load`: one value for each engine, or a
                 mapping from engine name to bytes; engines that it does not name keep theirs.
+            split: As for `load`; None for the one given there. What depends on the device ("auto", "free-N") is then
+                two changes: the automatic one, and how that is spent.
 
         Raises:
-            BudgetError: A budget that cannot be read, none or both at once, an unknown engine, or a total for several
-                engines whose sizes the file does not record.
+            BudgetError: A budget that cannot be read, none or both at once, an unknown engine, a total for several
+                engines whose sizes the file does not record, or no profile for the split "latency".
+            ProgramError: A profile that is not valid, or of other engines.
             CapacityError: An engine's budget does not fit; the error says the largest that does. All budgets are as
                 before.
             EngineError: An engine's runtime refused. All budgets are as before.
@@ -72,8 +78,13 @@ class Program:
         options = budget.program_change_options(
             weight_streaming_budget, weight_streaming_budget_per_engine, self._engine_names
         )
+        asked = weight_streaming_budget, weight_streaming_budget_per_engine, split
+        spent = self._spending.options(*asked)
+        if spent is not None:
+            options = spent
         with translated():
             _native.set_budgets(self._budget_ids(), [*options.items(), *self._margin.items()])
+        self._spending.after(self._contexts, self._margin, *asked)
 
     def automatic_budget(self) -> int:
         """The bytes that "auto" would keep on the device now, all engines together. Changes nothing.
