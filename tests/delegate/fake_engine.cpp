@@ -121,12 +121,19 @@ class FakeEngine final : public Engine {
   }
 
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override {
+    bool fault = false;
+    std::function<void()> hook;  // a copy: it may take itself away
     {
       const Lock lock(device_mutex());
       device().calls.push_back("run");
+      hook = device().on_run;
     }
-    if (const auto hook = device().on_run) hook();  // a copy: it may take itself away
-    if (std::exchange(device().fault, false)) return Failure{ErrorCode::EngineFault, "run", "a fault", "", ""};
+    if (hook) hook();
+    {
+      const Lock lock(device_mutex());
+      fault = std::exchange(device().fault, false);
+    }
+    if (fault) return Failure{ErrorCode::EngineFault, "run", "a fault", "", ""};
     auto target = outputs.resize(0, inputs[0].sizes, inputs[0].rank);
     if (!target.ok()) return std::move(target).failure();
     const auto* from = static_cast<const float*>(inputs[0].data);
