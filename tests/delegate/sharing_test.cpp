@@ -318,7 +318,7 @@ TEST_F(Sharing, LoadsAtTheSameTimeMakeOneEngine) {
         [&, i] { loaded[i].emplace(std::move(maps[i]), Loaded::Options{{"weight_streaming_budget", 800}}); });
   }
   for (auto& thread : threads) thread.join();
-  EXPECT_EQ(device().free, kFree - 800 - 8 * 50);
+  EXPECT_EQ(device().free, kFree - 800 - 8 * int64_t{50});
 }
 
 TEST_F(Sharing, RunsChangesAndLoadsFromManyThreads) {

@@ -14,7 +14,7 @@ std::shared_ptr<ActivationBlock> ActivationBlock::of(const void* program, int de
     each = each->second.expired() ? all->erase(each) : std::next(each);
   std::weak_ptr<ActivationBlock>& known = (*all)[{program, device}];
   std::shared_ptr<ActivationBlock> block = known.lock();
-  if (block == nullptr) known = block = std::make_shared<ActivationBlock>(device);
+  if (block == nullptr) known = block = std::make_shared<ActivationBlock>();
   return block;
 }
 

@@ -25,7 +25,7 @@ class ActivationBlock {
   /// The block of `program` on `device`, made when there is none; empty until a context needs it.
   static std::shared_ptr<ActivationBlock> of(const void* program, int device);
 
-  explicit ActivationBlock(int device) : device_(device), memory_(Buffer::Kind::Device) {}
+  ActivationBlock() : memory_(Buffer::Kind::Device) {}
   ~ActivationBlock();
   ActivationBlock(const ActivationBlock&) = delete;
   ActivationBlock& operator=(const ActivationBlock&) = delete;
@@ -71,7 +71,6 @@ class ActivationBlock {
   Status fit(const std::string& subject);
   cudaError_t wait() noexcept;
 
-  const int device_;
   mutable std::mutex mutex_;              // guards all below
   std::map<const void*, int64_t> needs_;  // of contexts, in bytes
   Buffer memory_;
