@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torchtrt_ws.export.save_plan import save_plan
     from torchtrt_ws.pte.annotation import annotate
     from torchtrt_ws.pte.budget_change import set_budget
+    from torchtrt_ws.runtime.defaults import set_defaults
     from torchtrt_ws.runtime.load import load
     from torchtrt_ws.runtime.weight_streaming import weight_streaming
 
@@ -43,6 +44,7 @@ __all__ = [
     "save",
     "save_plan",
     "set_budget",
+    "set_defaults",
     "weight_streaming",
 ]
 
@@ -52,6 +54,7 @@ _LAZY = {
     "save": "torchtrt_ws.export",
     "save_plan": "torchtrt_ws.export",
     "set_budget": "torchtrt_ws.pte",
+    "set_defaults": "torchtrt_ws.runtime",
     "weight_streaming": "torchtrt_ws.runtime",
 }
 

@@ -16,7 +16,8 @@ namespace {
 static_assert(kEngineBudgetPrefix.size() + kMaxEngineName == 63);  // ExecuTorch's kMaxOptionKeyLength, less the NUL
 
 constexpr std::string_view kGeneralKeys[] = {kBudgetKey, kTotalBudgetKey, kPercentKey, kReserveKey};
-constexpr std::string_view kOtherKeys[] = {kCudaGraphKey, kDeviceIdKey, kVerifyKey, kShareEnginesKey, kShareScratchKey};
+constexpr std::string_view kOtherKeys[] = {kCudaGraphKey,    kDeviceIdKey,     kVerifyKey,
+                                           kShareEnginesKey, kShareScratchKey, kContextsKey};
 
 template <typename Keys>
 bool is_one_of(const Keys& keys, std::string_view key) {
@@ -153,6 +154,8 @@ std::optional<std::string_view> name_behind(std::string_view prefix, std::string
   return key.substr(prefix.size());
 }
 
+bool is_general_budget(std::string_view key) noexcept { return is_one_of(kGeneralKeys, key); }
+
 Result<Request> read_request(const std::vector<Option>& options, const std::vector<BakedSpec>& baked,
                              std::string_view engine_name) {
   Request request;
@@ -164,7 +167,7 @@ Result<Request> read_request(const std::vector<Option>& options, const std::vect
                      "Leave one of them out"};
     }
     Status status = ok_status();
-    if (is_one_of(kGeneralKeys, option.key)) {
+    if (is_general_budget(option.key)) {
       status = read_general_option(option, general_key, request);
     } else if (const auto option_engine = name_behind(kEngineBudgetPrefix, option.key)) {
       status = read_engine_option(option, engine_name, *option_engine, request);

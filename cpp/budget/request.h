@@ -42,17 +42,22 @@ struct Reserve {
   int64_t value;  ///< Automatic, but leave this many bytes of the device free. 0 is how "auto" travels.
 };
 
-/// The general load-time option. Two forms at once cannot be written.
+/// A budget for every engine of a program. Two forms at once cannot be written.
 using General = std::variant<std::monostate, Bytes, Total, Percent, Reserve>;
 
 /// What was asked for one engine, strongest first.
 struct Request {
   std::optional<Bytes> engine;     ///< Load-time, for this engine.
   General general;                 ///< Load-time, for every engine.
+  General process;                 ///< What the process says for loads that say nothing.
+  General environment;             ///< The same, of kBudgetVariable.
   std::optional<Bytes> baked;      ///< From the compile spec.
   std::optional<int64_t> margin;   ///< Load-time: bytes that an automatic budget leaves free.
   std::vector<std::string> notes;  ///< To log, in order; a warning starts with "warning: ".
 };
+
+/// Whether `key` is that of a load-time budget for every engine.
+[[nodiscard]] bool is_general_budget(std::string_view key) noexcept;
 
 /// What follows `prefix` in `key`, which may be empty; nullopt where the key does not start so.
 [[nodiscard]] std::optional<std::string_view> name_behind(std::string_view prefix, std::string_view key) noexcept;
@@ -62,7 +67,8 @@ struct Request {
 /// Errors (BadOption): a malformed or wrongly typed value of any budget key, also of other engines' keys and of a baked
 /// value that something stronger would beat; a key given twice; two general forms at once; two baked budgets.
 /// Notes: an empty option is a warning and counts as absent; an unknown key is a warning that lists the known ones.
-/// kCudaGraphKey, kDeviceIdKey, kVerifyKey, kShareEnginesKey and kShareScratchKey are known, and left to others.
+/// kCudaGraphKey, kDeviceIdKey, kVerifyKey, kShareEnginesKey, kShareScratchKey and kContextsKey are known, and left to
+/// others. `process` and `environment` are, too.
 /// Cases: tests/budget/resolve_cases.json.
 [[nodiscard]] Result<Request> read_request(const std::vector<Option>& options, const std::vector<BakedSpec>& baked,
                                            std::string_view engine_name);

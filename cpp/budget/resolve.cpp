@@ -20,6 +20,8 @@ struct Choice {
 Choice strongest(const Request& request) {
   if (request.engine.has_value()) return {*request.engine, Source::LoadTimeEngine};
   if (!std::holds_alternative<std::monostate>(request.general)) return {request.general, Source::LoadTime};
+  if (!std::holds_alternative<std::monostate>(request.process)) return {request.process, Source::ProcessDefault};
+  if (!std::holds_alternative<std::monostate>(request.environment)) return {request.environment, Source::Environment};
   if (request.baked.has_value()) return {*request.baked, Source::Baked};
   return {std::monostate{}, Source::Automatic};
 }
@@ -40,21 +42,24 @@ int64_t scale(int64_t whole, int64_t part, int64_t of) {
   return static_cast<int64_t>(static_cast<Wide>(whole) * static_cast<Wide>(part) / static_cast<Wide>(of));
 }
 
-Failure no_shares(std::string found, std::string expected) {
-  return Failure{ErrorCode::BadOption, std::string(kTotalBudgetKey), std::move(found), std::move(expected),
-                 "Give " + std::string(kBudgetKey) + " or " + std::string(kPercentKey) +
+Failure no_shares(Source source, std::string found, std::string expected) {
+  const bool of_environment = source == Source::Environment;
+  const std::string other = of_environment ? "N%" : std::string(kBudgetKey) + " or " + std::string(kPercentKey);
+  return Failure{ErrorCode::BadOption, std::string(of_environment ? kBudgetVariable : kTotalBudgetKey),
+                 std::move(found), std::move(expected),
+                 "Give " + other +
                      ", or run `torchtrt-ws annotate` on the file, or save the program again with torchtrt-ws"};
 }
 
 /// This engine's part of a program's total. The parts of all engines never sum to more than the total.
-Result<int64_t> share_of(Total total, const EngineFacts& facts) {
+Result<int64_t> share_of(Total total, Source source, const EngineFacts& facts) {
   if (!facts.shares.has_value()) {
-    return no_shares("a program without torchtrt-ws metadata", "engines whose shares of the program are recorded");
+    return no_shares(source, "a program without torchtrt-ws metadata", "engines whose shares of the program are recorded");
   }
   const Shares& shares = *facts.shares;
   if (shares.engines <= 1) return total.value;
   if (!shares.engine_streamable.has_value() || !shares.program_streamable.has_value()) {
-    return no_shares(std::to_string(shares.engines) + " engines whose streamable bytes were not known at save",
+    return no_shares(source, std::to_string(shares.engines) + " engines whose streamable bytes were not known at save",
                      "recorded streamable bytes to split the total by");
   }
   const int64_t part = *shares.engine_streamable;
@@ -80,10 +85,11 @@ Result<int64_t> automatic_bytes(int64_t reserve, const EngineFacts& facts) {
   return bytes;
 }
 
-/// What `form` comes to in bytes, before clipping.
-Result<int64_t> to_bytes(const General& form, const EngineFacts& facts) {
+/// What `choice` comes to in bytes, before clipping.
+Result<int64_t> to_bytes(const Choice& choice, const EngineFacts& facts) {
+  const auto& [form, source] = choice;
   if (const auto* bytes = std::get_if<Bytes>(&form)) return bytes->value;
-  if (const auto* total = std::get_if<Total>(&form)) return share_of(*total, facts);
+  if (const auto* total = std::get_if<Total>(&form)) return share_of(*total, source, facts);
   if (const auto* percent = std::get_if<Percent>(&form)) return scale(facts.streamable, percent->value, 100);
   const auto* reserve = std::get_if<Reserve>(&form);
   return automatic_bytes(reserve != nullptr ? reserve->value : 0, facts);
@@ -133,7 +139,8 @@ int64_t settle(int64_t bytes, const EngineFacts& facts, Resolution& resolution) 
 }  // namespace
 
 const char* source_name(Source source) noexcept {
-  constexpr const char* kNames[] = {"load-time (engine)", "load-time", "baked", "automatic", "none"};
+  constexpr const char* kNames[] = {"load-time (engine)", "load-time", "process default", "environment",
+                                    "baked",              "automatic", "none"};
   static_assert(std::size(kNames) == static_cast<std::size_t>(Source::None) + 1);
   const auto index = static_cast<std::size_t>(source);
   return index < std::size(kNames) ? kNames[index] : "unknown source";
@@ -149,7 +156,7 @@ Result<Resolution> resolve(const Request& request, const EngineFacts& facts) {
     leave_resident(resolution);
     return resolution;
   }
-  auto bytes = to_bytes(choice.form, facts);
+  auto bytes = to_bytes(choice, facts);
   if (!bytes.ok()) return std::move(bytes).failure();
   resolution.bytes = settle(bytes.value(), facts, resolution);
   return resolution;

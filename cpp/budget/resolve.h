@@ -15,12 +15,14 @@ namespace torchtrt_ws {
 enum class Source {
   LoadTimeEngine,  ///< Load-time option for this engine.
   LoadTime,        ///< Load-time option for every engine.
+  ProcessDefault,  ///< What the process says for loads that say nothing: set_option(), set_defaults().
+  Environment,     ///< The same, of the environment: kBudgetVariable.
   Baked,           ///< Compile spec in the program.
   Automatic,       ///< Nothing was given: the engine chose.
   None,            ///< No budget call: the engine has no streamable weights.
 };
 
-/// "load-time (engine)", "load-time", "baked", "automatic" or "none". Never null.
+/// "load-time (engine)", "load-time", "process default", "environment", "baked", "automatic" or "none". Never null.
 [[nodiscard]] const char* source_name(Source source) noexcept;
 
 /// What the blob recorded about the program at save. Sizes are bytes; nullopt: not known at save.
@@ -51,7 +53,8 @@ struct Resolution {
 
 /// Decides how many bytes of one engine's weights stay on the device. Pure, but for the call to `facts.automatic`.
 ///
-/// Order: the option for this engine, the general option, the baked value, automatic. A value over the streamable size
+/// Order: the option for this engine, the general option, the process's default, the environment, the baked value,
+/// automatic. A value over the streamable size
 /// is clipped, with a note. Below the streamable size S the device holds budget + scratch, at S it holds S; a derived
 /// budget (total, percent, reserve, automatic) with budget + scratch >= S becomes S, with a note; explicit bytes stay,
 /// with a warning. Source of that rule: measured, TensorRT-RTX 1.6.1 on an H100. Errors: BadOption if a total is asked

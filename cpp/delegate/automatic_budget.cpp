@@ -6,6 +6,7 @@
 #include "delegate/error.h"
 #include "delegate/live_handles.h"
 #include "delegate/program_memory.h"
+#include "engine/python_lock.h"
 #include "torchtrt_ws/engines.h"
 
 namespace torchtrt_ws {
@@ -57,7 +58,7 @@ executorch::runtime::Result<int64_t> automatic_budget(const std::vector<uint64_t
   const auto error = guarded("automatic_budget", [&]() -> Status {
     auto handles = find_all(ids);
     if (!handles.ok()) return std::move(handles).failure();
-    const std::lock_guard<std::mutex> lock(planning());
+    const auto lock = lock_patiently(planning());
     auto planned = plan(handles.value(), margin);
     if (!planned.ok()) return std::move(planned).failure();
     bytes = planned.value();

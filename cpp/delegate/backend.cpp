@@ -20,11 +20,13 @@
 #include "delegate/live_handles.h"
 #include "delegate/note_loaded.h"
 #include "delegate/open_or_share.h"
+#include "delegate/process_defaults.h"
 #include "delegate/program_memory.h"
 #include "delegate/read_options.h"
 #include "delegate/unknown_names.h"
 #include "engine/engine_kind.h"
 #include "engine/log.h"
+#include "engine/python_lock.h"
 #include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/option_keys.h"
 
@@ -59,6 +61,19 @@ std::optional<Shares> recorded_shares(const Metadata& metadata) {
   return Shares{metadata.own->program_engines, metadata.own->streamable_bytes, metadata.own->program_streamable_bytes};
 }
 
+/// What was asked for the engine `name`, by whomever: the load, the process, the environment, the program.
+Result<Request> read_load_request(const std::vector<Option>& options, ArrayRef<CompileSpec> specs,
+                                  const std::string& name, const Defaults& defaults) {
+  auto request = read_request(options, copy_specs(specs), name);
+  if (!request.ok()) return request;
+  auto environment = environment_budget();
+  if (!environment.ok()) return std::move(environment).failure();
+  request.value().process = defaults.budget;
+  request.value().environment = environment.value();
+  if (!request.value().margin) request.value().margin = defaults.margin;
+  return request;
+}
+
 /// One line that says what was asked, who asked, what was decided and what the engine then did.
 void log_load(const EngineReport& report, const Applied& applied) {
   log_info("engine '" + report.name + "' (" + report.kind + "): requested=" + applied.requested +
@@ -87,9 +102,10 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
 
   Identity identity = identify(context, metadata);
   const std::vector<Option> options = copy_options(context.runtime_specs());
-  auto request = read_request(options, copy_specs(specs), identity.name);
+  const Defaults defaults = process_defaults();
+  auto request = read_load_request(options, specs, identity.name, defaults);
   if (!request.ok()) return std::move(request).failure();
-  auto wanted = read_open_options(options);
+  auto wanted = read_open_options(options, defaults.open);
   if (!wanted.ok()) return std::move(wanted).failure();
 
   identity.kind = metadata.own ? metadata.own->kind : guess_engine_kind(payload.data(), payload.size());
@@ -99,16 +115,16 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   PayloadKey key = key_of(identity.kind, how.device_id.value_or(metadata.device_id), payload.data(), payload.size(),
                           metadata, how.verify);
   const auto mutex = opening(key);
-  const std::lock_guard<std::mutex> only_one(*mutex);
+  const auto only_one = lock_patiently(*mutex);
   const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
   const OpenRequest how_to_open{metadata,       identity.name, how.device_id,
                                 how.cuda_graph, how.verify,    share_scratch ? identity.scope : nullptr};
-  std::unique_lock<std::mutex> planned(planning(), std::defer_lock);  // until the engine has gone, if something fails
+  std::unique_lock<std::mutex> planned;  // until the engine has gone, if something fails
   auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
   if (!opened.ok()) return std::move(opened).failure();
   Engine& engine = *opened.value().engine;
 
-  planned.lock();
+  planned = lock_patiently(planning());
   const std::optional<Shares> shares = recorded_shares(metadata);
   LiveHandles& live = LiveHandles::instance();
   const Handle* const first = opened.value().shares.get();
@@ -162,8 +178,12 @@ class Backend final : public executorch::runtime::BackendInterface {
   }
 
   Error set_option(BackendOptionContext&, const Span<BackendOption>& options) override {
-    return guarded("set_option", [&] {
-      return change_budgets(copy_options({options.data(), options.size()}), LiveHandles::instance().all());
+    return guarded("set_option", [&]() -> Status {
+      const std::vector<Option> copies = copy_options({options.data(), options.size()});
+      Status checked = check_defaults(copies);
+      if (!checked.ok()) return checked;
+      Status changed = change_budgets(copies, LiveHandles::instance().all());
+      return changed.ok() ? merge_defaults(copies) : changed;
     });
   }
 

@@ -7,6 +7,7 @@
 
 #include "delegate/program_memory.h"
 #include "delegate/put_back.h"
+#include "engine/python_lock.h"
 #include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws {
@@ -53,7 +54,7 @@ Handles programs_of(const Handles& handles) {
 Status change_budgets(const std::vector<Option>& options, const Handles& handles) {
   Status keys = check_engine_keys(options, handles);
   if (!keys.ok()) return keys;
-  const std::lock_guard<std::mutex> lock(planning());
+  const auto lock = lock_patiently(planning());
   std::vector<Change> changes;
   for (const auto& handle : handles) {
     auto request = read_request(options, {}, handle->identity().name);

@@ -55,6 +55,9 @@ using Handles = std::vector<std::shared_ptr<Handle>>;
 ///     Handle::mutex_       what report() answers while a call is busy. Held for moments, to copy; taken by itself or
 ///                          under turns_, and nothing is taken, called or waited for under it.
 ///
+/// Lines of log are written under the first three, and a log that is Python's needs Python's lock: who waits for one of
+/// them does not keep that (engine/python_lock.h).
+///
 /// So a report never waits for a run or a change. Destroying drops the engine under turns_, then unlists it: a
 /// change_budget() finds either its context or no engine.
 class Handle {

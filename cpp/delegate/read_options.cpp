@@ -73,8 +73,8 @@ std::vector<BakedSpec> copy_specs(executorch::runtime::ArrayRef<executorch::runt
   return copies;
 }
 
-Result<OpenOptions> read_open_options(const std::vector<Option>& options) {
-  OpenOptions read;
+Result<OpenOptions> read_open_options(const std::vector<Option>& options, OpenOptions otherwise) {
+  OpenOptions read = otherwise;
   for (const Option& option : options) {
     if (option.key == kDeviceIdKey) {
       auto id = read_device_id(option.value);

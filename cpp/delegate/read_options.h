@@ -19,7 +19,7 @@ std::vector<Option> copy_options(executorch::runtime::Span<const executorch::run
 /// Compile specs as plain values; the value keeps every byte.
 std::vector<BakedSpec> copy_specs(executorch::runtime::ArrayRef<executorch::runtime::CompileSpec> specs);
 
-/// The load-time options that are not about the budget. Fails with BadOption.
+/// The load-time options that are not about the budget.
 struct OpenOptions {
   std::optional<int> device_id;
   bool cuda_graph = false;
@@ -28,6 +28,8 @@ struct OpenOptions {
   bool share_scratch = true;
   int contexts = 1;
 };
-Result<OpenOptions> read_open_options(const std::vector<Option>& options);
+
+/// `options`, and `otherwise` where they say nothing. Fails with BadOption.
+Result<OpenOptions> read_open_options(const std::vector<Option>& options, OpenOptions otherwise);
 
 }  // namespace torchtrt_ws

@@ -6,6 +6,7 @@
 #include "delegate/live_handles.h"
 #include "delegate/program_memory.h"
 #include "delegate/put_back.h"
+#include "engine/python_lock.h"
 
 namespace torchtrt_ws {
 namespace {
@@ -24,7 +25,7 @@ Result<Source> source_named(const std::string& name) {
 
 std::vector<SavedBudget> save_budgets(const std::vector<uint64_t>& ids) {
   std::vector<SavedBudget> saved;
-  const std::lock_guard<std::mutex> lock(planning());
+  const auto lock = lock_patiently(planning());
   for (const uint64_t id : ids) {
     const auto handle = LiveHandles::instance().find(id);
     if (handle == nullptr) continue;
@@ -44,7 +45,7 @@ executorch::runtime::Error restore_budgets(const std::vector<SavedBudget>& budge
       if (handle == nullptr) continue;
       before.emplace_back(std::move(handle), Handle::Previous{budget.budget_bytes, source.value(), budget.automatic});
     }
-    const std::lock_guard<std::mutex> lock(planning());
+    const auto lock = lock_patiently(planning());
     return put_back(before);
   });
 }

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <mutex>
 
+#include "engine/python_lock.h"
+
 namespace torchtrt_ws {
 
 /// A mutex whose holders take turns. std::mutex may hand itself back to the thread that just let go, and then a caller
@@ -74,6 +76,7 @@ class Turns {
   };
 
   void take(bool ordered) {
+    WithoutPythonLock unlocked;  // takes Python's lock again when mutex_ is free
     std::unique_lock<std::mutex> guard(mutex_);
     if (!taken_ && (first_ == nullptr || (!ordered && ordered_ == 0))) {
       taken_ = true;
@@ -91,6 +94,7 @@ class Turns {
         return;
       }
       self.is_called = false;
+      unlocked.release();
       self.called.wait(guard);
     }
   }

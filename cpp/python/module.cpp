@@ -19,6 +19,7 @@
 #include "python/arrays.h"
 #include "python/program.h"
 #include "torchtrt_ws/adapter.h"
+#include "torchtrt_ws/defaults.h"
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/saved_budgets.h"
@@ -97,6 +98,13 @@ void set_budgets_or_throw(const std::vector<uint64_t>& ids, const Options& optio
   if (error != executorch::runtime::Error::Ok) throw_error(error, "options", "options of the backend");
 }
 
+void set_defaults_or_throw(const Options& options) {
+  LoadOptions converted = to_load_options(options);
+  clear_last_error();
+  const auto error = set_defaults({converted.view().data(), converted.view().size()});
+  if (error != executorch::runtime::Error::Ok) throw_error(error, "options", "options of the backend");
+}
+
 int64_t automatic_budget_or_throw(const std::vector<uint64_t>& ids, std::optional<int64_t> margin) {
   nb::gil_scoped_release unlocked;  // it waits for a run in flight
   clear_last_error();
@@ -164,6 +172,7 @@ NB_MODULE(_native, m) {
   m.def("dtypes", &dtypes);
   m.def("engine_report", &engine_report, "id"_a);
   m.def("load_adapter", &load_adapter_or_throw, "kind"_a);
+  m.def("set_defaults", &set_defaults_or_throw, "options"_a);
   m.def("set_budgets", &set_budgets_or_throw, "ids"_a, "options"_a);
   m.def("parse_decimal", &parse_decimal_bytes, "text"_a);
   m.def("read_blob_facts", &read_blob_facts, "blob"_a);

@@ -20,14 +20,13 @@ inline constexpr char kUsage[] = R"(usage: cpp_app PROGRAM.pte [flags]
   --output DIR                            write the outputs there in the same form: output0.bin, output1.bin, ...
   --repeat N                              runs; the median is reported (1)
   --load-mode mmap|file                   map the program, or read it into memory (mmap)
-  --adapter host|tensorrt                 load it first: for programs whose tensors are planned in device memory
 stdout: lines of KEY=VALUE, separated by tabs. Exit code: 0 done; 1 a problem; 2 wrong usage.
 )";
 
 using Problem = std::runtime_error;  // exit code 1
 
 struct Flags {
-  std::string program, method = "forward", output, adapter;
+  std::string program, method = "forward", output;
   std::vector<std::string> inputs, totals, per_engine, options;
   long repeat = 1;
   bool map = true;
@@ -48,7 +47,6 @@ inline Flags parse(int argc, char** argv) {
                           {"output", required_argument, nullptr, 'o'},
                           {"repeat", required_argument, nullptr, 'n'},
                           {"load-mode", required_argument, nullptr, 'l'},
-                          {"adapter", required_argument, nullptr, 'a'},
                           {"help", no_argument, nullptr, 'h'},
                           {}};
   Flags flags;
@@ -65,7 +63,6 @@ inline Flags parse(int argc, char** argv) {
       case 'o': flags.output = value; break;
       case 'n': flags.repeat = std::strtol(value.c_str(), &end, 10); break;
       case 'l': flags.map = value == "mmap"; break;
-      case 'a': flags.adapter = value; break;
       case 'h': leave(0);
       default: leave(2);
         // clang-format on

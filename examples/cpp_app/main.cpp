@@ -2,7 +2,6 @@
 
 #include <executorch/extension/module/module.h>
 #include <executorch/runtime/backend/backend_options_map.h>
-#include <torchtrt_ws/adapter.h>
 #include <torchtrt_ws/engines.h>
 #include <torchtrt_ws/last_error.h>
 #include <torchtrt_ws/load_options.h>
@@ -78,7 +77,6 @@ void report(const std::vector<EValue>& outputs) {
 }
 
 void run(const Flags& flags) {
-  if (!flags.adapter.empty()) check(torchtrt_ws::load_adapter(flags.adapter), "--adapter " + flags.adapter);
   const auto start = Clock::now();
   Module module(flags.program, flags.map ? Module::LoadMode::Mmap : Module::LoadMode::File);
   load(module, flags);

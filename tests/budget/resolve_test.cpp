@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "budget/written.h"
 #include "core/files.h"
+#include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws {
 namespace {
@@ -62,6 +64,14 @@ Result<Resolution> run(const Json& row, Called& called) {
   auto request = read_request(options_of(row.value("options", Json::array())),
                               baked_of(row.value("baked", Json::array())), row.value("engine", "forward"));
   if (!request.ok()) return request.failure();
+  auto process = read_request(options_of(row.value("process", Json::array())), {}, "");
+  if (!process.ok()) return process.failure();
+  request.value().process = process.value().general;
+  if (row.contains("environment")) {
+    auto environment = read_written_budget(kBudgetVariable, row.at("environment").get<std::string>());
+    if (!environment.ok()) return environment.failure();
+    request.value().environment = environment.value();
+  }
   return resolve(request.value(), facts_of(row.at("facts"), called));
 }
 

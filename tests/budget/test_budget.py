@@ -18,6 +18,7 @@ from torchtrt_ws.errors import BudgetError
 
 HERE = Path(__file__).parent
 CASES = json.loads((HERE / "decimal_cases.json").read_text())  # GTest reads the same file
+WRITTEN = json.loads((HERE / "written_cases.json").read_text())  # and this one
 GiB = 2**30
 
 SIZES = st.integers(0, 2**45)
@@ -36,6 +37,18 @@ def test_decimal_table(case: dict[str, Any]) -> None:
             budget.parse_decimal(value, "the key")
     else:
         assert budget.parse_decimal(value) == case["want"]
+
+
+@pytest.mark.parametrize("case", WRITTEN, ids=lambda case: case["why"])
+def test_written_table(case: dict[str, Any]) -> None:
+    if case["want"] == "BudgetError":
+        with pytest.raises(BudgetError, match="Write one of these"):
+            budget.parse(case["text"])
+        return
+    form, value = case["want"]
+    forms = {"bytes": Bytes, "percent": Percent, "reserve": Reserve}
+    wanted = Auto() if case["text"] == "auto" else forms[form](value)
+    assert budget.parse(case["text"]) == wanted
 
 
 @given(st.integers(0, MAX_BYTES))

@@ -2,9 +2,10 @@
 # Vtables and typeinfo of the Engine port's classes are exported on purpose (cpp/engine/engine.h).
 set(torchtrt_ws
   CallerStreamGuard::CallerStreamGuard CallerStreamGuard::~CallerStreamGuard LoadScope::LoadScope LoadScope::~LoadScope
+  WithoutPythonLock::release WithoutPythonLock::~WithoutPythonLock
   automatic_budget clear_last_error engine engines last_error load_adapter registration_status restore_budgets
-  save_budgets set_budget set_budgets
-  caller_stream find_engine_kind log_error log_info register_engine_kind)
+  save_budgets set_budget set_budgets set_defaults
+  caller_stream find_engine_kind log_error log_info provide_device_memory register_engine_kind)
 set(torchtrt_ws_host "")
 set(torchtrt_ws_tensorrt "")
 
@@ -14,7 +15,7 @@ string(REGEX MATCHALL "[A-Za-z] torchtrt_ws::[^\n]*" symbols "${symbols}")
 set(exported "")
 foreach(symbol ${symbols})
   string(REGEX REPLACE "^[A-Za-z] torchtrt_ws::([A-Za-z_:~]*).*" "\\1" name "${symbol}")
-  if(NOT name MATCHES "^(Engine|OutputSink)(::~.*)?$")
+  if(NOT name MATCHES "^(DeviceMemory|Engine|OutputSink)(::~.*)?$")
     list(APPEND exported "${name}")
   endif()
 endforeach()

@@ -3,6 +3,7 @@
 #include <executorch/extension/tensor/tensor_ptr.h>
 #include <executorch/runtime/core/evalue.h>
 #include <executorch/runtime/platform/runtime.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +11,7 @@
 #include <mutex>
 
 #include "blob/header.h"
+#include "torchtrt_ws/defaults.h"
 #include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws::testing {
@@ -181,6 +183,7 @@ void reset_device() {
   (void)registered;
   executorch::runtime::runtime_init();
   device() = Device{};
+  EXPECT_EQ(set_defaults({}), executorch::runtime::Error::Ok);
 }
 
 std::vector<char> make_blob(const std::string& name, int engines, const std::string& program_streamable,

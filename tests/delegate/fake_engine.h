@@ -35,7 +35,7 @@ Device& device();
 /// Opens an engine on the device.
 Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& request);
 
-/// Makes the device as new, and the kind "fake" known.
+/// Makes the device as new, and the kind "fake" known; the process has no defaults then.
 void reset_device();
 
 /// A blob of the wire format for an engine `name` of `kind` (in JSON's escapes) with float32 x[1..4, 2] -> y of the

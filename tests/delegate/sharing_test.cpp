@@ -16,6 +16,7 @@
 
 #include "digest/sha256.h"
 #include "fake_engine.h"
+#include "torchtrt_ws/defaults.h"
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/load_options.h"
@@ -298,6 +299,17 @@ TEST_F(Sharing, AnAutomaticBudgetLeavesRoomForTheContextsThatWereAnnounced) {
   ASSERT_EQ(second.error, Error::Ok) << last_error().message;
   EXPECT_EQ(engines()[0].budget_bytes, 600 - 2 * 150);
   device().free += kFree - 600;
+}
+
+TEST_F(Sharing, TheProcessDecidesForLoadsThatDoNotSay) {
+  MappedBlob file(make_blob("e"));
+  LoadOptions apart;
+  apart.set_share_engines(false);
+  ASSERT_EQ(set_defaults({apart.view().data(), apart.view().size()}), Error::Ok);
+  Loaded first(file.map()), second(file.map());
+  EXPECT_TRUE(engines()[1].shared_with.empty());
+  Loaded third(file.map(), {{"use_shared_engines", true}}), fourth(file.map(), {{"use_shared_engines", true}});
+  EXPECT_FALSE(engines()[3].shared_with.empty());
 }
 
 TEST_F(Sharing, AnotherCountOfContextsIsRefused) {

@@ -178,7 +178,6 @@ def test_an_empty_option_warns(baked: Path, run: Callable[..., Any]) -> None:
         (["--option", "cuda_graph=maybe"], 1, "not a bool"),
         (["--option", "x" * 64 + "=1"], 1, "63 bytes"),
         (["--method", "backward"], 1, "backward"),
-        (["--adapter", "abacus"], 1, "abacus"),
         (["--input", "/no/such.bin"], 1, "expected 2"),
         (["--option", "nothing"], 2, "KEY=VALUE"),
         (["--nothing", "1"], 2, "--nothing"),

@@ -416,7 +416,7 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
     return {
         "answers": lambda: {name: answers(machine, name) for name in ("small", "big")},
         # Tensors that ExecuTorch plans in device memory: the adapter is needed before the program is loaded.
-        "planned": lambda: {"planned": answers(machine, "planned", "--adapter", "tensorrt")},
+        "planned": lambda: {"planned": answers(machine, "planned")},
         "towers": lambda: towers(machine),
         "minilm": lambda: minilm(machine),
         "precedence": lambda: machine.json(stress, "precedence", *small, "--name", machine.facts["small"]["engine"]),

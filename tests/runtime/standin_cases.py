@@ -653,6 +653,36 @@ def case_planned_on_the_device(folder: Path) -> None:
     at_budget(folder, "50%", STREAMABLE // 2, name="device")
 
 
+def case_planned_on_the_device_and_no_adapter_yet(folder: Path) -> None:
+    """As a loader does that knows only ExecuTorch, which asks for device memory before it initializes any delegate."""
+    import torchtrt_ws
+    from torchtrt_ws._native import Program, engine_report
+
+    torchtrt_ws.set_defaults(weight_streaming_budget="25%")
+    assert "libtorchtrt_ws_tensorrt" not in Path("/proc/self/maps").read_text()
+    program = Program(str(folder / "device.pte"), [], True)
+    program.load_method("forward")
+    assert "libtorchtrt_ws_tensorrt" in Path("/proc/self/maps").read_text()
+    (y,) = program.execute("forward", [inputs()])
+    np.testing.assert_array_equal(np.asarray(y), 2 * inputs() + 1)
+    (engine,) = program.engine_ids()
+    report = engine_report(engine)
+    assert (report["budget_bytes"], report["source"]) == (STREAMABLE // 4, "process default")
+
+
+def case_planned_on_a_device_that_is_not_there(folder: Path) -> None:
+    """A machine without a GPU: the reason is told, not only that an allocation failed."""
+    from torchtrt_ws._native import Error, Program
+
+    program = Program(str(folder / "device.pte"), [], True)
+    try:
+        program.load_method("forward")
+    except Error as error:
+        assert "device memory" in error.args[1], error.args
+    else:
+        raise AssertionError("loaded without a device")
+
+
 def case_does_not_fit(folder: Path) -> None:
     """A device of 3 MiB."""
     with refused("CapacityError", str(3 * MIB)):
@@ -776,6 +806,7 @@ ENVIRONMENT = {
     "margin": {"STANDIN_DEVICE_BYTES": str(6 * MIB)},
     "set_budgets_of_a_program": {"STANDIN_DEVICE_BYTES": str(6 * MIB)},
     "no_device": {"STANDIN_DEVICES": "0"},
+    "planned_on_a_device_that_is_not_there": {"STANDIN_DEVICES": "0"},
 }
 CASES: dict[str, Callable[[Path], None]] = {
     name.removeprefix("case_"): case for name, case in list(globals().items()) if name.startswith("case_")

@@ -81,7 +81,7 @@ def test_a_file_cannot_claim_the_digest_of_another(
     np.testing.assert_allclose(output(plain, x), want, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("verify", ["on", "", None, True])
+@pytest.mark.parametrize("verify", ["on", "", True])
 def test_verify_takes_three_words(plain: Path, cache: Path, verify: Any) -> None:
     with pytest.raises(torchtrt_ws.ProgramError, match=r"verify: found .*expected.*checksum.*digest.*off"):
         torchtrt_ws.load(plain, verify=verify)

@@ -79,7 +79,11 @@ class Engine:
 
     @property
     def source(self) -> str:
-        """Who decided the budget: "load-time (engine)", "load-time", "baked", "automatic" or "none"."""
+        """Who decided the budget.
+
+        "load-time (engine)", "load-time", "process default" (`set_defaults`), "environment", "baked", "automatic" or
+        "none".
+        """
         return cast(str, self._field("source"))
 
     @property

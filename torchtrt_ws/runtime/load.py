@@ -14,12 +14,12 @@ from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.native import _native, translated
 from torchtrt_ws.runtime.program import Program
 from torchtrt_ws.runtime.spending import Spending
+from torchtrt_ws.runtime.switches import switch_options
 from torchtrt_ws.trust.keys import Key
 from torchtrt_ws.trust.opened import by_descriptor, opened_verified
 
 __all__ = ["load"]
 
-VERIFY = ("checksum", "digest", "off")  # what `verify=` takes
 MOST_CONTEXTS = 1024  # as cpp/delegate/read_options.cpp has it
 
 
@@ -32,21 +32,24 @@ def load(
     split: str | None = None,
     profile: str | os.PathLike[str] | Mapping[str, object] | Profile | None = None,
     device_id: int | None = None,
-    cuda_graph: bool = False,
-    share_engines: bool = True,
-    share_activation_memory: bool = True,
+    cuda_graph: bool | None = None,
+    share_engines: bool | None = None,
+    share_activation_memory: bool | None = None,
     contexts: int = 1,
     mmap: bool | None = None,
-    verify: str = "checksum",
+    verify: str | None = None,
     trusted_keys: Iterable[Key] | None = None,
 ) -> Program:
     """Loads a program and every method in it. A budget given here beats the one in the file.
 
+    What is None is as `set_defaults` said, and as below where it said nothing.
+
     Args:
         path: The .pte.
         weight_streaming_budget: The program's total that stays on the device: bytes, "1GiB", "N%" of the streamable
-            weights, "free-N", or "auto" for the automatic budget even where one is baked. None: the baked budget, else
-            automatic: what is free on the device is split over the program's engines.
+            weights, "free-N", or "auto" for the automatic budget even where one is baked. None: the environment's
+            `TORCHTRT_WS_WEIGHT_STREAMING_BUDGET`, else the baked budget, else automatic: what is free on the device is
+            split over the program's engines.
         weight_streaming_budget_per_engine: One value for each engine, or a mapping from engine name to bytes.
         weight_streaming_margin: Bytes (or a size such as "64MiB", the default) that automatic budgets leave free on the
             device for what nobody foresees: kernels that are loaded late, an allocator's granules, other processes.
@@ -59,19 +62,20 @@ def load(
             file `model.profile.json` beside `model.pte`. Without "latency" that one is used only if it is valid and
             there are no trusted keys, as it is not signed.
         device_id: CUDA device to load on, instead of the one in the file.
-        cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat.
+        cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat. None: no.
         share_engines: Use the weights of an engine that this process has loaded already, with the same bytes on the
             same device: one copy and one budget, the first one's, with an execution context for each. A file that is
             loaded twice shares where it is mapped; copies of it share where their SHA-256, computed, is the same.
+            None: yes.
         share_activation_memory: Let the execution contexts of a program's TensorRT engines work in one piece of device
-            memory, as large as the largest needs. They take turns on the device then.
+            memory, as large as the largest needs. They take turns on the device then. None: yes.
         contexts: Calls that run at the same time, from as many threads; more than that wait, in the order of arrival.
             The weights and their budget are there once; each context has a stream and device memory of its own, for
             activations, scratch and staging. Needs a mapped file and `share_engines`. The contexts of a host engine
             map the same packed weights; what XNNPACK keeps besides is there for each.
         mmap: Map the file (True), or read it into memory (False). None: map it, unless there are trusted keys.
         verify: How each engine's bytes are compared with what the file records of them: "checksum" (CRC-32C: finds
-            damage, at the speed of memory), "digest" (SHA-256: finds whatever differs) or "off".
+            damage, at the speed of memory), "digest" (SHA-256: finds whatever differs) or "off". None: "checksum".
         trusted_keys: Load only what one of these keys signed (`torchtrt-ws sign`): public Ed25519 keys in PEM, for each
             the path or the content. The signature is the file `path` with ".sig" behind it. What was verified is what
             is loaded: a copy in memory that nobody can change, which takes the file's size while the program is in use.
@@ -92,9 +96,13 @@ def load(
             verified copy. Nothing stays loaded.
         EngineError: No runtime for the engine here, or it refused; or no `cryptography` to verify with.
     """
-    if verify not in VERIFY:
-        accepted = " or ".join(f'"{each}"' for each in VERIFY)
-        raise ProgramError("verify", repr(verify), accepted, "Leave it out for the checksum.")
+    switches = switch_options(
+        device_id=device_id,
+        cuda_graph=cuda_graph,
+        share_engines=True if contexts != 1 and share_engines is None else share_engines,
+        share_activation_memory=share_activation_memory,
+        verify=verify,
+    )
     # A verified copy is in memory already, so that is mapped whatever `mmap` says.
     mapped = mmap is not False or trusted_keys is not None
     _check_contexts(contexts, mapped, share_engines)
@@ -106,22 +114,12 @@ def load(
         usual = budget.load_options(weight_streaming_budget, weight_streaming_budget_per_engine, names)
         spending = Spending(path, report, split, profile, trusting=trusted_keys is not None)
         spent = spending.options(weight_streaming_budget, weight_streaming_budget_per_engine, split)
-        options: dict[str, bool | int | str] = {**(usual if spent is None else spent), **margin}
-        if device_id is not None:
-            options["device_id"] = device_id
-        if cuda_graph:
-            options["cuda_graph"] = True
-        if not share_engines:
-            options["use_shared_engines"] = False
-        if not share_activation_memory:
-            options["use_shared_activation_scratch"] = False
+        options: dict[str, bool | int | str] = {**(usual if spent is None else spent), **margin, **switches}
         if contexts > 1:
             options["contexts"] = contexts
-        if verify != "checksum":
-            options["verify"] = verify
         with translated():
             for kind in {engine.kind for engine in report.engines}:
-                _native.load_adapter(kind)  # before the program: it brings what device memory is planned with
+                _native.load_adapter(kind)  # before the program: what is missing here is said at once
             # In file order: engines without a name are counted in loading order.
             methods = [method.name for method in report.methods]
             loaded = _loaded(source, list(options.items()), mapped, methods, contexts)
@@ -129,11 +127,11 @@ def load(
     return Program(replace(report, file=os.fspath(path)), loaded, margin, spending)
 
 
-def _check_contexts(contexts: int, mapped: bool, share_engines: bool) -> None:
+def _check_contexts(contexts: int, mapped: bool, share_engines: bool | None) -> None:
     if isinstance(contexts, bool) or not isinstance(contexts, int) or not 1 <= contexts <= MOST_CONTEXTS:
         accepted = f"an int from 1 to {MOST_CONTEXTS}"
         raise ProgramError("contexts", contexts, accepted, "Leave it out for one call at a time.")
-    if contexts == 1 or (mapped and share_engines):
+    if contexts == 1 or (mapped and share_engines is not False):
         return
     found = "share_engines=False" if mapped else "mmap=False"
     raise ProgramError(

@@ -13,6 +13,7 @@
 #include "engine/dtype.h"
 #include "engine/host/mapping.h"
 #include "engine/log.h"
+#include "engine/python_lock.h"
 
 namespace torchtrt_ws::host {
 namespace {
@@ -66,7 +67,7 @@ Result<std::unique_ptr<Engine>> HostEngine::open(Payload payload, const OpenRequ
 }
 
 HostEngine::~HostEngine() {
-  std::lock_guard<std::mutex> lock(loading());
+  const auto lock = lock_patiently(loading());
   program_.reset();
 }
 
@@ -103,7 +104,7 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
   };
   const PackedEngine engine{digest, confirm, static_cast<int64_t>(payload_.size()),
                             own ? own->streamable_bytes.value_or(0) : 0};
-  std::lock_guard<std::mutex> lock(loading());
+  const auto lock = lock_patiently(loading());
   std::vector<Range> before;  // mappings that other engines have of the same file
   const auto load = [&](const std::string& path) -> Status {
     before = mappings_behind(path);
@@ -176,7 +177,7 @@ Status HostEngine::set_budget(int64_t bytes) {
                    "Drop the context first"};
   }
   const int64_t kept = std::clamp<int64_t>(bytes, 0, streamable_bytes());
-  std::lock_guard<std::mutex> lock(loading());
+  const auto lock = lock_patiently(loading());
   for (Residency& mapping : residency_) mapping.keep(kept, streamable_bytes());
   return ok_status();
 }

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/python_lock.h"
+
 namespace torchtrt_ws::tensorrt {
 namespace {
 
@@ -128,7 +130,7 @@ std::string Library::version_text() const { return text_of(version); }
 Result<const Library*> load_library(Product product) {
   static std::mutex mutex;  // guards `loaded`
   static std::optional<Library> loaded[2];
-  std::lock_guard<std::mutex> lock(mutex);
+  const auto lock = lock_patiently(mutex);
   std::optional<Library>& slot = loaded[static_cast<size_t>(product)];
   if (!slot) {
     Result<Library> library = open_first(product);

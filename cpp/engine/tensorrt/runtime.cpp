@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/compare_payload.h"
+#include "engine/python_lock.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
 #include "engine/tensorrt/stream_reader.h"
@@ -66,7 +67,7 @@ std::future<Status> begin_comparing(const Verification& verification, const uint
 }  // namespace
 
 Result<std::shared_ptr<Runtime>> Runtime::shared(const std::string& subject, Product product, int device) {
-  std::lock_guard<std::mutex> lock(runtimes().mutex);
+  const auto lock = lock_patiently(runtimes().mutex);
   std::weak_ptr<Runtime>& known = runtimes().shared[{product, device}];
   if (std::shared_ptr<Runtime> runtime = known.lock()) return runtime;
   Result<const Library*> library = load_library(product);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/log.h"
+#include "engine/python_lock.h"
 #include "engine/tensorrt/context.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
@@ -134,7 +135,7 @@ Status TensorRTEngine::make_context() {
 }
 
 Status TensorRTEngine::make_context_here() {
-  const std::lock_guard<std::mutex> lock(plan_->making_context());
+  const auto lock = lock_patiently(plan_->making_context());
   auto context = tensorrt::make_context(subject_, plan_->engine(), memory_now(), plan_->budget().now());
   if (!context.ok()) return std::move(context).failure();
   Status bounded = bound_outputs(subject_, *context.value(), io_);

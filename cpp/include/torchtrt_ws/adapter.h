@@ -8,9 +8,8 @@
 
 namespace torchtrt_ws {
 
-/// Loads the adapter of an engine `kind` ("host" or "tensorrt") now, not when the first engine of that kind is loaded.
-/// A program that plans delegate tensors in device memory (compile spec `target_device`) needs this before it is
-/// loaded: the adapter brings ExecuTorch's CUDA DeviceAllocator (runtime/core/device_allocator.h).
+/// Loads the adapter of an engine `kind` ("host" or "tensorrt") now, not when the first engine of that kind is loaded:
+/// what is missing is known before a program is opened.
 ///
 /// Returns NotSupported when there is no such adapter, it cannot be loaded here, or it was built for another version of
 /// this library; see last_error() (last_error.h).

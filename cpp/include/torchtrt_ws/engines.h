@@ -29,9 +29,11 @@ struct EngineReport {
   std::string kind;              // "host" or "tensorrt"
   int64_t streamable_bytes = 0;  // weights that can stay in host memory; 0: not built with weight streaming
   int64_t budget_bytes = 0;      // of these, kept on the device; TensorRT's own answer for a tensorrt engine
-  std::string source;            // who decided: "load-time (engine)", "load-time", "baked", "automatic", "none"
-  int64_t scratch_bytes = 0;     // device memory that streaming needs beside the budget; 0 where it is not known yet
-  int64_t device_bytes = 0;      // on the device now: weights, scratch, context and staging. Shared weights count once
+  /// Who decided: "load-time (engine)", "load-time", "process default" (set_defaults()), "environment", "baked",
+  /// "automatic" or "none".
+  std::string source;
+  int64_t scratch_bytes = 0;  // device memory that streaming needs beside the budget; 0 where it is not known yet
+  int64_t device_bytes = 0;   // on the device now: weights, scratch, context and staging. Shared weights count once
   std::vector<uint64_t> shared_with;  // ids of the engines on the same weights, of other programs too; without this one
   uint64_t runs = 0;                  // calls that succeeded
   double seconds = 0;                 // spent in them

@@ -28,6 +28,15 @@ inline constexpr std::string_view kShareScratchKey = "use_shared_activation_scra
 inline constexpr std::string_view kContextsKey =
     "contexts";  // how many loads of the file will share; 1 where not given
 
+/// The environment variable with the budget of programs that are loaded without one, as people write it: "auto",
+/// "1GiB", "50%", "free-2GiB". Weaker than any option, stronger than what is baked into a program.
+inline constexpr char kBudgetVariable[] = "TORCHTRT_WS_WEIGHT_STREAMING_BUDGET";
+
+/// The environment variable that, set to "off" when this library is loaded, leaves it to others to register
+/// ExecuTorch's allocator of CUDA memory: ExecuTorch aborts at a second registration, and its own CUDA backend makes
+/// one without asking. Not needed where that backend is loaded first.
+inline constexpr char kDeviceAllocatorVariable[] = "TORCHTRT_WS_DEVICE_ALLOCATOR";
+
 // What get_option() answers, as strings; kEngineBudgetPrefix + engine name also: its budget in bytes.
 inline constexpr std::string_view kEnginesKey = "engines";    // names of the live engines, with commas
 inline constexpr std::string_view kEnginePrefix = "engine.";  // + engine name: its report as JSON

@@ -1,0 +1,116 @@
+// A process of its own: it plays Python, whose global lock is a mutex here, with the functions of Python's C interface.
+
+#include "engine/python_lock.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <future>
+#include <mutex>
+#include <thread>
+
+namespace {
+
+std::mutex global_lock;
+thread_local bool holds_it = false;
+bool initialized = true;
+
+void take() {
+  global_lock.lock();
+  holds_it = true;
+}
+
+void give() {
+  holds_it = false;
+  global_lock.unlock();
+}
+
+char state;  // of the thread; who is given back what it got
+
+}  // namespace
+
+// NOLINTBEGIN(bugprone-reserved-identifier): Python's names
+extern "C" {
+__attribute__((visibility("default"))) int Py_IsInitialized() { return initialized ? 1 : 0; }
+__attribute__((visibility("default"))) int PyGILState_Check() { return holds_it ? 1 : 0; }
+__attribute__((visibility("default"))) void* PyEval_SaveThread() {
+  give();
+  return &state;
+}
+__attribute__((visibility("default"))) void PyEval_RestoreThread(void* restored) {
+  EXPECT_EQ(restored, &state);
+  take();
+}
+}
+// NOLINTEND(bugprone-reserved-identifier)
+
+namespace torchtrt_ws {
+namespace {
+
+// Where the wait kept Python's lock, neither thread would ever go on.
+TEST(PythonLock, WhoIsWaitedForMayTakeIt) {
+  std::mutex ours;
+  std::promise<void> locked;
+  std::thread logs([&] {
+    const std::lock_guard<std::mutex> lock(ours);
+    locked.set_value();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the other one waits by then
+    take();
+    give();
+  });
+  take();
+  locked.get_future().wait();
+  {
+    const auto lock = lock_patiently(ours);
+    EXPECT_TRUE(lock.owns_lock());
+    EXPECT_TRUE(holds_it);  // again
+  }
+  give();
+  logs.join();
+}
+
+TEST(PythonLock, AMutexThatIsFreeIsTakenWithoutGivingItBack) {
+  std::mutex ours;
+  take();
+  const auto lock = lock_patiently(ours);
+  EXPECT_TRUE(holds_it);
+  EXPECT_FALSE(std::async(std::launch::async, [] { return global_lock.try_lock(); }).get());
+  give();
+}
+
+TEST(PythonLock, WhoDoesNotHoldItIsNotGivenIt) {
+  {
+    WithoutPythonLock unlocked;
+    unlocked.release();
+  }
+  EXPECT_FALSE(holds_it);
+  EXPECT_TRUE(global_lock.try_lock());
+  global_lock.unlock();
+}
+
+TEST(PythonLock, APythonThatHasEndedIsLeftAlone) {
+  initialized = false;
+  take();
+  {
+    WithoutPythonLock unlocked;
+    unlocked.release();
+    EXPECT_TRUE(holds_it);
+  }
+  give();
+  initialized = true;
+}
+
+TEST(PythonLock, ASecondReleaseDoesNothing) {
+  take();
+  {
+    WithoutPythonLock unlocked;
+    unlocked.release();
+    EXPECT_FALSE(holds_it);
+    unlocked.release();
+  }
+  EXPECT_TRUE(holds_it);
+  give();
+}
+
+}  // namespace
+}  // namespace torchtrt_ws

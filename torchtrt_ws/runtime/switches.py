@@ -1,0 +1,45 @@
+"""The options of a load that are not about budgets: keywords to what travels."""
+
+from __future__ import annotations
+
+from torchtrt_ws.errors import ProgramError
+
+__all__ = ["switch_options"]
+
+VERIFY = ("checksum", "digest", "off")  # what `verify=` takes
+
+
+def switch_options(
+    *,
+    device_id: int | None = None,
+    cuda_graph: bool | None = None,
+    share_engines: bool | None = None,
+    share_activation_memory: bool | None = None,
+    verify: str | None = None,
+) -> dict[str, bool | int | str]:
+    """Turns keywords of `load` into the backend's options.
+
+    Args:
+        device_id: CUDA device to load on.
+        cuda_graph: Whether runs are captured and replayed as CUDA graphs.
+        share_engines: Whether the weights of an engine that is loaded already are used.
+        share_activation_memory: Whether a program's execution contexts work in one piece of device memory.
+        verify: "checksum", "digest" or "off".
+
+    Returns:
+        Option key to value; None leaves an option out.
+
+    Raises:
+        ProgramError: Another word for `verify`.
+    """
+    if verify is not None and verify not in VERIFY:
+        accepted = " or ".join(f'"{each}"' for each in VERIFY)
+        raise ProgramError("verify", repr(verify), accepted, "Leave it out for the checksum.")
+    switches = {
+        "device_id": device_id,
+        "cuda_graph": cuda_graph,
+        "use_shared_engines": share_engines,
+        "use_shared_activation_scratch": share_activation_memory,
+        "verify": verify,
+    }
+    return {key: value for key, value in switches.items() if value is not None}
