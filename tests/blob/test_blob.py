@@ -55,6 +55,17 @@ def tensors(draw: st.DrawFn, names: list[str]) -> tuple[blob.TensorFacts, ...]:
 
 
 @st.composite
+def profiles(draw: st.DrawFn, inputs: tuple[blob.TensorFacts, ...]) -> tuple[blob.OptimizationProfile, ...]:
+    def bounds(tensor: blob.TensorFacts) -> blob.ProfileBounds:
+        ranges = zip(tensor.min, tensor.max, strict=True)
+        sizes = [sorted(draw(st.tuples(*[st.integers(low, high)] * 3))) for low, high in ranges]
+        low, best, high = (tuple(each[end] for each in sizes) for end in range(3))
+        return blob.ProfileBounds(tensor.name, low, best, high)
+
+    return tuple(tuple(map(bounds, inputs)) for _ in range(draw(st.integers(0, 3))))
+
+
+@st.composite
 def metadata(draw: st.DrawFn) -> blob.Metadata:
     inputs = draw(st.lists(NAMES, max_size=4, unique=True))
     outputs = draw(st.lists(NAMES, max_size=4, unique=True))
@@ -68,6 +79,7 @@ def metadata(draw: st.DrawFn) -> blob.Metadata:
     kinds = st.sampled_from(["kv_cache_update", "user"])
     own = None
     if draw(st.booleans()):
+        described = draw(tensors(inputs))
         own = blob.OwnFacts(
             name=draw(st.from_regex(r"[A-Za-z0-9_.-]{1,39}", fullmatch=True)),
             kind=draw(NAMES),
@@ -78,8 +90,9 @@ def metadata(draw: st.DrawFn) -> blob.Metadata:
             streamable_estimated=draw(st.booleans()),
             program_engines=draw(st.integers(1, 2**31 - 1)),
             program_streamable_bytes=draw(st.none() | SIZES),
-            inputs=draw(tensors(inputs)),
+            inputs=described,
             outputs=draw(tensors(outputs)),
+            optimization_profiles=draw(profiles(described)),
         )
     return blob.Metadata(
         io_bindings=bindings,

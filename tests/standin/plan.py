@@ -18,8 +18,8 @@ The text is ASCII, one item a line, with words between single spaces. Shapes are
     scratch N / context N...                       what an execution context takes, the first only while streaming, the
                                                    second in each profile
     capturable 0                                   enqueueV3 cannot be captured
-    input NAME DTYPE MIN OPT MAX                   and `host` (a shape tensor) or `vectorized` (not kLINEAR; from profile N
-                                                   on with `vectorized:N`)
+    input NAME DTYPE MIN OPT MAX                   and `host` (a shape tensor) or `vectorized` (not kLINEAR;
+                                                   `vectorized:N`: from profile N on)
     profile NAME MIN OPT MAX                       a further profile of an input; one without is there as in the first
     output NAME DTYPE affine BIAS FACTOR*INPUT...  bias + sum of factor * input, in the shape of the first input
     output NAME DTYPE sum BIAS FACTOR*INPUT...     0-d: bias + sum of factor * (sum of all elements); `sum1`: shape [1]
