@@ -243,12 +243,24 @@ def test_caps() -> None:
     blob.read(make_golden.raw(json.dumps({"io_bindings": many[1:]}).encode()))
     with pytest.raises(BlobError, match="4097 entries; expected at most 4096"):
         blob.read(make_golden.raw(json.dumps({"io_bindings": many}).encode()))
+    profiles = make_golden.profile()["optimization_profiles"] * (blob.MAX_BINDINGS + 1)
+    with pytest.raises(BlobError, match="optimization_profiles: found 4097 entries; expected at most 4096"):
+        blob.read(make_golden.raw(make_golden.dump(torchtrt_ws=make_golden.own(optimization_profiles=profiles))))
     with pytest.raises(BlobError, match="at most 1048576"):
         blob.read(make_golden.raw(padded))
     with pytest.raises(BlobError, match="at most 1048576"):
         blob.parse_metadata(padded)
     with pytest.raises(BlobError, match="at most 1048576"):
         blob.write(b"engine", blob.Metadata((), serialized_metadata="x" * blob.MAX_METADATA_SIZE))
+
+
+def test_names_of_tensors_in_paths_are_escaped() -> None:
+    name = "a\n\x1b[31m" + "b" * 100
+    document = make_golden.document(torchtrt_ws=make_golden.own(optimization_profiles=[{}]))
+    document["io_bindings"][0]["name"] = document["torchtrt_ws"]["inputs"][0]["name"] = name
+    with pytest.raises(BlobError, match=r"optimization_profiles\[0\].a\\n\\u001b\[31mb{51}\.\.\.") as caught:
+        blob.read(make_golden.raw(json.dumps(document).encode()))
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(
