@@ -99,7 +99,7 @@ Status Execution::leave_old_shapes(const std::vector<TensorView>& inputs, cudaSt
 Status Execution::use_profile_for(const std::vector<TensorView>& inputs, cudaStream_t stream) {
   asked_.clear();
   for (const TensorView& input : inputs) asked_.push_back({input.sizes, input.rank});
-  const Result<size_t> chosen = io_.profiles.choose(asked_, profile_);
+  const Result<size_t> chosen = io_.profiles.choose(subject_, asked_, profile_);
   if (!chosen.ok()) return chosen.failure();
   return chosen.value() == profile_ ? ok_status() : switch_profile(chosen.value(), stream);
 }

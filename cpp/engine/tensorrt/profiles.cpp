@@ -73,7 +73,8 @@ bool Profiles::holds(size_t profile, const std::vector<Shape>& shapes) const noe
   return true;
 }
 
-Result<size_t> Profiles::choose(const std::vector<Shape>& shapes, std::optional<size_t> in_force) const {
+Result<size_t> Profiles::choose(const std::string& subject, const std::vector<Shape>& shapes,
+                                std::optional<size_t> in_force) const {
   std::optional<size_t> best;
   for (size_t profile = 0; profile < count(); ++profile) {
     if (!holds(profile, shapes)) continue;
@@ -81,11 +82,11 @@ Result<size_t> Profiles::choose(const std::vector<Shape>& shapes, std::optional<
     const bool stays = best && elements_[profile] == elements_[*best] && profile == in_force;
     if (tighter || stays) best = profile;
   }
-  if (!best) return held_by_none(shapes);
+  if (!best) return held_by_none(subject, shapes);
   return *best;
 }
 
-Failure Profiles::held_by_none(const std::vector<Shape>& shapes) const {
+Failure Profiles::held_by_none(const std::string& subject, const std::vector<Shape>& shapes) const {
   std::string found = "inputs ";
   for (size_t i = 0; i < shapes.size(); ++i) {
     append_shape(found, names_[i], shapes[i].sizes, shapes[i].sizes, shapes[i].rank);
@@ -98,7 +99,7 @@ Failure Profiles::held_by_none(const std::vector<Shape>& shapes) const {
       append_shape(expected, names_[i], each.min.data(), each.max.data(), each.min.size());
     }
   }
-  return {ErrorCode::BadArgument, "the call", std::move(found), std::move(expected),
+  return {ErrorCode::BadArgument, subject, std::move(found), std::move(expected),
           "Pass such shapes, or build the engine with a profile for these"};
 }
 

@@ -40,12 +40,13 @@ class Profiles {
 
   /// The profile to run `shapes` in, one for each input: the tightest that holds them all, which is the one with the
   /// fewest elements in its largest inputs. Among equally tight ones it is `in_force`, where it is one of them, since a
-  /// switch costs; else the first. Fails with BadArgument.
-  Result<size_t> choose(const std::vector<Shape>& shapes, std::optional<size_t> in_force) const;
+  /// switch costs; else the first. Fails with BadArgument, about `subject`.
+  Result<size_t> choose(const std::string& subject, const std::vector<Shape>& shapes,
+                        std::optional<size_t> in_force) const;
 
  private:
   bool holds(size_t profile, const std::vector<Shape>& shapes) const noexcept;
-  Failure held_by_none(const std::vector<Shape>& shapes) const;
+  Failure held_by_none(const std::string& subject, const std::vector<Shape>& shapes) const;
 
   std::vector<std::string> names_;
   std::vector<std::vector<Bounds>> bounds_;

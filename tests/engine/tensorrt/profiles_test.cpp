@@ -27,7 +27,7 @@ Profiles of_rows(const std::vector<std::pair<int64_t, int64_t>>& rows) {
 Result<size_t> choose(const Profiles& profiles, const std::vector<Sizes>& sizes, std::optional<size_t> in_force = {}) {
   std::vector<Shape> shapes;
   for (const Sizes& each : sizes) shapes.push_back({each.data(), each.size()});
-  return profiles.choose(shapes, in_force);
+  return profiles.choose("engine 'a'", shapes, in_force);
 }
 
 struct Case {
@@ -97,7 +97,7 @@ TEST(ChooseProfile, TheFailureNamesShapesAndProfiles) {
   const auto chosen = choose(profiles, {{7, 8}, {1}});
   ASSERT_FALSE(chosen.ok());
   EXPECT_EQ(chosen.failure().message(),
-            "the call: found inputs \"x\" [7, 8], \"y\" [1]; expected shapes that one of its optimization profiles "
+            "engine 'a': found inputs \"x\" [7, 8], \"y\" [1]; expected shapes that one of its optimization profiles "
             "holds: 0: \"x\" [1..4, 8], \"y\" [1]; 1: \"x\" [16, 8], \"y\" [2..3]. Pass such shapes, or build the "
             "engine with a profile for these.");
 }
