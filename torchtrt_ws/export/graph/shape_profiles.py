@@ -127,30 +127,37 @@ def read_profiles(
             raise ProgramError(f"{subject}[{index}]", f"{unknown[0]!r}", expected, "Correct the name.")
     leaves, structure = pytree.tree_flatten_with_path(bound)
     hulls = _Hulls(subject)
-    specs: list[dict[int, Any] | None] = []
-    ranges: list[list[dict[int, Range]]] = [[] for _ in given]
+    merged: list[dict[int, Any] | None] = []
+    ranges: list[list[dict[int, Range]]] = []  # for each tensor, in each profile
     for path, leaf in leaves:
         where = "".join(f"[{_key(step)!r}]" for step in path)
-        each_spec = [
-            _sizes(f"{subject}[{index}]{where}", _spec_at(f"{subject}[{index}]", entry, path), leaf)
-            for index, entry in enumerate(given)
+        specs = [
+            _sizes(f"{subject}[{index}]{where}", _spec_at(f"{subject}[{index}]", each, path), leaf)
+            for index, each in enumerate(given)
         ]
-        merged: dict[int, Any] = {}
-        for per_profile in ranges:
-            per_profile.append({})
-        for dimension in sorted({dimension for spec in each_spec for dimension in spec}):
-            sizes = [spec.get(dimension) for spec in each_spec]
-            numbers = [size for size in sizes if size is not None]
-            if all(size == numbers[0] and isinstance(size, int) for size in numbers):
-                merged[dimension] = numbers[0]  # static: torch.export compares it with the example
-                continue
-            found = list(_ranges(f"{where}[{dimension}]", subject, sizes))
-            merged[dimension] = hulls.of(f"{where}[{dimension}]", sizes, found)
-            for per_profile, size in zip(ranges, found, strict=True):
-                per_profile[-1][dimension] = size
-        specs.append(merged or None)
-    hull = pytree.tree_unflatten(specs, structure)
-    return ShapeProfiles(hull, tuple(map(tuple, ranges)))
+        hull, found = _merge(subject, where, specs, hulls)
+        merged.append(hull or None)
+        ranges.append(found)
+    return ShapeProfiles(pytree.tree_unflatten(merged, structure), tuple(zip(*ranges, strict=True)))
+
+
+def _merge(
+    subject: str, where: str, specs: Sequence[Mapping[int, Any]], hulls: _Hulls
+) -> tuple[dict[int, Any], list[dict[int, Range]]]:
+    """One tensor: what torch.export takes for it, and the ranges of its dynamic dimensions in each profile."""
+    hull: dict[int, Any] = {}
+    ranges: list[dict[int, Range]] = [{} for _ in specs]
+    for dimension in sorted({dimension for spec in specs for dimension in spec}):
+        sizes = [spec.get(dimension) for spec in specs]
+        numbers = [size for size in sizes if size is not None]
+        if all(size == numbers[0] and isinstance(size, int) for size in numbers):
+            hull[dimension] = numbers[0]  # static: torch.export compares it with the example
+            continue
+        found = list(_ranges(f"{where}[{dimension}]", subject, sizes))
+        hull[dimension] = hulls.of(f"{where}[{dimension}]", sizes, found)
+        for in_profile, size in zip(ranges, found, strict=True):
+            in_profile[dimension] = size
+    return hull, ranges
 
 
 class _Hulls:
