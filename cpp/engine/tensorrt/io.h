@@ -39,8 +39,8 @@ struct Io {
   bool has_aliases() const noexcept;
 };
 
-/// Reads an engine's I/O and checks it against the metadata. All optimization profiles give the bounds of dynamic
-/// inputs.
+/// Reads an engine's I/O and checks it against the metadata. The bounds of dynamic inputs are the hull of all
+/// optimization profiles.
 ///
 /// Fails with BadBlob when metadata and engine name different tensors, Incompatible for what an ExecuTorch program
 /// cannot pass: tensors in host memory or that hold shapes, vectorized formats, types of less than a byte; aliased
