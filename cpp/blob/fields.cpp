@@ -108,9 +108,9 @@ void Fields::refuse(const char* key, std::string found, std::string expected) {
 }
 
 std::string Fields::path_of(const char* key) const {
-  const std::string_view name(key);
+  const std::string name = escaped(key);  // a tensor's, where tensors are keys
   if (name.empty()) return path_;
-  return path_.empty() ? std::string(name) : path_ + "." + std::string(name);
+  return path_.empty() ? name : path_ + "." + name;
 }
 
 const Json* Fields::find(const char* key, bool required, const char* expected) {

@@ -85,6 +85,36 @@ std::vector<TensorFacts> read_tensors(Fields& own, const char* key) {
   return tensors;
 }
 
+/// One input in one optimization profile.
+ProfileBounds read_bounds(Fields& profile, const TensorFacts& input) {
+  Fields entry = profile.object(input.name.c_str());
+  ProfileBounds bounds{entry.dims("min", 0), entry.dims("opt", 0), entry.dims("max", 0)};
+  if (entry.failed()) return bounds;
+  const std::size_t rank = input.shape.size();
+  bool hold = bounds.min.size() == rank && bounds.opt.size() == rank && bounds.max.size() == rank;
+  for (std::size_t i = 0; hold && i < rank; ++i) {
+    hold = input.min[i] <= bounds.min[i] && bounds.min[i] <= bounds.opt[i] && bounds.opt[i] <= bounds.max[i] &&
+           bounds.max[i] <= input.max[i];
+  }
+  if (!hold) {
+    profile.refuse(input.name.c_str(), "bounds of another rank, in another order or outside the input's",
+                   std::to_string(rank) + " dimensions each, min <= opt <= max, within the bounds in inputs");
+  }
+  return bounds;
+}
+
+std::vector<std::vector<ProfileBounds>> read_profiles(Fields& own, const std::vector<TensorFacts>& inputs) {
+  std::vector<std::vector<ProfileBounds>> profiles;
+  own.list("optimization_profiles", /*required=*/false, [&](Fields& entry) {
+    std::vector<ProfileBounds> profile;
+    for (const TensorFacts& input : inputs) {
+      if (!entry.failed()) profile.push_back(read_bounds(entry, input));
+    }
+    profiles.push_back(std::move(profile));
+  });
+  return profiles;
+}
+
 /// The delegate takes counts from one list and bounds from the other, so they must agree.
 void compare_names(Fields& own, const char* key, const std::vector<TensorFacts>& tensors,
                    const std::vector<Binding>& bindings, bool is_input) {
@@ -138,6 +168,7 @@ OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   facts.outputs = read_tensors(own, "outputs");
   compare_names(own, "inputs", facts.inputs, bindings, true);
   compare_names(own, "outputs", facts.outputs, bindings, false);
+  facts.profiles = read_profiles(own, facts.inputs);
   return facts;
 }
 

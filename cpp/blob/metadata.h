@@ -34,6 +34,13 @@ struct TensorFacts {
   std::vector<int64_t> max;    ///< Same rank; not below `min`.
 };
 
+/// What one input may be in one optimization profile. Of its rank; min <= opt <= max, within the input's bounds.
+struct ProfileBounds {
+  std::vector<int64_t> min;
+  std::vector<int64_t> opt;  ///< What it is optimized for.
+  std::vector<int64_t> max;
+};
+
 /// The `torchtrt_ws` key. Sizes are bytes; nullopt: not known at save.
 struct OwnFacts {
   int schema;
@@ -46,8 +53,9 @@ struct OwnFacts {
   bool streamable_estimated;
   int program_engines;  ///< 1 or more.
   std::optional<int64_t> program_streamable_bytes;
-  std::vector<TensorFacts> inputs;   ///< Same names and order as the inputs of io_bindings.
-  std::vector<TensorFacts> outputs;  ///< Same names and order as the outputs of io_bindings.
+  std::vector<TensorFacts> inputs;                   ///< Same names and order as the inputs of io_bindings.
+  std::vector<TensorFacts> outputs;                  ///< Same names and order as the outputs of io_bindings.
+  std::vector<std::vector<ProfileBounds>> profiles;  ///< For each, one for each of `inputs`. Empty: not known at save.
 };
 
 struct Metadata {

@@ -105,7 +105,8 @@ class TORCHTRT_WS_API Engine {
   /// Waits for work in flight and gives the context's memory back. Does nothing when there is no context.
   virtual void drop_context() noexcept = 0;
 
-  /// Runs once. `inputs` has one view for each of inputs(), already checked against dtype, rank and bounds.
+  /// Runs once. `inputs` has one view for each of inputs(), already checked against dtype, rank and bounds. Fails with
+  /// BadArgument, among others, for shapes that it does not take together although each is within its bounds.
   virtual Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) = 0;
 };
 

@@ -34,6 +34,19 @@ Json to_json(const std::vector<TensorFacts>& tensors) {
   return list;
 }
 
+Json profiles_to_json(const OwnFacts& own) {
+  Json list = Json::array();
+  for (const auto& profile : own.profiles) {
+    Json inputs = Json::array();
+    for (std::size_t i = 0; i < profile.size(); ++i) {
+      const auto& [min, opt, max] = profile[i];
+      inputs.push_back({{"name", own.inputs[i].name}, {"min", min}, {"opt", opt}, {"max", max}});
+    }
+    list.push_back(inputs);
+  }
+  return list;
+}
+
 Json to_json(const std::optional<int64_t>& bytes) { return bytes.has_value() ? Json(*bytes) : Json(nullptr); }
 
 std::string hex(uint32_t value) {
@@ -54,7 +67,8 @@ Json to_json(const OwnFacts& own) {
           {"program_engines", own.program_engines},
           {"program_streamable_bytes", to_json(own.program_streamable_bytes)},
           {"inputs", to_json(own.inputs)},
-          {"outputs", to_json(own.outputs)}};
+          {"outputs", to_json(own.outputs)},
+          {"optimization_profiles", profiles_to_json(own)}};
 }
 
 Json to_json(const Metadata& metadata) {

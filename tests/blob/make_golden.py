@@ -76,6 +76,12 @@ def own(**changes: Any) -> dict[str, Any]:
     return {key: item for key, item in {**value, **changes}.items() if item is not ...}
 
 
+def profile(**changes: Any) -> dict[str, Any]:
+    """The key `optimization_profiles` with one profile of `own()`, with changes as there."""
+    bounds = {"min": [2, 4], "opt": [4, 4], "max": [8, 4], **changes}
+    return {"optimization_profiles": [{"x": {key: item for key, item in bounds.items() if item is not ...}}]}
+
+
 def document(**changes: Any) -> dict[str, Any]:
     """The JSON of a small valid blob, with changes; a change to `...` removes the key."""
     value: dict[str, Any] = {
@@ -136,6 +142,22 @@ def golden() -> dict[str, tuple[bytes, str]]:
             outputs=(facts("out \u00e9\U0001f600", (-1, 4), (1, 4), (8, 4)), facts("cache_out", (1, 8))),
         ),
     )
+    full_own = full.own
+    assert full_own is not None
+    rows = ((1, 1, 2), (4, 8, 8))
+    with_profiles = dataclasses.replace(
+        full,
+        own=dataclasses.replace(
+            full_own,
+            optimization_profiles=tuple(
+                (
+                    blob.ProfileBounds("tokens", *((row, 32) for row in each)),
+                    blob.ProfileBounds("cache", (1, 8), (1, 8), (1, 8)),
+                )
+                for each in rows
+            ),
+        ),
+    )
     names = [("input_0", True), ("output_0", False)]
     theirs = {
         "io_bindings": [{"name": n, "dtype": "", "shape": [], "is_input": i} for n, i in names],
@@ -153,6 +175,10 @@ def golden() -> dict[str, tuple[bytes, str]]:
             "the least that torchtrt-ws writes, streamable bytes unknown",
         ),
         "full.bin": (blob.write(ENGINE, full), "every key, TR02, dynamic shapes, non-ASCII names, the largest sizes"),
+        "optimization_profiles.bin": (
+            blob.write(ENGINE, with_profiles),
+            "full.bin with two optimization profiles",
+        ),
         "torch_tensorrt.bin": (
             raw(json.dumps(theirs, **compact).encode()),
             "as Torch-TensorRT 2.14 writes it: names only, and no key of ours",
@@ -324,6 +350,18 @@ def hostile_own() -> dict[str, tuple[bytes, str]]:
         "own_input_no_dtype": ({"inputs": [{**tensor, "dtype": ""}]}, "an input without dtype"),
         "own_input_min_above_max": ({"inputs": [{**tensor, "min": [9, 4]}]}, "min above max"),
         "own_input_static_bounds": ({"inputs": [{**tensor, "max": [8, 5]}]}, "bounds that differ where it is static"),
+        "own_profiles_object": ({"optimization_profiles": {}}, "optimization_profiles is an object"),
+        "own_profiles_null": ({"optimization_profiles": None}, "optimization_profiles is null"),
+        "own_profile_number": ({"optimization_profiles": [1]}, "a profile that is a number"),
+        "own_profile_no_input": ({"optimization_profiles": [{}]}, "a profile without an input of the engine"),
+        "own_profile_no_opt": (profile(opt=...), "a profile without opt"),
+        "own_profile_rank": (profile(min=[1]), "a profile of another rank"),
+        "own_profile_opt_below_min": (profile(opt=[1, 4]), "opt below min"),
+        "own_profile_max_below_opt": (profile(max=[3, 4]), "max below opt"),
+        "own_profile_below_input": (profile(min=[0, 4]), "a profile that reaches below the input's bounds"),
+        "own_profile_past_input": (profile(max=[9, 4]), "a profile that reaches past the input's bounds"),
+        "own_profile_huge": (profile(max=[2**63, 4]), "a profile up to 2^63"),
+        "own_profile_float": (profile(min=[2.0, 4]), "a profile whose bounds are floats"),
         "own_input_rank": ({"inputs": [{**tensor, "min": [1]}]}, "min of another rank"),
     }
     blobs = {name: (raw(dump(torchtrt_ws=own(**change))), why) for name, (change, why) in changes.items()}

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <list>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -55,6 +56,36 @@ TEST(ParseMetadata, ReadsEveryField) {
   EXPECT_EQ(own.inputs[0].max, (std::vector<int64_t>{8, 32}));
   ASSERT_EQ(own.outputs.size(), 1U);
   EXPECT_EQ(own.outputs[0].shape, (std::vector<int64_t>{8}));
+}
+
+TEST(ParseMetadata, ReadsOptimizationProfiles) {
+  Json json = good();
+  Json& own = json["torchtrt_ws"];
+  EXPECT_TRUE(parse(json).value().own->profiles.empty()) << "not known";
+  own["optimization_profiles"] = Json::array();
+  EXPECT_TRUE(parse(json).value().own->profiles.empty());
+  own["optimization_profiles"] = Json::parse(R"([{"x": {"min": [1, 32], "opt": [2, 32], "max": [4, 32]}},
+    {"later": 7, "x": {"later": 7, "min": [8, 32], "opt": [8, 32], "max": [8, 32]}}])");
+  const auto result = parse(json);
+  ASSERT_TRUE(result.ok()) << result.failure().message();
+  const auto& profiles = result.value().own->profiles;
+  ASSERT_EQ(profiles.size(), 2U);
+  ASSERT_EQ(profiles[0].size(), 1U);
+  EXPECT_EQ(profiles[0][0].min, (std::vector<int64_t>{1, 32}));
+  EXPECT_EQ(profiles[0][0].opt, (std::vector<int64_t>{2, 32}));
+  EXPECT_EQ(profiles[0][0].max, (std::vector<int64_t>{4, 32}));
+  EXPECT_EQ(profiles[1][0].min, (std::vector<int64_t>{8, 32}));
+}
+
+TEST(ParseMetadata, CapsTheProfilesAndEscapesTheirNames) {
+  Json json = good();
+  json["torchtrt_ws"]["optimization_profiles"] =
+      Json(4097, Json::parse(R"({"x": {"min": [1, 32], "opt": [2, 32], "max": [4, 32]}})"));
+  EXPECT_EQ(parse(json).failure().found, "a list of 4097");
+  json = good();
+  json["io_bindings"][0]["name"] = json["torchtrt_ws"]["inputs"][0]["name"] = "a\n\x1b[0m";
+  json["torchtrt_ws"]["optimization_profiles"] = Json::parse("[{}]");
+  EXPECT_EQ(parse(json).failure().subject, "engine blob: torchtrt_ws.optimization_profiles[0].a\\n\\x1b[0m");
 }
 
 TEST(ParseMetadata, NullBytesAreNotKnown) {
@@ -123,6 +154,13 @@ struct Row {
 };
 
 constexpr const char* kTensorList = "/torchtrt_ws/inputs/0";
+constexpr const char* kProfiles = "/torchtrt_ws/optimization_profiles";
+
+/// A list of one profile of x; it lives as long as the tests do.
+const char* profile(const std::string& min, const std::string& opt, const std::string& max) {
+  static std::list<std::string> all;
+  return all.emplace_back(R"([{"x": {"min": )" + min + R"(, "opt": )" + opt + R"(, "max": )" + max + "}}]").c_str();
+}
 
 TEST(ParseMetadata, RefusesWrongValues) {
   const Row rows[] = {
@@ -183,6 +221,24 @@ TEST(ParseMetadata, RefusesWrongValues) {
       {"/torchtrt_ws/inputs/0/min/0", "-1", "torchtrt_ws.inputs[0].min[0]: found -1"},
       {"/torchtrt_ws/inputs/0/min/0", "9", "inputs[0].shape[0]: found -1 with min 9 and max 8; expected min not above"},
       {"/torchtrt_ws/inputs/0/max/1", "33", "inputs[0].shape[1]: found 32 with min 32 and max 33"},
+      {kProfiles, "{}", "torchtrt_ws.optimization_profiles: found an object; expected a list"},
+      {kProfiles, "null", "torchtrt_ws.optimization_profiles: found null; expected a list"},
+      {kProfiles, "[7]", "torchtrt_ws.optimization_profiles[0]: found 7; expected an object"},
+      {kProfiles, "[{}]", "torchtrt_ws.optimization_profiles[0].x: found nothing; expected an object"},
+      {kProfiles, R"([{"y": {"min": [8], "opt": [8], "max": [8]}}])", "optimization_profiles[0].x: found nothing"},
+      {kProfiles, R"([{"x": {"opt": [1, 32], "max": [8, 32]}}])", "[0].x.min: found nothing; expected a list"},
+      {kProfiles, R"([{"x": {"min": [1, 32], "max": [8, 32]}}])", "[0].x.opt: found nothing"},
+      {kProfiles, profile("[-1, 32]", "[4, 32]", "[8, 32]"), "[0].x.min[0]: found -1"},
+      {kProfiles, profile("[1, 32]", "[4, 32]", "[9223372036854775808, 32]"),
+       "[0].x.max[0]: found 9223372036854775808"},
+      {kProfiles, profile("[1, 32]", "[4.0, 32]", "[8, 32]"), "[0].x.opt[0]: found 4.0"},
+      {kProfiles, profile("[1, 32]", "[4]", "[8, 32]"), "[0].x: found bounds of another rank"},
+      {kProfiles, profile("[1, 32, 1]", "[4, 32, 1]", "[8, 32, 1]"), "[0].x: found bounds of another rank"},
+      {kProfiles, profile("[4, 32]", "[3, 32]", "[8, 32]"), "expected 2 dimensions each, min <= opt <= max"},
+      {kProfiles, profile("[4, 32]", "[8, 32]", "[7, 32]"), "expected 2 dimensions each, min <= opt <= max"},
+      {kProfiles, profile("[0, 32]", "[4, 32]", "[8, 32]"), "within the bounds in inputs"},
+      {kProfiles, profile("[1, 32]", "[4, 32]", "[9, 32]"), "within the bounds in inputs"},
+      {kProfiles, profile("[1, 31]", "[4, 32]", "[8, 32]"), "within the bounds in inputs"},
   };
   for (const Row& row : rows) {
     SCOPED_TRACE(std::string(row.pointer) + " = " + (row.value != nullptr ? row.value : "removed"));

@@ -55,6 +55,17 @@ def tensors(draw: st.DrawFn, names: list[str]) -> tuple[blob.TensorFacts, ...]:
 
 
 @st.composite
+def profiles(draw: st.DrawFn, inputs: tuple[blob.TensorFacts, ...]) -> tuple[blob.OptimizationProfile, ...]:
+    def bounds(tensor: blob.TensorFacts) -> blob.ProfileBounds:
+        ranges = zip(tensor.min, tensor.max, strict=True)
+        sizes = [sorted(draw(st.tuples(*[st.integers(low, high)] * 3))) for low, high in ranges]
+        low, best, high = (tuple(each[end] for each in sizes) for end in range(3))
+        return blob.ProfileBounds(tensor.name, low, best, high)
+
+    return tuple(tuple(map(bounds, inputs)) for _ in range(draw(st.integers(0, 3))))
+
+
+@st.composite
 def metadata(draw: st.DrawFn) -> blob.Metadata:
     inputs = draw(st.lists(NAMES, max_size=4, unique=True))
     outputs = draw(st.lists(NAMES, max_size=4, unique=True))
@@ -68,6 +79,7 @@ def metadata(draw: st.DrawFn) -> blob.Metadata:
     kinds = st.sampled_from(["kv_cache_update", "user"])
     own = None
     if draw(st.booleans()):
+        described = draw(tensors(inputs))
         own = blob.OwnFacts(
             name=draw(st.from_regex(r"[A-Za-z0-9_.-]{1,39}", fullmatch=True)),
             kind=draw(NAMES),
@@ -78,8 +90,9 @@ def metadata(draw: st.DrawFn) -> blob.Metadata:
             streamable_estimated=draw(st.booleans()),
             program_engines=draw(st.integers(1, 2**31 - 1)),
             program_streamable_bytes=draw(st.none() | SIZES),
-            inputs=draw(tensors(inputs)),
+            inputs=described,
             outputs=draw(tensors(outputs)),
+            optimization_profiles=draw(profiles(described)),
         )
     return blob.Metadata(
         io_bindings=bindings,
@@ -230,12 +243,24 @@ def test_caps() -> None:
     blob.read(make_golden.raw(json.dumps({"io_bindings": many[1:]}).encode()))
     with pytest.raises(BlobError, match="4097 entries; expected at most 4096"):
         blob.read(make_golden.raw(json.dumps({"io_bindings": many}).encode()))
+    profiles = make_golden.profile()["optimization_profiles"] * (blob.MAX_BINDINGS + 1)
+    with pytest.raises(BlobError, match="optimization_profiles: found 4097 entries; expected at most 4096"):
+        blob.read(make_golden.raw(make_golden.dump(torchtrt_ws=make_golden.own(optimization_profiles=profiles))))
     with pytest.raises(BlobError, match="at most 1048576"):
         blob.read(make_golden.raw(padded))
     with pytest.raises(BlobError, match="at most 1048576"):
         blob.parse_metadata(padded)
     with pytest.raises(BlobError, match="at most 1048576"):
         blob.write(b"engine", blob.Metadata((), serialized_metadata="x" * blob.MAX_METADATA_SIZE))
+
+
+def test_names_of_tensors_in_paths_are_escaped() -> None:
+    name = "a\n\x1b[31m" + "b" * 100
+    document = make_golden.document(torchtrt_ws=make_golden.own(optimization_profiles=[{}]))
+    document["io_bindings"][0]["name"] = document["torchtrt_ws"]["inputs"][0]["name"] = name
+    with pytest.raises(BlobError, match=r"optimization_profiles\[0\].a\\n\\u001b\[31mb{51}\.\.\.") as caught:
+        blob.read(make_golden.raw(json.dumps(document).encode()))
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(

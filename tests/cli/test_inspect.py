@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ def test_json_is_the_report(pte_folder: Path) -> None:
     answer = json.loads(result.stdout)
     assert answer == pte.read(path).as_dict()
     assert {"file", "bytes", "methods", "engines"} <= set(answer)
+    profiles = {engine["name"]: engine["optimization_profiles"] for engine in answer["engines"]}
+    assert [profile["x"]["opt"] for profile in profiles["tower-a"]] == [[1, 3], [2, 3]]
+    assert profiles["encoder"] == profiles["engine0"] == []
     keys = {"name", "method", "kind", "engine_bytes", "streamable_bytes", "baked_budget", "sha256", "inputs", "outputs"}
     assert all(keys <= set(engine) for engine in answer["engines"])
 
@@ -44,6 +48,18 @@ def test_table(pte_folder: Path) -> None:
     assert ["tower-a", "x:float32[1..2x3]", "y:float32[1..2x3]"] in rows
     assert ["engine0", "input_0", "output_0"] in rows
     assert ["encode", "float32[2x3]", "float32[2x3]"] in rows
+    assert ["tower-a", "0", "x[1x3]", "x[1x3]"] in rows
+    assert ["tower-a", "1", "x[1..2x3]", "x[2x3]"] in rows
+
+
+def test_no_table_of_profiles_where_none_is_recorded(pte_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = pte.read(pte_folder / "inline.pte")
+    for engines, shown in (
+        (report.engines, True),
+        (tuple(replace(each, optimization_profiles=()) for each in report.engines), False),
+    ):
+        _render.program(replace(report, engines=engines))
+        assert ("optimization profile" in " ".join(capsys.readouterr().out.split())) == shown
 
 
 def test_a_program_for_another_backend(pte_folder: Path) -> None:

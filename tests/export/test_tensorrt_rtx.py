@@ -10,6 +10,7 @@ import torch
 
 import torchtrt_ws
 from torchtrt_ws import pte
+from torchtrt_ws.blob import ProfileBounds
 
 trt = pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
 
@@ -70,6 +71,60 @@ def test_the_weights_are_the_estimate(saved: Path) -> None:
     assert engine.engine_bytes > WEIGHTS
 
 
+def batch(low: int, high: int) -> dict[str, dict[int, torch.export.Dim]]:
+    return {"x": {0: torch.export.Dim("batch", min=low, max=high)}}
+
+
+def test_one_dynamic_shapes_is_one_profile(saved: Path) -> None:
+    assert only(saved).optimization_profiles == ((ProfileBounds("x", (1, 256), (8, 256), (8, 256)),),)
+
+
+def test_a_list_of_dynamic_shapes_is_a_profile_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_plan: list[int] = []  # only a GPU reads a plan's profiles back: what its builder has is next to it
+    build = trt.Builder.build_serialized_network
+
+    def counting(self: Any, network: Any, config: Any) -> Any:
+        in_plan.append(config.num_optimization_profiles)
+        return build(self, network, config)
+
+    monkeypatch.setattr(trt.Builder, "build_serialized_network", counting)
+    path = tmp_path / "a.pte"
+    torchtrt_ws.save(
+        Tower(),
+        path,
+        arg_inputs=(torch.ones(2, 256),),
+        dynamic_shapes=[batch(4, 8), {"x": {0: 1}}, batch(16, 64)],
+        engine="tensorrt_rtx",
+    )
+    engine = only(path)
+    assert in_plan == [3]
+    assert [(t.name, t.min, t.max) for t in (*engine.inputs, *engine.outputs)] == [
+        (name, (1, 256), (64, 256)) for name in ("x", "hidden", "logits")
+    ]
+    assert engine.optimization_profiles == tuple(
+        (ProfileBounds("x", (low, 256), (high, 256), (high, 256)),) for low, high in ((4, 8), (1, 1), (16, 64))
+    )
+    (method,) = pte.read(path).methods
+    assert method.inputs[0].shape == (64, 256)  # memory is planned for the largest
+
+
+def test_a_profile_that_the_module_does_not_take(tmp_path: Path) -> None:
+    class Narrow(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            torch._check(x.shape[0] <= 16)
+            return x + 1
+
+    with pytest.raises(torchtrt_ws.ProgramError, match=r"\[1\], input 'x', dimension 0: found 8 to 32; .* 2 to 16"):
+        torchtrt_ws.save(
+            Narrow(),
+            tmp_path / "a.pte",
+            arg_inputs=(torch.ones(2, 256),),
+            dynamic_shapes=[{"x": {0: torch.export.Dim.AUTO(min=low, max=high)}} for low, high in ((2, 4), (8, 32))],
+            engine="tensorrt_rtx",
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_temporary_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
@@ -115,6 +170,9 @@ def test_several_methods_and_dtypes(tmp_path: Path) -> None:
         ({"engine": "tensorrt-rtx"}, '"host" or "tensorrt_rtx"'),
         ({"engine": "host", "compute_capabilities": ["8.9"]}, "host engine"),
         ({"engine": "host", "device": "cuda"}, "host engine"),
+        ({"engine": "host", "dynamic_shapes": [batch(1, 2), batch(4, 8)]}, "a list of 2 .*host engine"),
+        ({"dynamic_shapes": []}, "an empty list"),
+        ({"dynamic_shapes": [batch(1, 2), {}]}, "dynamic in"),
     ],
 )
 def test_refused_options(tmp_path: Path, keywords: dict[str, Any], words: str) -> None:

@@ -22,6 +22,21 @@ void check_tensors(const std::vector<torchtrt_ws::TensorFacts>& tensors, std::si
   }
 }
 
+void check_profiles(const torchtrt_ws::OwnFacts& own) {
+  check(own.profiles.size() <= wire::kMaxBindings, "profiles are not over their cap");
+  for (const auto& profile : own.profiles) {
+    check(profile.size() == own.inputs.size(), "a profile has all inputs");
+    for (std::size_t input = 0; input < profile.size(); ++input) {
+      const auto& [min, opt, max] = profile[input];
+      const auto& facts = own.inputs[input];
+      check(min.size() == facts.min.size() && opt.size() == min.size() && max.size() == min.size(), "of its rank");
+      for (std::size_t i = 0; i < min.size(); ++i) {
+        check(facts.min[i] <= min[i] && min[i] <= opt[i] && opt[i] <= max[i] && max[i] <= facts.max[i], "in order");
+      }
+    }
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
@@ -47,5 +62,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   check(own.streamable_bytes.value_or(0) >= 0 && own.program_streamable_bytes.value_or(0) >= 0, "sizes are 0 or more");
   check_tensors(own.inputs, inputs);
   check_tensors(own.outputs, metadata.io_bindings.size() - inputs);
+  check_profiles(own);
   return 0;
 }

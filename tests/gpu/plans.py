@@ -3,10 +3,11 @@
     python tests/gpu/plans.py FOLDER [--only small]
 
 acceptance: y = 2 x + 1, float32, 1 to 8 rows of 1024; what tests/engine/tensorrt asks for, with
-TORCHTRT_WS_TEST_WIDTH=1024. small: 17 MB of fp16 weights (8 layers of 1024 x 1024). big: 537 MB (16 layers of 4096 x
-4096). Both: batch 16, one input `x`, one output `y`. A layer is y = x W with W = 1/2 I + 1/2 P, P a cyclic shift of its
-own: dense for TensorRT, which would merge equal weights, small when compressed, and with a result that numpy computes
-(`expected`). All have weight streaming on.
+TORCHTRT_WS_TEST_WIDTH=1024. profiles: the same with two optimization profiles, 1 to 2 and 4 to 8 rows. small: 17 MB of
+fp16 weights (8 layers of 1024 x 1024). big: 537 MB (16 layers of 4096 x 4096). Both: batch 16, one input `x`, one
+output `y`. A layer is y = x W with W = 1/2 I + 1/2 P, P a cyclic shift of its own: dense for TensorRT, which would
+merge equal weights, small when compressed, and with a result that numpy computes (`expected`). All have weight
+streaming on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ BATCH = 16
 PLANS = {"small": (8, 1024), "big": (16, 4096)}  # layers, features
 UNEQUAL = {"large": (16, 4096), "middle": (8, 4096), "little": (8, 2048)}  # of the programs `pair` and `trio`
 ACCEPTANCE_WIDTH = 1024
+PROFILES = ((1, 2, 2), (4, 8, 8))  # rows: min, opt, max
 
 
 def import_tensorrt() -> Any:
@@ -70,8 +73,10 @@ def build(layers: int, features: int) -> memoryview:
     return finish(trt, builder, network, tensor)
 
 
-def build_acceptance(factor: float = 2, output: str = "y") -> memoryview:
-    """The serialized plan `acceptance`, or one that multiplies by another factor and names its output differently."""
+def build_acceptance(
+    factor: float = 2, output: str = "y", profiles: Sequence[tuple[int, int, int]] = ((1, 4, 8),)
+) -> memoryview:
+    """The serialized plan `acceptance`, or one with another factor, name of the output, or rows of profiles."""
     trt = import_tensorrt()
     builder, network = start(trt)
     x = network.add_input("x", trt.float32, (-1, ACCEPTANCE_WIDTH))
@@ -80,7 +85,7 @@ def build_acceptance(factor: float = 2, output: str = "y") -> memoryview:
     doubled = multiply(trt, network, x, scaled)
     constant = network.add_constant(one.shape, trt.Weights(one))
     y = network.add_elementwise(doubled, constant.get_output(0), trt.ElementWiseOperation.SUM).get_output(0)
-    return finish(trt, builder, network, y, output, rows=(1, 4, 8))
+    return finish(trt, builder, network, y, output, profiles)
 
 
 def start(trt: Any) -> tuple[Any, Any]:
@@ -96,14 +101,14 @@ def multiply(trt: Any, network: Any, tensor: Any, weight: np.ndarray) -> Any:
 
 
 def finish(
-    trt: Any, builder: Any, network: Any, y: Any, output: str = "y", rows: tuple[int, int, int] | None = None
+    trt: Any, builder: Any, network: Any, y: Any, output: str = "y", profiles: Sequence[tuple[int, int, int]] = ()
 ) -> memoryview:
-    """Builds with weight streaming; `rows` is the profile of a dynamic first dimension: min, opt, max."""
+    """Builds with weight streaming; `profiles` are those of a dynamic first dimension: min, opt, max."""
     y.name = output
     network.mark_output(y)
     config = builder.create_builder_config()
     config.set_flag(trt.BuilderFlag.WEIGHT_STREAMING)
-    if rows is not None:
+    for rows in profiles:
         x = network.get_input(0)
         profile = builder.create_optimization_profile()
         profile.set_shape(x.name, *((count, x.shape[1]) for count in rows))
@@ -117,10 +122,14 @@ def finish(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", choices=["acceptance", *PLANS])
+    parser.add_argument("--only", choices=["acceptance", "profiles", *PLANS])
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    builds = {"acceptance": build_acceptance, **{name: partial(build, *sizes) for name, sizes in PLANS.items()}}
+    builds = {
+        "acceptance": build_acceptance,
+        "profiles": partial(build_acceptance, profiles=PROFILES),
+        **{name: partial(build, *sizes) for name, sizes in PLANS.items()},
+    }
     for name, make in builds.items():
         if arguments.only in (None, name):
             plan = make()

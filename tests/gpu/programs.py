@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +51,16 @@ def write_measured(folder: Path, name: str) -> dict[str, Any]:
     return {**facts_of(path, features), "inputs": [f"{name}-x.npy"], "expected": f"{name}-y.npy"}
 
 
-def write_acceptance(folder: Path) -> dict[str, Any]:
+def write_acceptance(
+    folder: Path, name: str = "acceptance", profiles: Sequence[tuple[int, int, int]] = ((1, 4, 8),)
+) -> dict[str, Any]:
+    """`acceptance`, or `profiles`."""
     import torchtrt_ws
 
     shape = f"float32:1..8x{plans.ACCEPTANCE_WIDTH}"
-    path = folder / "acceptance.pte"
-    torchtrt_ws.save_plan(plans.build_acceptance(), path, inputs=f"x:{shape}", outputs=f"y:{shape}", name="acceptance")
+    path = folder / f"{name}.pte"
+    plan = plans.build_acceptance(profiles=profiles)
+    torchtrt_ws.save_plan(plan, path, inputs=f"x:{shape}", outputs=f"y:{shape}", name=name)
     return facts_of(path, plans.ACCEPTANCE_WIDTH)
 
 
@@ -137,6 +142,7 @@ def main() -> None:
     arguments.folder.mkdir(parents=True, exist_ok=True)
     facts = {name: write_measured(arguments.folder, name) for name in plans.PLANS}
     facts["acceptance"] = write_acceptance(arguments.folder)
+    facts["profiles"] = write_acceptance(arguments.folder, "profiles", plans.PROFILES)
     facts["planned"] = write_planned(arguments.folder)
     facts["towers"] = write_towers(arguments.folder)
     facts["pair"] = write_unequal(arguments.folder, "pair.pte", ["large", "little"])

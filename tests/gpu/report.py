@@ -43,6 +43,7 @@ SANITIZED = {
             "StreamTest.ChangesWaitForWorkInFlight",
             "StreamTest.TwoStreamsInTurnWithoutWaiting",
             "Percent/Graph.ShapesMayChange/1",
+            "How/ProfileTest.AlternateOnTwoStreams/graph_streamed",
             "BudgetTest.IsRefusedWhileAContextLives",
         )
     ),
@@ -127,15 +128,21 @@ class Machine:
         ]
 
 
+def plan_file(machine: Machine, name: str) -> Path:
+    """The engine of a program, in a file of its own."""
+    facts = machine.facts[name]
+    data = (machine.programs / facts["file"]).read_bytes()
+    path = machine.scratch / f"{name}.plan"
+    path.write_bytes(data[facts["engine_offset"] : facts["engine_offset"] + facts["engine_bytes"]])
+    return path
+
+
 def acceptance(machine: Machine) -> dict[str, Any]:
     """tests/engine/tensorrt on the real library."""
-    facts = machine.facts["acceptance"]
-    data = (machine.programs / facts["file"]).read_bytes()
-    plan = machine.scratch / "acceptance.plan"
-    plan.write_bytes(data[facts["engine_offset"] : facts["engine_offset"] + facts["engine_bytes"]])
     environment = {
-        "TORCHTRT_WS_TEST_PLAN": str(plan),
-        "TORCHTRT_WS_TEST_WIDTH": str(facts["columns"]),
+        "TORCHTRT_WS_TEST_PLAN": str(plan_file(machine, "acceptance")),
+        "TORCHTRT_WS_TEST_PROFILES": str(plan_file(machine, "profiles")),
+        "TORCHTRT_WS_TEST_WIDTH": str(machine.facts["acceptance"]["columns"]),
         "TORCHTRT_WS_TEST_PRODUCT": "rtx" if "rtx" in machine.library else "tensorrt",
     }
     program = machine.tool("torchtrt_ws_tensorrt_acceptance")

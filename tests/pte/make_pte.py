@@ -61,7 +61,14 @@ class Chain(torch.nn.Module):
 X = (torch.zeros(2, 3),)
 
 
-def our_blob(name: str, kind: str, engine: bytes, streamable: int | None, estimated: bool = False) -> bytes:
+def our_blob(
+    name: str,
+    kind: str,
+    engine: bytes,
+    streamable: int | None,
+    estimated: bool = False,
+    profiles: tuple[blob.OptimizationProfile, ...] = (),
+) -> bytes:
     dims = ((-1, 3), (1, 3), (2, 3))
     facts = blob.OwnFacts(
         name=name,
@@ -71,6 +78,7 @@ def our_blob(name: str, kind: str, engine: bytes, streamable: int | None, estima
         streamable_estimated=estimated,
         inputs=(blob.TensorFacts("x", "float32", *dims),),
         outputs=(blob.TensorFacts("y", "float32", *dims),),
+        optimization_profiles=profiles,
     )
     bindings = (blob.Binding("x", "float32", (-1, 3), True), blob.Binding("y", "float32", (-1, 3), False))
     return blob.write(engine, blob.Metadata(bindings, own=facts))
@@ -116,7 +124,8 @@ def as_executorch_reads_it(path: Path) -> list[dict[str, Any]]:
 
 def main(folder: Path) -> None:
     budget = "weight_streaming_budget"
-    ours = our_blob("tower-a", "tensorrt", PLAN, 4000)
+    profiles = tuple((blob.ProfileBounds("x", (1, 3), (rows, 3), (rows, 3)),) for rows in (1, 2))
+    ours = our_blob("tower-a", "tensorrt", PLAN, 4000, profiles=profiles)
     one = Chain(lower(b"one", ours, (budget, b"1000"), ("target_device", b"cuda:1")))
     save(folder / "one.pte", {"forward": one})
     save(folder / "inline.pte", {"forward": one}, extract_delegate_segments=False)

@@ -73,6 +73,9 @@ def test_one_engine(pte_folder: Path, name: str) -> None:
                 "crc32c": None,
                 "inputs": [{"name": "x", **tensor}],
                 "outputs": [{"name": "y", **tensor}],
+                "optimization_profiles": [
+                    {"x": {"min": [1, 3], "opt": [rows, 3], "max": [rows, 3]}} for rows in (1, 2)
+                ],
             }
         ],
         "other_backends": {},

@@ -18,7 +18,7 @@ namespace {
 /// make_blob()'s, with a plan of the stand-in for its engine.
 std::vector<char> make_plan_blob(const std::string& name) {
   PlanText plan;
-  plan.io = "input x float32 1,2 4,2 4,2\noutput y float32 affine 0.0 2.0*x\n";
+  plan.io = "input x float32 1,2 2,2 2,2\nprofile x 3,2 4,2 4,2\noutput y float32 affine 0.0 2.0*x\n";
   plan.streamable = kStreamable;
   plan.resident = plan.scratch = plan.context = 4096;
   const std::vector<uint8_t> bytes =

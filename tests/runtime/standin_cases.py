@@ -53,6 +53,8 @@ def write(folder: Path, library: str) -> None:
     save("rtx", make(rtx=True, version=RTX_VERSIONS[library.rpartition(".")[2]]))
     save("baked", make(), weight_streaming_budget="25%")
     save("device", make(), device="cuda:0")
+    small = plan.Input("x", (1, 4), (2, 4), more=[((4, 4), (8, 4), (8, 4))])  # and a profile of 4 to 8 rows
+    save("profiles", make(inputs=(small,)))
     save("version", make(version=(10, 3, 0, 26)))
     save("compute", make(compute=75))
     save("platform", make(platform="windows_x86_64"))
@@ -647,6 +649,17 @@ def case_cuda_graph(folder: Path) -> None:
     program.engines[0].set_budget("50%")
     for rows in (2, 2, 2, 5, 5, 5):
         check(program, rows)
+
+
+def case_optimization_profiles(folder: Path) -> None:
+    for keywords in ({}, {"cuda_graph": True}, {"contexts": 2}):
+        program = load(folder, "profiles", weight_streaming_budget="50%", **keywords)
+        for rows in (8, 1, 2, 4, 4, 4, 4, 4, 2, 8):
+            check(program, rows)
+        with refused("ProgramError", '"x" [3, 4]', '0: "x" [1..2, 4]', '1: "x" [4..8, 4]'):
+            program(inputs(3))
+        check(program, 8)
+        del program
 
 
 def case_planned_on_the_device(folder: Path) -> None:

@@ -15,9 +15,12 @@ The text is ASCII, one item a line, with words between single spaces. Shapes are
     platform linux_x86_64
     streaming 1                                    built with kWEIGHT_STREAMING
     streamable N / resident N                      weights that can stream, and others; the plan need not carry them
-    scratch N / context N                          what an execution context takes, the first only while streaming
+    scratch N / context N...                       what an execution context takes, the first only while streaming, the
+                                                   second in each profile
     capturable 0                                   enqueueV3 cannot be captured
-    input NAME DTYPE MIN OPT MAX                   and `host` (a shape tensor) or `vectorized` (not kLINEAR)
+    input NAME DTYPE MIN OPT MAX                   and `host` (a shape tensor) or `vectorized` (not kLINEAR;
+                                                   `vectorized:N`: from profile N on)
+    profile NAME MIN OPT MAX                       a further profile of an input; one without is there as in the first
     output NAME DTYPE affine BIAS FACTOR*INPUT...  bias + sum of factor * input, in the shape of the first input
     output NAME DTYPE sum BIAS FACTOR*INPUT...     0-d: bias + sum of factor * (sum of all elements); `sum1`: shape [1]
     output NAME DTYPE unknown BIAS FACTOR*INPUT... rank 1, of a length that depends on data: cannot run
@@ -46,7 +49,10 @@ def _shape(shape: Shape) -> str:
 
 @dataclass(frozen=True)
 class Input:
-    """An input. `max` is `min`, and `opt` is `max`, where they are left out; `flags` are `host`, `vectorized`."""
+    """An input. `max` is `min`, and `opt` is `max`, where they are left out; `flags` are `host`, `vectorized`.
+
+    `more` are its bounds in further profiles: min, opt, max.
+    """
 
     name: str
     min: Shape
@@ -54,12 +60,15 @@ class Input:
     opt: Shape | None = None
     dtype: str = "float32"
     flags: Sequence[str] = ()
+    more: Sequence[tuple[Shape, Shape, Shape]] = ()
 
     def line(self) -> str:
         largest = self.min if self.max is None else self.max
         best = largest if self.opt is None else self.opt
         flags = "".join(f" {flag}" for flag in self.flags)
-        return f"input {self.name} {self.dtype} {_shape(self.min)} {_shape(best)} {_shape(largest)}{flags}"
+        lines = [f"input {self.name} {self.dtype} {_shape(self.min)} {_shape(best)} {_shape(largest)}{flags}"]
+        lines += [f"profile {self.name} {' '.join(map(_shape, bounds))}" for bounds in self.more]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)

@@ -251,6 +251,73 @@ TEST_F(Run, ComputesOnTheStream) {
   EXPECT_EQ(get<float>(8), (std::vector<float>{1, 3, 5, 7, 9, 11, 13, 15}));
 }
 
+PlanText two_profiles() {
+  PlanText text;
+  text.io = "input x float32 1,4 2,4 2,4\nprofile x 4,4 8,4 8,4\noutput y float32 affine 1.0 2.0*x\n";
+  text.extra = "context 1048576 4194304\n";
+  return text;
+}
+
+TEST_F(Run, AShapeMustBeInTheProfileInForce) {
+  make(two_profiles());
+  EXPECT_EQ(engine->getNbOptimizationProfiles(), 2);
+  EXPECT_EQ(engine->getProfileShape("x", 1, nvinfer1::OptProfileSelector::kMIN).d[0], 4);
+  EXPECT_EQ(engine->getProfileShape("x", 2, nvinfer1::OptProfileSelector::kMIN).nbDims, -1);
+  EXPECT_EQ(engine->getDeviceMemorySizeV2(), 4 * kMiB) << "of the largest";
+  EXPECT_TRUE(shape(2));
+  EXPECT_FALSE(shape(4));
+  EXPECT_TRUE(logged("Valid range for profile 0: [1,4]..[2,4]"));
+  ASSERT_TRUE(context->setOptimizationProfileAsync(1, stream));
+  EXPECT_EQ(context->getOptimizationProfile(), 1);
+  EXPECT_FALSE(shape(2));
+  EXPECT_TRUE(shape(4));
+  for (const int32_t index : {-1, 2}) EXPECT_FALSE(context->setOptimizationProfileAsync(index, stream));
+  EXPECT_TRUE(logged("profileIndex < 2"));
+  EXPECT_EQ(context->getOptimizationProfile(), 1);
+  standin_fail("setOptimizationProfileAsync", 1, 1, 0);
+  EXPECT_FALSE(context->setOptimizationProfileAsync(0, stream));
+}
+
+TEST_F(Run, ASwitchForgetsShapesAndAddresses) {
+  make(two_profiles());
+  ASSERT_TRUE(shape(2));
+  ASSERT_TRUE(context->setOptimizationProfileAsync(1, stream));
+  EXPECT_EQ(context->inferShapes(0, nullptr), 1);
+  EXPECT_FALSE(context->enqueueV3(stream));
+  EXPECT_TRUE(logged("Not all shapes are specified for input x"));
+  ASSERT_TRUE(shape(4));
+  EXPECT_FALSE(context->enqueueV3(stream));
+  EXPECT_TRUE(logged("Address is not set for input tensor x"));
+  ASSERT_TRUE(context->setTensorAddress("x", x));
+  ASSERT_TRUE(context->setTensorAddress("y", y));
+  EXPECT_TRUE(context->enqueueV3(stream));
+}
+
+TEST_F(Run, ASwitchIsOrderedWithRuns) {
+  make(two_profiles());
+  cudaStream_t other = nullptr;
+  ASSERT_CUDA(cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking));
+  auto run = [&](int32_t profile, cudaStream_t on) {
+    EXPECT_TRUE(context->setOptimizationProfileAsync(profile, stream));
+    EXPECT_TRUE(shape(profile == 0 ? 2 : 4));
+    EXPECT_TRUE(context->setTensorAddress("x", x) && context->setTensorAddress("y", y));
+    EXPECT_TRUE(context->enqueueV3(on));
+  };
+  run(1, stream);
+  EXPECT_CUDA(cudaStreamSynchronize(stream));
+  EXPECT_EQ(misuses(), std::vector<std::string>{});
+  run(0, other);
+  EXPECT_CUDA(cudaStreamSynchronize(other));
+  expect_misuse("one execution context on two streams");
+  EXPECT_CUDA(cudaStreamSynchronize(stream));
+  ASSERT_TRUE(shape(1) && context->enqueueV3(other));
+  ASSERT_TRUE(context->setOptimizationProfileAsync(1, stream));
+  EXPECT_CUDA(cudaStreamSynchronize(stream));
+  EXPECT_CUDA(cudaStreamSynchronize(other));
+  expect_misuse("a switch of the profile and a run on two streams");
+  EXPECT_CUDA(cudaStreamDestroy(other));
+}
+
 TEST_F(Run, ComputesOtherTypes) {
   PlanText text;
   text.io = "input x bfloat16 3 3 3\noutput y float16 affine 0.5 1*x\n";

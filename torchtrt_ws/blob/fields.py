@@ -12,7 +12,7 @@ from torchtrt_ws.errors import BlobError
 __all__ = ["MAX_BINDINGS", "MAX_DEPTH", "MAX_INT32", "MAX_INT64", "MAX_RANK", "Fields", "parse_object"]
 
 MAX_BINDINGS = 4096  # and aliases, and tensors of one direction
-MAX_DEPTH = 32  # of nested arrays and objects; the format itself needs 5
+MAX_DEPTH = 32  # of nested arrays and objects; the format itself needs 6
 MAX_RANK = 8  # Dims::MAX_DIMS (NvInferRuntimeBase.h)
 MAX_INT64 = 2**63 - 1
 MAX_INT32 = 2**31 - 1
@@ -72,7 +72,7 @@ class Fields:
 
     def fail(self, key: str, found: str, expected: str, next_step: str = _DAMAGED) -> NoReturn:
         """Raises the BlobError for `key` in the caller's words: `found`, `expected`, `next_step`."""
-        where = f"{self.path}.{key}" if key else self.path
+        where = f"{self.path}.{_shown(key)}" if key else self.path
         raise BlobError(f"{self.subject}: {where}", found, expected, next_step)
 
     def string(self, key: str, default: str | None = None, empty: bool = True) -> str:
@@ -113,7 +113,7 @@ class Fields:
 
     def child(self, key: str) -> Fields:
         """The object at `key`."""
-        return Fields(self._get(key, None), self.subject, f"{self.path}.{key}")
+        return Fields(self._get(key, None), self.subject, f"{self.path}.{_shown(key)}")
 
     def items(self, key: str, default: tuple[()] | None = None) -> list[Fields]:
         """The objects of a list, at most 4096."""
@@ -126,6 +126,12 @@ class Fields:
 
     def _get(self, key: str, default: Any) -> Any:
         return self.value.get(key, _ABSENT if default is None else default)
+
+
+def _shown(key: str) -> str:
+    """A key for a message: it may be the name of a tensor, which is foreign text."""
+    text = json.dumps(key)[1:-1]
+    return text if len(text) <= 64 else f"{text[:64]}..."
 
 
 def _is_int(value: object) -> bool:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from torchtrt_ws.blob.fields import MAX_INT32, MAX_INT64, Fields, parse_object
 from torchtrt_ws.errors import BlobError
@@ -16,7 +17,9 @@ __all__ = [
     "Alias",
     "Binding",
     "Metadata",
+    "OptimizationProfile",
     "OwnFacts",
+    "ProfileBounds",
     "TensorFacts",
     "parse_metadata",
     "to_json",
@@ -65,11 +68,24 @@ class TensorFacts:
 
 
 @dataclass(frozen=True)
+class ProfileBounds:
+    """What an input may be in one optimization profile: its smallest, its optimal and its largest shape."""
+
+    name: str
+    min: tuple[int, ...]
+    opt: tuple[int, ...]
+    max: tuple[int, ...]
+
+
+OptimizationProfile: TypeAlias = tuple[ProfileBounds, ...]  # one for each input, in their order
+
+
+@dataclass(frozen=True)
 class OwnFacts:
     """The `torchtrt_ws` key. Sizes are bytes; a streamable size is None if it was not known at export.
 
     `crc32c` (8 lower-case hexadecimal digits) and `sha256` (64) are the engine's. Files of early versions have no
-    `crc32c`.
+    `crc32c`. `optimization_profiles` are those of a plan, where they were known at export; `inputs` are their hull.
     """
 
     name: str
@@ -83,6 +99,7 @@ class OwnFacts:
     program_streamable_bytes: int | None = None
     inputs: tuple[TensorFacts, ...] = ()
     outputs: tuple[TensorFacts, ...] = ()
+    optimization_profiles: tuple[OptimizationProfile, ...] = ()
     schema: int = SCHEMA_VERSION
 
 
@@ -205,6 +222,14 @@ def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
                 for t in tensors
             ],
         )
+    if own.optimization_profiles:
+        yield (
+            "optimization_profiles",
+            [
+                {each.name: {"min": list(each.min), "opt": list(each.opt), "max": list(each.max)} for each in profile}
+                for profile in own.optimization_profiles
+            ],
+        )
 
 
 def _bindings(node: Fields) -> tuple[Binding, ...]:
@@ -264,7 +289,25 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
         program_streamable_bytes=program.size_or_null("streamable_bytes"),
         inputs=inputs,
         outputs=outputs,
+        optimization_profiles=tuple(
+            tuple(_bounds(profile, tensor) for tensor in inputs)
+            for profile in node.items("optimization_profiles", default=())
+        ),
     )
+
+
+def _bounds(profile: Fields, tensor: TensorFacts) -> ProfileBounds:
+    node = profile.child(tensor.name)
+    found = ProfileBounds(tensor.name, node.dims("min", 0), node.dims("opt", 0), node.dims("max", 0))
+    ends = (tensor.min, found.min, found.opt, found.max, tensor.max)
+    same_rank = all(len(each) == len(tensor.shape) for each in ends)
+    if not same_rank or any(list(sizes) != sorted(sizes) for sizes in zip(*ends, strict=True)):
+        profile.fail(
+            tensor.name,
+            f"{list(found.min)}, {list(found.opt)}, {list(found.max)}",
+            f"min <= opt <= max, within {list(tensor.min)} to {list(tensor.max)}",
+        )
+    return found
 
 
 def _tensor(node: Fields) -> TensorFacts:

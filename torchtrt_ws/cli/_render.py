@@ -38,6 +38,8 @@ def program(report: ProgramInfo, console: Console | None = None) -> None:
     parts.append(_methods(report))
     if report.engines:
         parts += [_engines(report.engines), _tensors(report.engines)]
+        if any(engine.optimization_profiles for engine in report.engines):
+            parts.append(_profiles(report.engines))
     else:
         parts.append(Text(f"No engines: the program has no delegate of backend {BACKEND_ID}."))
     if report.other_backends:
@@ -95,6 +97,20 @@ def _tensors(engines: tuple[EngineInfo, ...]) -> Table:
         sides = (Text("\n".join(_tensor(t) for t in side)) for side in (engine.inputs, engine.outputs))
         table.add_row(Text(engine.name), *sides)
     return table
+
+
+def _profiles(engines: tuple[EngineInfo, ...]) -> Table:
+    table = _table("engine", "optimization profile>", "inputs", "optimized for")
+    for engine in engines:
+        for index, profile in enumerate(engine.optimization_profiles):
+            bounds = "\n".join(f"{each.name}[{_range_text(each.min, each.max)}]" for each in profile)
+            best = "\n".join(f"{each.name}[{_range_text(each.opt, each.opt)}]" for each in profile)
+            table.add_row(*(Text(cell) for cell in (engine.name, str(index), bounds, best)))
+    return table
+
+
+def _range_text(low: tuple[int, ...], high: tuple[int, ...]) -> str:
+    return "x".join(str(a) if a == b else f"{a}..{b}" for a, b in zip(low, high, strict=True))
 
 
 def _streamable(engine: EngineInfo) -> str:

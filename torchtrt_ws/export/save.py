@@ -19,9 +19,8 @@ from torchtrt_ws.identifiers import DEFAULT_METHOD, HOST
 
 if TYPE_CHECKING:
     from executorch.exir.backend.compile_spec_schema import CompileSpec
-    from torch.export import ExportedProgram
 
-    from torchtrt_ws.export.graph.methods import ModuleOrProgram
+    from torchtrt_ws.export.graph.methods import Method, ModuleOrProgram
 
 __all__ = ["save"]
 
@@ -59,7 +58,11 @@ def save(
         arg_inputs: Example positional arguments of a module, a tuple. With a mapping of methods: a mapping from method
             name to that, as for the next two.
         kwarg_inputs: Example keyword arguments of a module, a mapping.
-        dynamic_shapes: As `torch.export.export` takes it. Every dynamic dimension needs an upper bound.
+        dynamic_shapes: As `torch.export.export` takes it. Every dynamic dimension needs an upper bound. For a
+            "tensorrt_rtx" engine also a list of mappings from argument name to dimensions, one for each optimization
+            profile: [{"x": {0: Dim("n", min=1, max=8)}}, {"x": {0: Dim("n", min=64, max=512)}}]. Each call runs in the
+            tightest one that holds its shapes, and shapes that none holds are refused. A number instead of a `Dim` is
+            the only size in that profile.
         engine: The kind of engine to build: "host" runs on any CPU, "tensorrt_rtx" on NVIDIA GPUs; neither needs a GPU
             here. None is "host", and for what Torch-TensorRT compiled, the engines it has.
         compute_capabilities: The GPUs that a "tensorrt_rtx" engine is for, such as ["8.9", "9.0"]; None leaves it to
@@ -110,18 +113,25 @@ def save(
 
     from torchtrt_ws.export.graph.methods import read_methods  # not at the top: it imports torch
 
-    programs = read_methods(DEFAULT_METHOD, module_or_exported_program, arg_inputs, kwarg_inputs, dynamic_shapes)
+    exported = read_methods(
+        DEFAULT_METHOD,
+        module_or_exported_program,
+        arg_inputs,
+        kwarg_inputs,
+        dynamic_shapes,
+        with_profiles=engine == "tensorrt_rtx",
+    )
     with ExitStack() as stack:
         methods = {
-            name: _lower_whole(name, program, stack, engine, placement, compute_capabilities)
-            for name, program in programs.items()
+            name: _lower_whole(name, method, stack, engine, placement, compute_capabilities)
+            for name, method in exported.items()
         }
         write_program(target, methods, options)
 
 
 def _lower_whole(
     name: str,
-    program: ExportedProgram,
+    method: Method,
     stack: ExitStack,
     engine: str | None,
     placement: Placement,
@@ -131,6 +141,7 @@ def _lower_whole(
     from torchtrt_ws.export.graph import engine_call
     from torchtrt_ws.export.graph.interface import read_interface
 
+    program = method.program
     interface = read_interface(name, program)
     token = stack.enter_context(engine_call.declared(name, interface))
     if engine != "tensorrt_rtx":
@@ -140,7 +151,8 @@ def _lower_whole(
     else:
         from torchtrt_ws.export.sources import tensorrt_rtx
 
-        built = tensorrt_rtx.build(name, program, interface, compute_capabilities, placement.device_id)
+        profiles = method.profiles.bind(name, interface.inputs) if method.profiles else None
+        built = tensorrt_rtx.build(name, program, interface, compute_capabilities, placement.device_id, profiles)
     return LoweredMethod(engine_call.engine_program(token, program, interface), {token: built})
 
 

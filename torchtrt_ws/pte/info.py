@@ -73,7 +73,8 @@ class EngineInfo:
 
     `streamable_bytes` is None if it was not known at export, `sha256` and `crc32c` if the file does not
     record them, `baked_budget` if
-    nothing is baked. `name` is engine0, engine1, ... (loading order) without our metadata.
+    nothing is baked. `name` is engine0, engine1, ... (loading order) without our metadata. `optimization_profiles` is
+    empty if the file does not record them; each has all `inputs`, which are their hull.
     """
 
     name: str
@@ -87,6 +88,7 @@ class EngineInfo:
     crc32c: str | None
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    optimization_profiles: tuple[blob.OptimizationProfile, ...]
     payload_offset: int
     payload_bytes: int
     engine_offset: int
@@ -107,6 +109,10 @@ class EngineInfo:
             "crc32c": self.crc32c,
             "inputs": [_plain(tensor) for tensor in self.inputs],
             "outputs": [_plain(tensor) for tensor in self.outputs],
+            "optimization_profiles": [
+                {each.name: {"min": list(each.min), "opt": list(each.opt), "max": list(each.max)} for each in profile}
+                for profile in self.optimization_profiles
+            ],
         }
 
 
@@ -279,6 +285,7 @@ def _engine(blobs: _Blobs, delegate: Table, method: str, index: int) -> EngineIn
         crc32c=own.crc32c if own else None,
         inputs=inputs,
         outputs=outputs,
+        optimization_profiles=own.optimization_profiles if own else (),
         payload_offset=region.offset,
         payload_bytes=region.size,
         engine_offset=region.offset + contents.header.engine_offset,

@@ -41,6 +41,7 @@ Execution::~Execution() { detach(); }
 void Execution::attach(Context context, std::shared_ptr<ActivationBlock> block) {
   detach();
   context_ = std::move(context);
+  profile_ = 0;
   block_ = std::move(block);
 }
 
@@ -65,8 +66,8 @@ void Execution::forget_bindings() noexcept {
 Status Execution::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {
   const std::optional<void*> callers = caller_stream();
   const cudaStream_t stream = callers ? static_cast<cudaStream_t>(*callers) : stream_.get();
-  Status step = prepare(inputs, outputs);
-  if (!step.ok()) {  // nothing was enqueued, but TensorRT may have taken some of the shapes and addresses
+  Status step = prepare(inputs, outputs, stream);
+  if (!step.ok()) {  // no run was enqueued, but TensorRT may have taken some of the shapes and addresses
     (void)wait_in_flight();
     forget_bindings();
     return step;
@@ -77,18 +78,52 @@ Status Execution::run(const std::vector<TensorView>& inputs, OutputSink& outputs
   return step;
 }
 
-Status Execution::prepare(const std::vector<TensorView>& inputs, OutputSink& outputs) {
+Status Execution::prepare(const std::vector<TensorView>& inputs, OutputSink& outputs, cudaStream_t stream) {
   for (size_t i = 0; i < inputs.size(); ++i) inputs_[i].view = inputs[i];
-  if (shapes_.would_change(inputs)) {
-    Status waited = wait_in_flight();
-    if (!waited.ok()) return waited;
-    graph_.forget();
-  }
-  Status step = shapes_.set(*context_, inputs);
+  Status step = shapes_.would_change(inputs) ? leave_old_shapes(inputs, stream) : ok_status();
+  if (step.ok()) step = shapes_.set(*context_, inputs);
   if (step.ok()) step = take_outputs(outputs);
   if (step.ok()) step = place_all();
   if (step.ok()) step = bind_all();
   return step;
+}
+
+/// Ends what holds for the shapes of the call before only: its graph, and its profile where that does not hold these.
+Status Execution::leave_old_shapes(const std::vector<TensorView>& inputs, cudaStream_t stream) {
+  Status waited = graph_.is_captured() ? wait_in_flight() : ok_status();
+  if (!waited.ok()) return waited;
+  graph_.forget();
+  return io_.profiles.count() > 1 ? use_profile_for(inputs, stream) : ok_status();
+}
+
+Status Execution::use_profile_for(const std::vector<TensorView>& inputs, cudaStream_t stream) {
+  asked_.clear();
+  for (const TensorView& input : inputs) asked_.push_back({input.sizes, input.rank});
+  const Result<size_t> chosen = io_.profiles.choose(subject_, asked_, profile_);
+  if (!chosen.ok()) return chosen.failure();
+  return chosen.value() == profile_ ? ok_status() : switch_profile(chosen.value(), stream);
+}
+
+/// Copies may be enqueued on `stream` for it. They come after the runs before, and the next run after them, on whatever
+/// stream that is (NvInferRuntime.h, setOptimizationProfileAsync).
+Status Execution::switch_profile(size_t profile, cudaStream_t stream) {
+  if (in_flight_) {
+    Status ordered = check_cuda(subject_, "cudaStreamWaitEvent", cudaStreamWaitEvent(stream, done_.get(), 0));
+    if (!ordered.ok()) return ordered;
+  }
+  forget_bindings();  // all of them have to be told again
+  profile_.reset();
+  const ErrorScope errors;
+  const bool switched = context_->setOptimizationProfileAsync(static_cast<int32_t>(profile), stream);
+  Status step = switched ? check_cuda(subject_, "cudaEventRecord", cudaEventRecord(done_.get(), stream))
+                         : refused_call(subject_, "setOptimizationProfileAsync", {}, errors.words());
+  if (!step.ok()) {
+    drain(stream);
+    return step;
+  }
+  in_flight_ = true;
+  profile_ = profile;
+  return ok_status();
 }
 
 Status Execution::take_outputs(OutputSink& sink) {

@@ -29,7 +29,8 @@ namespace torchtrt_ws::tensorrt {
 /// on which TensorRT synchronizes the whole device, nor the per-thread one, which a green context makes invalid.
 ///
 /// A call returns without waiting when there is a caller's stream and all its tensors are in device memory. An event
-/// then orders what comes after: the next run waits for it on the device, a change of shapes or of memory on the host.
+/// then orders what comes after: the next run, and a switch of the optimization profile before it, waits for it on the
+/// device; a change of memory on the host, as does whatever ends a graph that may be in flight.
 class Execution {
  public:
   /// `io` outlives this object. Fails with EngineFault or DoesNotFit.
@@ -41,11 +42,14 @@ class Execution {
 
   bool has_context() const noexcept { return context_ != nullptr; }
   /// `block`: where the context works; null: it has memory of its own.
+  /// Precondition: profile 0 is in force.
   void attach(Context context, std::shared_ptr<ActivationBlock> block);
   void detach() noexcept;  // waits for work in flight
 
   /// Precondition: has_context(). After a failure nothing is in flight and the next call starts afresh.
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs);
+
+  cudaStream_t own_stream() const noexcept { return stream_.get(); }
 
   int64_t staging_bytes() const noexcept { return staging_.device_bytes() + static_cast<int64_t>(nothing_.size()); }
 
@@ -65,7 +69,10 @@ class Execution {
 
   Execution(std::string subject, const Io& io, Placer placer, bool cuda_graph);
 
-  Status prepare(const std::vector<TensorView>& inputs, OutputSink& outputs);
+  Status prepare(const std::vector<TensorView>& inputs, OutputSink& outputs, cudaStream_t stream);
+  Status leave_old_shapes(const std::vector<TensorView>& inputs, cudaStream_t stream);
+  Status use_profile_for(const std::vector<TensorView>& inputs, cudaStream_t stream);
+  Status switch_profile(size_t profile, cudaStream_t stream);
   Status take_outputs(OutputSink& sink);
   Status place_all();
   Status place(const IoTensor& tensor, Slot& slot) const;
@@ -91,8 +98,10 @@ class Execution {
   std::shared_ptr<ActivationBlock> block_;
   std::optional<uint64_t> block_generation_;  // of the memory that the context was told
   Stream stream_;                             // for calls without a caller's stream
-  Event done_;                                // recorded behind the last run that was not waited for
+  Event done_;                                // recorded behind the last run or switch that was not waited for
   bool in_flight_ = false;
+  std::optional<size_t> profile_;  // in force; nullopt: a switch failed, so it may be any
+  std::vector<Shape> asked_;       // of the call in progress; kept so that it allocates nothing
   Shapes shapes_;
   Staging staging_;
   CudaGraph graph_;

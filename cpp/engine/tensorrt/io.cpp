@@ -4,8 +4,8 @@
 #include <limits>
 
 #include "base/quote.h"
-#include "engine/log.h"
 #include "engine/tensorrt/alias.h"
+#include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/data_type.h"
 #include "engine/tensorrt/logger.h"
 #include "engine/tensorrt/place.h"
@@ -18,13 +18,13 @@ using nvinfer1::Dims;
 using nvinfer1::ICudaEngine;
 using nvinfer1::OptProfileSelector;
 
-constexpr int32_t kProfile = 0;  // the one a new context starts with
-
 Failure cannot_pass(const std::string& subject, const std::string& tensor, std::string found, std::string expected,
                     std::string next_step) {
   return {ErrorCode::Incompatible, subject + ", tensor " + quoted(tensor), std::move(found), std::move(expected),
           std::move(next_step)};
 }
+
+int32_t profile_count(const ICudaEngine& engine) { return std::max(engine.getNbOptimizationProfiles(), 1); }
 
 Status check_passable(const std::string& subject, const ICudaEngine& engine, const std::string& tensor) {
   const char* name = tensor.c_str();
@@ -32,8 +32,9 @@ Status check_passable(const std::string& subject, const ICudaEngine& engine, con
     return cannot_pass(subject, tensor, "a shape tensor, which TensorRT wants in host memory",
                        "tensors that hold data on the device", "Build the engine without shape tensors as I/O");
   }
-  if (engine.getTensorFormat(name, kProfile) != nvinfer1::TensorFormat::kLINEAR) {
-    return cannot_pass(subject, tensor, std::string("format ") + engine.getTensorFormatDesc(name, kProfile),
+  for (int32_t profile = 0; profile < profile_count(engine); ++profile) {
+    if (engine.getTensorFormat(name, profile) == nvinfer1::TensorFormat::kLINEAR) continue;
+    return cannot_pass(subject, tensor, std::string("format ") + engine.getTensorFormatDesc(name, profile),
                        "the linear format (kLINEAR)", "Build the engine with TensorFormat::kLINEAR for its I/O");
   }
   const nvinfer1::DataType type = engine.getTensorDataType(name);
@@ -62,23 +63,41 @@ IoTensor describe(const ICudaEngine& engine, const Binding& binding, const std::
   return {binding.name, element_bytes(engine.getTensorDataType(name)), shape, is_scalar};
 }
 
-Result<TensorSpec> input_spec(const std::string& subject, const ICudaEngine& engine, const IoTensor& tensor) {
-  const char* name = tensor.name.c_str();
-  TensorSpec spec{tensor.name, *scalar_type(engine.getTensorDataType(name)), {}, {}};
-  if (tensor.is_scalar) return spec;
+Result<Bounds> input_bounds(const std::string& subject, const ICudaEngine& engine, const IoTensor& tensor,
+                            int32_t profile) {
+  if (tensor.is_scalar) return Bounds{};
   Dims min = tensor.shape;
   Dims max = tensor.shape;
   if (tensor.is_dynamic()) {
-    min = engine.getProfileShape(name, kProfile, OptProfileSelector::kMIN);
-    max = engine.getProfileShape(name, kProfile, OptProfileSelector::kMAX);
+    min = engine.getProfileShape(tensor.name.c_str(), profile, OptProfileSelector::kMIN);
+    max = engine.getProfileShape(tensor.name.c_str(), profile, OptProfileSelector::kMAX);
   }
   if (min.nbDims != tensor.shape.nbDims || max.nbDims != tensor.shape.nbDims) {
     return cannot_pass(subject, tensor.name, "dynamic dimensions without bounds", "an optimization profile",
                        "Build the engine with an optimization profile");
   }
-  spec.min = dimensions(min);
-  spec.max = dimensions(max);
-  return spec;
+  return Bounds{dimensions(min), dimensions(max)};
+}
+
+/// The profiles, and with them what the inputs may be.
+Status read_profiles(const std::string& subject, const ICudaEngine& engine, Io& io) {
+  std::vector<std::string> names;
+  for (const IoTensor& input : io.inputs) names.push_back(input.name);
+  std::vector<std::vector<Bounds>> all(static_cast<size_t>(profile_count(engine)));
+  for (size_t profile = 0; profile < all.size(); ++profile) {
+    for (const IoTensor& input : io.inputs) {
+      Result<Bounds> bounds = input_bounds(subject, engine, input, static_cast<int32_t>(profile));
+      if (!bounds.ok()) return std::move(bounds).failure();
+      all[profile].push_back(std::move(bounds).value());
+    }
+  }
+  io.profiles = Profiles(std::move(names), std::move(all));
+  for (size_t i = 0; i < io.inputs.size(); ++i) {
+    Bounds hull = io.profiles.hull(i);
+    io.input_specs[i].min = std::move(hull.min);
+    io.input_specs[i].max = std::move(hull.max);
+  }
+  return ok_status();
 }
 
 TensorSpec output_spec(const ICudaEngine& engine, const IoTensor& tensor) {
@@ -110,22 +129,13 @@ Status add(const std::string& subject, const ICudaEngine& engine, const Binding&
   if (!passable.ok()) return passable;
   IoTensor tensor = describe(engine, binding, own);
   if (binding.is_input) {
-    Result<TensorSpec> spec = input_spec(subject, engine, tensor);
-    if (!spec.ok()) return std::move(spec).failure();
-    io.input_specs.push_back(std::move(spec).value());
+    io.input_specs.push_back({tensor.name, *scalar_type(engine.getTensorDataType(tensor.name.c_str())), {}, {}});
     io.inputs.push_back(std::move(tensor));
   } else {
     io.output_specs.push_back(output_spec(engine, tensor));
     io.outputs.push_back(std::move(tensor));
   }
   return ok_status();
-}
-
-void say_which_profile(const std::string& subject, const ICudaEngine& engine) {
-  const int32_t profiles = engine.getNbOptimizationProfiles();
-  if (profiles <= 1) return;
-  log_info("warning: " + subject + " has " + std::to_string(profiles) +
-           " optimization profiles; profile 0 is used, and its bounds hold");
 }
 
 Dims to_dims(const std::vector<int64_t>& sizes) {
@@ -135,28 +145,68 @@ Dims to_dims(const std::vector<int64_t>& sizes) {
   return shape;
 }
 
-/// Sets every dynamic input to one end of its bounds and reads the shapes of the dynamic outputs into that end of
-/// theirs.
-Status read_bound(const std::string& subject, nvinfer1::IExecutionContext& context, Io& io,
-                  std::vector<int64_t> TensorSpec::* end) {
+using End = std::vector<int64_t> Bounds::*;
+
+/// Sets every dynamic input to one end of its bounds in a profile that is in force, and tells the shapes of the
+/// outputs.
+Result<std::vector<std::vector<int64_t>>> shapes_at(const std::string& subject, nvinfer1::IExecutionContext& context,
+                                                    const Io& io, size_t profile, End end) {
   const ErrorScope errors;
   for (size_t i = 0; i < io.inputs.size(); ++i) {
     const IoTensor& input = io.inputs[i];
-    if (!input.is_dynamic() || context.setInputShape(input.name.c_str(), to_dims(io.input_specs[i].*end))) continue;
+    if (!input.is_dynamic()) continue;
+    if (context.setInputShape(input.name.c_str(), to_dims(io.profiles.bounds(profile, i).*end))) continue;
     return refused_call(subject, "setInputShape", input.name, errors.words());
   }
   const int32_t missing = context.inferShapes(0, nullptr);  // negative: it failed (NvInferRuntime.h)
   if (missing < 0) return refused_call(subject, "inferShapes", {}, errors.words());
-  for (size_t i = 0; i < io.outputs.size(); ++i) {
-    if (!io.outputs[i].is_dynamic()) continue;
-    const Dims shape = context.getTensorShape(io.outputs[i].name.c_str());
-    if (shape.nbDims < 0) return refused_call(subject, "getTensorShape", io.outputs[i].name, errors.words());
-    if (missing > 0 || !volume(shape) || shape.nbDims != io.outputs[i].shape.nbDims) {
-      return cannot_pass(subject, io.outputs[i].name, "a shape that is known only once the engine ran",
+  std::vector<std::vector<int64_t>> shapes;
+  for (const IoTensor& output : io.outputs) {
+    const Dims shape = output.is_dynamic() ? context.getTensorShape(output.name.c_str()) : output.shape;
+    if (shape.nbDims < 0) return refused_call(subject, "getTensorShape", output.name, errors.words());
+    if (output.is_dynamic() && (missing > 0 || !volume(shape) || shape.nbDims != output.shape.nbDims)) {
+      return cannot_pass(subject, output.name, "a shape that is known only once the engine ran",
                          "shapes that follow from the inputs' shapes",
                          "Build the engine without data-dependent outputs (such as nonzero)");
     }
-    io.output_specs[i].*end = dimensions(shape);
+    shapes.push_back(dimensions(shape));
+  }
+  return shapes;
+}
+
+/// Widens the bounds of the dynamic outputs by what they are in one profile; `first`: there are none yet.
+Status bound_in_profile(const std::string& subject, nvinfer1::IExecutionContext& context, size_t profile, bool first,
+                        Io& io) {
+  auto smallest = shapes_at(subject, context, io, profile, &Bounds::min);
+  if (!smallest.ok()) return std::move(smallest).failure();
+  auto largest = shapes_at(subject, context, io, profile, &Bounds::max);
+  if (!largest.ok()) return std::move(largest).failure();
+  for (size_t i = 0; i < io.outputs.size(); ++i) {
+    if (!io.outputs[i].is_dynamic()) continue;
+    TensorSpec& spec = io.output_specs[i];
+    for (size_t d = 0; d < spec.min.size(); ++d) {
+      const int64_t low = smallest.value()[i][d];
+      const int64_t high = largest.value()[i][d];
+      spec.min[d] = first ? low : std::min(spec.min[d], low);
+      spec.max[d] = first ? high : std::max(spec.max[d], high);
+    }
+  }
+  return ok_status();
+}
+
+Status bound_in_each_profile(const std::string& subject, nvinfer1::IExecutionContext& context, cudaStream_t stream,
+                             Io& io) {
+  const size_t last = io.profiles.count() - 1;
+  for (size_t left = io.profiles.count(); left > 0; --left) {  // 0 at the end, as in a new context
+    const size_t profile = left - 1;
+    if (last > 0) {
+      const ErrorScope errors;
+      if (!context.setOptimizationProfileAsync(static_cast<int32_t>(profile), stream)) {
+        return refused_call(subject, "setOptimizationProfileAsync", {}, errors.words());
+      }
+    }
+    Status bounded = bound_in_profile(subject, context, profile, profile == last, io);
+    if (!bounded.ok()) return bounded;
   }
   return ok_status();
 }
@@ -186,18 +236,21 @@ Result<Io> read_io(const std::string& subject, const ICudaEngine& engine, const 
     Status added = add(subject, engine, binding, metadata.own, io);
     if (!added.ok()) return std::move(added).failure();
   }
-  Status aliases = read_aliases(subject, engine, metadata, library, io);
-  if (!aliases.ok()) return std::move(aliases).failure();
-  say_which_profile(subject, engine);
+  Status read = read_profiles(subject, engine, io);
+  if (read.ok()) read = read_aliases(subject, engine, metadata, library, io);
+  if (!read.ok()) return std::move(read).failure();
   return io;
 }
 
-Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& context, Io& io) {
+Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& context, cudaStream_t stream, Io& io) {
   const bool dynamic =
       std::any_of(io.outputs.begin(), io.outputs.end(), [](const IoTensor& output) { return output.is_dynamic(); });
   if (!dynamic) return ok_status();
-  Status smallest = read_bound(subject, context, io, &TensorSpec::min);
-  return smallest.ok() ? read_bound(subject, context, io, &TensorSpec::max) : smallest;
+  Status bounded = bound_in_each_profile(subject, context, stream, io);
+  if (io.profiles.count() == 1) return bounded;
+  // Runs go to other streams, and a context that failed goes: neither while the switches copy.
+  Status waited = check_cuda(subject, "cudaStreamSynchronize", cudaStreamSynchronize(stream));
+  return bounded.ok() ? waited : bounded;
 }
 
 int64_t most_staged(const Io& io) noexcept {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <NvInferRuntime.h>
+#include <cuda_runtime_api.h>
 
 #include <cstddef>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "blob/metadata.h"
 #include "engine/engine.h"
 #include "engine/tensorrt/library.h"
+#include "engine/tensorrt/profiles.h"
 
 namespace torchtrt_ws::tensorrt {
 
@@ -32,11 +34,13 @@ struct Io {
   std::vector<TensorSpec> input_specs;
   std::vector<TensorSpec> output_specs;
   std::vector<std::optional<size_t>> aliased_inputs;  // for each output: the input it is written into
+  Profiles profiles;                                  // one or more; input_specs are their hull
 
   bool has_aliases() const noexcept;
 };
 
-/// Reads an engine's I/O and checks it against the metadata. Optimization profile 0 gives the bounds of dynamic inputs.
+/// Reads an engine's I/O and checks it against the metadata. The bounds of dynamic inputs are the hull of all
+/// optimization profiles.
 ///
 /// Fails with BadBlob when metadata and engine name different tensors, Incompatible for what an ExecuTorch program
 /// cannot pass: tensors in host memory or that hold shapes, vectorized formats, types of less than a byte; aliased
@@ -44,9 +48,10 @@ struct Io {
 Result<Io> read_io(const std::string& subject, const nvinfer1::ICudaEngine& engine, const Metadata& metadata,
                    const Library& library);
 
-/// Fills in the bounds of dynamic outputs: their shapes at the smallest and the largest inputs. The context's input
-/// shapes are other ones afterwards. Fails with Incompatible for an output whose shape depends on data.
-Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& context, Io& io);
+/// Fills in the bounds of dynamic outputs: their shapes at the smallest and the largest inputs of each profile. Profile
+/// 0 is in force afterwards, and the context's input shapes are other ones. Waits for `stream`, if there are several
+/// profiles: switches go there. Fails with Incompatible for an output whose shape depends on data.
+Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& context, cudaStream_t stream, Io& io);
 
 /// Bytes that staging takes when all tensors of a call in the largest shapes are staged. Outputs count once their
 /// bounds are known.

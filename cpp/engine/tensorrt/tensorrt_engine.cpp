@@ -138,7 +138,7 @@ Status TensorRTEngine::make_context_here() {
   const auto lock = lock_patiently(plan_->making_context());
   auto context = tensorrt::make_context(subject_, plan_->engine(), memory_now(), plan_->budget().now());
   if (!context.ok()) return std::move(context).failure();
-  Status bounded = bound_outputs(subject_, *context.value(), io_);
+  Status bounded = bound_outputs(subject_, *context.value(), execution_->own_stream(), io_);
   if (!bounded.ok()) return bounded;
   execution_->attach(std::move(context).value(), block_);
   plan_->note_context(this, true);

@@ -18,17 +18,34 @@ std::string variable(const char* name) {
 
 float x_at(size_t i, int seed) { return static_cast<float>((i * 7 + static_cast<size_t>(seed) * 11) % 50); }
 
-std::vector<uint8_t> read_or_write_plan() {
-  const std::string path = variable("TORCHTRT_WS_TEST_PLAN");
-  if (path.empty()) {
-    PlanText text;
-    text.rtx = is_rtx();
-    text.weights = 100000;
-    return write_plan(text, standin_version(is_rtx()));
-  }
+std::vector<uint8_t> read_plan(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   EXPECT_TRUE(file.good()) << path;
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+std::vector<uint8_t> of_standin(PlanText text) {
+  text.rtx = is_rtx();
+  text.weights = 100000;
+  return write_plan(text, standin_version(is_rtx()));
+}
+
+std::vector<uint8_t> read_or_write_plan() {
+  const std::string path = variable("TORCHTRT_WS_TEST_PLAN");
+  return path.empty() ? of_standin({}) : read_plan(path);
+}
+
+std::vector<uint8_t> read_or_write_profiles() {
+  const std::string path = variable("TORCHTRT_WS_TEST_PROFILES");
+  if (!path.empty()) return read_plan(path);
+  if (!variable("TORCHTRT_WS_TEST_PLAN").empty()) return {};
+  PlanText text;
+  text.io =
+      "input x float32 1,4 2,4 2,4\n"
+      "profile x 4,4 8,4 8,4\n"
+      "output y float32 affine 1.0 2.0*x\n";
+  text.extra = "context 1048576 4194304\n";
+  return of_standin(text);
 }
 
 }  // namespace
@@ -47,6 +64,11 @@ SizesType width() {
 
 const std::vector<uint8_t>& acceptance_plan() {
   static const std::vector<uint8_t> plan = read_or_write_plan();
+  return plan;
+}
+
+const std::vector<uint8_t>& profiles_plan() {
+  static const std::vector<uint8_t> plan = read_or_write_profiles();
   return plan;
 }
 
@@ -93,8 +115,9 @@ void fill_x(Tensor& x, int seed) {
   return is_answer(y, rows, seed);
 }
 
-std::unique_ptr<Engine> Acceptance::ready(const OpenOptions& options, int64_t budget) {
-  auto opened = open(options);
+std::unique_ptr<Engine> Acceptance::ready(const OpenOptions& options, int64_t budget,
+                                          const std::vector<uint8_t>& plan) {
+  auto opened = open_plan(plan, acceptance_metadata(), options);
   EXPECT_TRUE(is_ok(opened));
   if (!opened.ok()) return nullptr;
   auto engine = std::move(opened).value();

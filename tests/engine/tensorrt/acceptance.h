@@ -11,15 +11,18 @@
 // The acceptance tests hold for every TensorRT: they ask for one plan, `y = 2 * x + 1` element by element, with x and y
 // float32 of [1 to 8 rows, kWidth] and weights that can stream.
 //
-//   TORCHTRT_WS_TEST_PLAN     file of such a plan; without it a plan of the stand-in is written
-//   TORCHTRT_WS_TEST_WIDTH    its kWidth (4)
-//   TORCHTRT_WS_TEST_PRODUCT  "rtx": the stand-in's plan is one of TensorRT-RTX
+//   TORCHTRT_WS_TEST_PLAN      file of such a plan; without it a plan of the stand-in is written
+//   TORCHTRT_WS_TEST_PROFILES  file of the same with two optimization profiles, 1 to 2 and 4 to 8 rows; without it and
+//                              with a file for the other, tests of profiles are skipped
+//   TORCHTRT_WS_TEST_WIDTH     their kWidth (4)
+//   TORCHTRT_WS_TEST_PRODUCT   "rtx": the stand-in's plans are ones of TensorRT-RTX
 namespace torchtrt_ws::testing {
 
 inline constexpr SizesType kMostRows = 8;
 
 SizesType width();
 const std::vector<uint8_t>& acceptance_plan();
+const std::vector<uint8_t>& profiles_plan();  // empty: there is none
 bool is_rtx();
 
 /// The version that plans of the stand-in must carry.
@@ -70,7 +73,8 @@ class Acceptance : public ::testing::Test {
   }
 
   /// An engine that is ready to run, with `budget` bytes of weights on the device (default: all).
-  static std::unique_ptr<Engine> ready(const OpenOptions& options = {}, int64_t budget = INT64_MAX);
+  static std::unique_ptr<Engine> ready(const OpenOptions& options = {}, int64_t budget = INT64_MAX,
+                                       const std::vector<uint8_t>& plan = acceptance_plan());
 };
 
 }  // namespace torchtrt_ws::testing

@@ -16,8 +16,9 @@ struct Scene {
   bool callers_stream;
   Where where;
   size_t misalign;
-  int device;          // the engine's; device 0 is current
-  bool block = false;  // both engines work in one
+  int device;             // the engine's; device 0 is current
+  bool block = false;     // both engines work in one
+  bool profiles = false;  // 2, 3 and 8 rows are in profiles of their own
 
   friend void PrintTo(const Scene& scene, std::ostream* out) { *out << scene.name; }
 };
@@ -72,7 +73,7 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     std::unique_ptr<Engine> engine;
     arm();
     const bool opened = perhaps("open", [&]() -> Status {
-      auto made = open({}, options);
+      auto made = open(plan(), options);
       if (!made.ok()) return made.failure();
       engine = std::move(made).value();
       return ok_status();
@@ -177,6 +178,15 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     return stream;
   }
 
+  static PlanText plan() {
+    PlanText text;
+    if (!GetParam().profiles) return text;
+    text.io =
+        "input x float32 1,4 2,4 2,4\nprofile x 3,4 3,4 3,4\nprofile x 4,4 8,4 8,4\n"
+        "output y float32 affine 1.0 2.0*x\n";
+    return text;
+  }
+
   static const void* program() { return GetParam().block ? &GetParam() : nullptr; }
 
   static Status share(const Engine& engine, std::unique_ptr<Engine>& second) {
@@ -199,7 +209,7 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     std::unique_ptr<Engine> engine;
     arm();
     attempt("open", [&]() -> Status {
-      auto opened = open({}, options);
+      auto opened = open(plan(), options);
       if (!opened.ok()) return opened.failure();
       engine = std::move(opened).value();
       return ok_status();
@@ -290,7 +300,10 @@ INSTANTIATE_TEST_SUITE_P(Scenes, Faults,
                                            Scene{"other_device", true, true, Where::Device, 16, 1},
                                            Scene{"other_device_host", false, false, Where::Pageable, 0, 1},
                                            Scene{"block", false, true, Where::Device, 0, 0, true},
-                                           Scene{"block_graph", true, false, Where::Pageable, 0, 1, true}),
+                                           Scene{"block_graph", true, false, Where::Pageable, 0, 1, true},
+                                           Scene{"profiles", false, true, Where::Device, 0, 0, false, true},
+                                           Scene{"profiles_block", true, true, Where::Device, 0, 1, true, true},
+                                           Scene{"profiles_host", false, false, Where::Pageable, 0, 0, true, true}),
                          [](const auto& scene) { return std::string(scene.param.name); });
 
 Status run_once(Engine& engine) {

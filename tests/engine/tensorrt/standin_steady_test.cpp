@@ -133,6 +133,45 @@ TEST_F(Steady, ShapesAndAddressesAreSetOnlyWhenTheyChange) {
   EXPECT_TRUE(is_answer(other, 4, 1));
 }
 
+TEST_F(Steady, AChangeOfShapeOnACallersStreamDoesNotWait) {
+  auto engine = ready();
+  ASSERT_NE(engine, nullptr);
+  Stream first, second;
+  Tensor x = make_x(8, 1), y = make_y(8), z = make_y(8);
+  standin_reset();
+  for (const SizesType rows : {8, 3, 5}) {
+    CallerStreamGuard guard(rows == 3 ? second : first);
+    x.sizes[0] = rows;
+    Sink sink({rows == 3 ? &z : &y});
+    ASSERT_TRUE(is_ok(engine->run({x.view()}, sink)));
+  }
+  EXPECT_EQ(standin_calls("setInputShape"), 3);
+  EXPECT_EQ(standin_calls("cudaStreamSynchronize") + standin_calls("cudaEventSynchronize"), 0);
+  synchronize(first);
+  synchronize(second);
+  EXPECT_TRUE(is_answer(y, 5, 1));
+  EXPECT_TRUE(is_answer(z, 3, 1));
+}
+
+TEST_F(Steady, AChangeOfShapeWaitsForAGraphThatHasToGo) {
+  OpenOptions options;
+  options.cuda_graph = true;
+  auto engine = ready({}, options);
+  ASSERT_NE(engine, nullptr);
+  Stream stream;
+  Tensor x = make_x(8, 1), y = make_y(8);
+  Sink sink({&y});
+  CallerStreamGuard guard(stream);
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(is_ok(engine->run({x.view()}, sink)));
+  ASSERT_GT(standin_calls("cudaGraphLaunch"), 0);
+  standin_reset();
+  x.sizes[0] = 3;
+  ASSERT_TRUE(is_ok(engine->run({x.view()}, sink)));
+  EXPECT_EQ(standin_calls("cudaEventSynchronize"), 1);
+  synchronize(stream);
+  EXPECT_TRUE(is_answer(y, 3, 1));
+}
+
 TEST_F(Steady, StaticShapesAreNeverSet) {
   auto engine = ready("input x float32 4 4 4\noutput y float32 affine 0 1*x\n",
                       {{"x", "float32", {4}, true}, {"y", "float32", {4}, false}});

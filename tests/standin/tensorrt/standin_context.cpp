@@ -21,8 +21,8 @@ constexpr const char* kEnqueue = "IExecutionContext::enqueueV3";
 /// What enqueued work needs to know after the context's own object is gone.
 struct ContextState {
   bool alive = true;
-  uint64_t shapes = 0;     // how often a shape was changed
-  Mark last;               // the latest enqueue
+  uint64_t shapes = 0;     // how often a shape, or the profile, was changed
+  Mark last;               // the latest enqueue, or copies of a switch of the profile
   void* memory = nullptr;  // the caller's, of a context with kUSER_MANAGED
   uint64_t memories = 0;   // how often it was given
 };
@@ -53,9 +53,7 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
         memory_(memory),
         user_managed_(user_managed) {
     ++engine_->contexts;
-    for (const Plan::Tensor& tensor : engine_->plan.tensors) {
-      if (tensor.is_input) shapes_[tensor.name] = tensor.min == tensor.max ? to_dims(tensor.max) : kNoDims;
-    }
+    forget_shapes();
     count_live("execution_context", 1);
   }
 
@@ -92,11 +90,8 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
   bool allInputDimensionsSpecified() const noexcept override { return unspecified() == 0; }
   bool enqueueV3(cudaStream_t stream) noexcept override;
 
-  int32_t getOptimizationProfile() const noexcept override { return 0; }
-  bool setOptimizationProfileAsync(int32_t profile, cudaStream_t) noexcept override {
-    auto guard = lock();
-    return !enter("setOptimizationProfileAsync") && profile == 0;
-  }
+  int32_t getOptimizationProfile() const noexcept override { return profile_; }
+  bool setOptimizationProfileAsync(int32_t profile, cudaStream_t stream) noexcept override;
   void setErrorRecorder(nvinfer1::IErrorRecorder* recorder) noexcept override { recorder_ = recorder; }
   nvinfer1::IErrorRecorder* getErrorRecorder() const noexcept override { return recorder_; }
   void setName(char const* name) noexcept override { name_ = name; }
@@ -165,6 +160,15 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
     return found == addresses_.end() ? nullptr : found->second;
   }
 
+  /// All that must be told are those that the network leaves open.
+  void forget_shapes() {
+    for (const Plan::Tensor& tensor : engine_->plan.tensors) {
+      if (!tensor.is_input) continue;
+      const Dims dims = engine_face_.getTensorShape(tensor.name.c_str());
+      shapes_[tensor.name] = volume(dims) < 0 ? kNoDims : dims;
+    }
+  }
+
   int32_t unspecified() const {
     int32_t count = 0;
     for (const auto& [name, dims] : shapes_) count += dims.nbDims < 0;
@@ -182,6 +186,7 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
   void* memory_;
   bool user_managed_;
   std::shared_ptr<ContextState> state_ = std::make_shared<ContextState>();
+  int32_t profile_ = 0;                 // in force
   std::map<std::string, Dims> shapes_;  // inputs
   std::map<std::string, void*> addresses_;
   uint64_t warm_shapes_ = UINT64_MAX;  // state_->shapes at the last run that was not captured
@@ -198,21 +203,58 @@ bool Context::setInputShape(char const* name, Dims const& dims) noexcept {
   }
   const Plan::Tensor* tensor = engine_->find(name);
   if (tensor == nullptr || !tensor->is_input) return false;
-  bool fits = dims.nbDims == static_cast<int32_t>(tensor->max.size());
+  const Plan::Range& range = engine_->plan.range(*tensor, profile_);
+  bool fits = dims.nbDims == static_cast<int32_t>(range.max.size());
   for (int i = 0; fits && i < dims.nbDims; ++i) {
     auto at = static_cast<size_t>(i);
-    fits = dims.d[i] >= tensor->min[at] && dims.d[i] <= tensor->max[at];
+    fits = dims.d[i] >= range.min[at] && dims.d[i] <= range.max[at];
   }
   if (!fits) {
     log_misuse(*engine_->runtime, kWhere, "satisfyProfile",
                "Set dimension " + to_text(dims) + " for tensor " + tensor->name +
-                   " does not satisfy any optimization profiles. Valid range for profile 0: " +
-                   to_text(to_dims(tensor->min)) + ".." + to_text(to_dims(tensor->max)) + ".");
+                   " does not satisfy any optimization profiles. Valid range for profile " + std::to_string(profile_) +
+                   ": " + to_text(to_dims(range.min)) + ".." + to_text(to_dims(range.max)) + ".");
     return false;
   }
   Dims& kept = shapes_[tensor->name];
   if (to_text(kept) != to_text(dims)) ++state_->shapes;
   kept = dims;
+  return true;
+}
+
+// "TensorRT may require that data is copied via cudaMemcpyAsync" (NvInferRuntime.h): a switch is work on the stream,
+// with the order that runs need. Shapes and addresses have to be told again; a graph is of the profile it was captured
+// in.
+bool Context::setOptimizationProfileAsync(int32_t profile, cudaStream_t handle) noexcept {
+  constexpr const char* kWhere = "IExecutionContext::setOptimizationProfileAsync";
+  auto guard = lock();
+  auto refuse = [&](const std::string& words) {
+    log_error(*engine_->runtime, kWhere, words);
+    return false;
+  };
+  check_device(engine_->device, kWhere);
+  if (auto fault = enter_tensorrt("setOptimizationProfileAsync")) return refuse(fault_words(*fault));
+  auto stream = find_stream(handle, kWhere);
+  if (stream == nullptr || stream->device != engine_->device) {
+    misuse("setOptimizationProfileAsync: not a stream of the engine's device");
+    return refuse("1: Cuda Runtime (invalid resource handle)");
+  }
+  if (profile < 0 || profile >= engine_->plan.profiles()) {
+    return refuse("3: API Usage Error (Parameter check failed, condition: profileIndex >= 0 && profileIndex < " +
+                  std::to_string(engine_->plan.profiles()) + ")");
+  }
+  if (stream->capture != nullptr) misuse("setOptimizationProfileAsync: on a stream that is capturing");
+  Mark before = state_->last.stream.lock() == stream ? Mark{} : state_->last;
+  cudaError_t error = enqueue(*stream, [before] {
+    if (!is_done(before)) misuse("a switch of the profile and a run on two streams, with no order between them");
+    return cudaSuccess;
+  });
+  if (error != cudaSuccess) return refuse(std::string("1: Cuda Runtime (") + cudaGetErrorString(error) + ")");
+  state_->last = mark(stream);
+  ++state_->shapes;
+  profile_ = profile;
+  forget_shapes();
+  addresses_.clear();
   return true;
 }
 
@@ -254,7 +296,7 @@ void Context::setDeviceMemoryV2(void* memory, int64_t size) noexcept {
     misuse("setDeviceMemoryV2: a context that has memory of its own");
     return;
   }
-  const int64_t needed = engine_->plan.context + engine_->scratch();
+  const int64_t needed = engine_->plan.context() + engine_->scratch();
   if (size < needed) {
     log_misuse(*engine_->runtime, kWhere, "size >= expectedSize",
                "setDeviceMemoryV2: The provided memory size is too small. Provided " + std::to_string(size) +
@@ -395,7 +437,7 @@ bool Context::enqueueV3(cudaStream_t handle) noexcept {
   if (std::string words = bind(bound); !words.empty()) {
     return refuse("3: API Usage Error (Parameter check failed, condition: " + words + ")");
   }
-  if (user_managed_ && state_->memory == nullptr && engine_->plan.context + engine_->scratch() > 0) {
+  if (user_managed_ && state_->memory == nullptr && engine_->plan.context() + engine_->scratch() > 0) {
     return refuse("3: API Usage Error (Parameter check failed, condition: no device memory was given)");
   }
   bool capturing = stream->capture != nullptr;
@@ -427,7 +469,7 @@ nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nv
   void* taken[3] = {};
   const Kind kinds[3] = {Kind::Weights, Kind::Scratch, Kind::Context};
   const int64_t sizes[3] = {state->weights == nullptr ? state->budget : 0, user_managed ? 0 : state->scratch(),
-                            user_managed ? 0 : state->plan.context};
+                            user_managed ? 0 : state->plan.context()};
   for (int i = 0; i < 3; ++i) {
     if (sizes[i] == 0) continue;
     taken[i] = allocate(kinds[i], state->device, static_cast<size_t>(sizes[i]));

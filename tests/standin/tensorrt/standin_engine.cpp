@@ -39,7 +39,7 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
   nvinfer1::ICudaEngine* getPImpl() noexcept override { return &face_; }
   char const* getName() const noexcept override { return "stand-in"; }
   int32_t getNbLayers() const noexcept override { return 1; }
-  int32_t getNbOptimizationProfiles() const noexcept override { return 1; }
+  int32_t getNbOptimizationProfiles() const noexcept override { return state_->plan.profiles(); }
   int32_t getNbAuxStreams() const noexcept override { return 0; }
   bool isRefittable() const noexcept override { return false; }
   nvinfer1::EngineCapability getEngineCapability() const noexcept override {
@@ -90,34 +90,36 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
   int32_t getTensorBytesPerComponent(char const*) const noexcept override { return -1; }  // not vectorized
   int32_t getTensorComponentsPerElement(char const*) const noexcept override { return -1; }
   nvinfer1::TensorFormat getTensorFormat(char const* name) const noexcept override {
-    const Plan::Tensor* tensor = state_->find(name);
-    return tensor != nullptr && tensor->vectorized ? nvinfer1::TensorFormat::kCHW32 : nvinfer1::TensorFormat::kLINEAR;
+    return getTensorFormatV2(name, 0);
   }
-  char const* getTensorFormatDesc(char const* name) const noexcept override {
-    return getTensorFormat(name) == nvinfer1::TensorFormat::kLINEAR ? "Row major linear format"
-                                                                    : "Channel major FP32 format where C % 32 == 0";
-  }
+  char const* getTensorFormatDesc(char const* name) const noexcept override { return getTensorFormatDescV2(name, 0); }
   int32_t getTensorVectorizedDim(char const*) const noexcept override { return -1; }
   int32_t getTensorBytesPerComponentV2(char const*, int32_t) const noexcept override { return -1; }
   int32_t getTensorComponentsPerElementV2(char const*, int32_t) const noexcept override { return -1; }
-  nvinfer1::TensorFormat getTensorFormatV2(char const* name, int32_t) const noexcept override {
-    return getTensorFormat(name);
+  nvinfer1::TensorFormat getTensorFormatV2(char const* name, int32_t profile) const noexcept override {
+    const Plan::Tensor* tensor = state_->find(name);
+    const bool vectorized = tensor != nullptr && tensor->vectorized >= 0 && profile >= tensor->vectorized;
+    return vectorized ? nvinfer1::TensorFormat::kCHW32 : nvinfer1::TensorFormat::kLINEAR;
   }
-  char const* getTensorFormatDescV2(char const* name, int32_t) const noexcept override {
-    return getTensorFormatDesc(name);
+  char const* getTensorFormatDescV2(char const* name, int32_t profile) const noexcept override {
+    return getTensorFormatV2(name, profile) == nvinfer1::TensorFormat::kLINEAR
+               ? "Row major linear format"
+               : "Channel major FP32 format where C % 32 == 0";
   }
   int32_t getTensorVectorizedDimV2(char const*, int32_t) const noexcept override { return -1; }
 
   Dims getProfileShape(char const* name, int32_t profile, nvinfer1::OptProfileSelector select) const noexcept override {
     const Plan::Tensor* tensor = state_->find(name);
-    if (tensor == nullptr || !tensor->is_input || profile != 0 || failing("getProfileShape")) return kNoDims;
+    if (tensor == nullptr || !tensor->is_input || profile < 0 || profile >= state_->plan.profiles()) return kNoDims;
+    if (failing("getProfileShape")) return kNoDims;
+    const Plan::Range& range = state_->plan.range(*tensor, profile);
     switch (select) {
       case nvinfer1::OptProfileSelector::kMIN:
-        return to_dims(tensor->min);
+        return to_dims(range.min);
       case nvinfer1::OptProfileSelector::kOPT:
-        return to_dims(tensor->opt);
+        return to_dims(range.opt);
       case nvinfer1::OptProfileSelector::kMAX:
-        return to_dims(tensor->max);
+        return to_dims(range.max);
     }
     return kNoDims;
   }
@@ -133,8 +135,10 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
   int64_t getStreamableWeightsSize() const noexcept override { return state_->plan.streamable; }
   int64_t getWeightStreamingBudgetV2() const noexcept override { return state_->budget; }
   int64_t getWeightStreamingScratchMemorySize() const noexcept override { return state_->scratch(); }
-  int64_t getDeviceMemorySizeV2() const noexcept override { return state_->plan.context + state_->scratch(); }
-  int64_t getDeviceMemorySizeForProfileV2(int32_t) const noexcept override { return getDeviceMemorySizeV2(); }
+  int64_t getDeviceMemorySizeV2() const noexcept override { return state_->plan.context() + state_->scratch(); }
+  int64_t getDeviceMemorySizeForProfileV2(int32_t) const noexcept override {
+    absent("ICudaEngine::getDeviceMemorySizeForProfileV2");
+  }
 
   int64_t getWeightStreamingAutomaticBudget() const noexcept override {
     auto guard = lock();
@@ -142,7 +146,7 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
     int64_t budget = setting("automatic_budget");
     if (budget < 0) {
       const Plan& plan = state_->plan;
-      budget = free_bytes(state_->device) - plan.context - plan.scratch - setting("automatic_margin");
+      budget = free_bytes(state_->device) - plan.context() - plan.scratch - setting("automatic_margin");
     }
     return std::clamp<int64_t>(budget, 0, state_->plan.streamable);
   }
@@ -201,11 +205,10 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
     return enter(function).has_value();
   }
 
-  static Dims with_wildcards(const Plan::Tensor& input) {
-    Dims dims = to_dims(input.max);
+  Dims with_wildcards(const Plan::Tensor& input) const {
+    Dims dims = to_dims(input.ranges[0].max);
     for (int i = 0; i < dims.nbDims; ++i) {
-      auto at = static_cast<size_t>(i);
-      if (input.min[at] != input.max[at]) dims.d[i] = -1;
+      if (state_->plan.is_dynamic(input, static_cast<size_t>(i))) dims.d[i] = -1;
     }
     return dims;
   }

@@ -1,5 +1,6 @@
 #include "standin_plan.h"
 
+#include <algorithm>
 #include <array>
 #include <sstream>
 
@@ -44,6 +45,15 @@ bool read_shape(std::istream& in, std::vector<int64_t>& shape) {
   return !shape.empty() && shape.size() <= static_cast<size_t>(nvinfer1::Dims::MAX_DIMS);
 }
 
+bool read_range(std::istream& in, Plan::Tensor& input) {
+  Plan::Range range;
+  if (!read_shape(in, range.min) || !read_shape(in, range.opt) || !read_shape(in, range.max)) return false;
+  const size_t rank = input.ranges.empty() ? range.max.size() : input.ranges[0].max.size();
+  if (range.min.size() != rank || range.opt.size() != rank || range.max.size() != rank) return false;
+  input.ranges.push_back(std::move(range));
+  return true;
+}
+
 int find_input(const Plan& plan, const std::string& name) {
   for (size_t i = 0; i < plan.tensors.size(); ++i) {
     if (plan.tensors[i].is_input && plan.tensors[i].name == name) return static_cast<int>(i);
@@ -80,6 +90,25 @@ bool read_output(std::istream& in, const Plan& plan, Plan::Tensor& output) {
   return !output.terms.empty();
 }
 
+// "vectorized:1": from profile 1 on
+void read_flag(const std::string& flag, Plan::Tensor& input) {
+  if (flag == "host") input.host = true;
+  if (flag.compare(0, 10, "vectorized") == 0) input.vectorized = flag.size() > 11 ? std::stoi(flag.substr(11)) : 0;
+}
+
+// A further profile of an input.
+bool read_profile(std::istream& in, Plan& plan) {
+  std::string name;
+  const int input = in >> name ? find_input(plan, name) : -1;
+  return input >= 0 && read_range(in, plan.tensors[static_cast<size_t>(input)]);
+}
+
+bool read_sizes(std::istream& in, std::vector<int64_t>& sizes) {
+  sizes.clear();
+  for (int64_t size; in >> size;) sizes.push_back(size);
+  return !sizes.empty();
+}
+
 bool read_line(const std::string& line, Plan& plan) {
   std::istringstream in(line);
   std::string key;
@@ -90,21 +119,15 @@ bool read_line(const std::string& line, Plan& plan) {
   if (key == "streamable") return static_cast<bool>(in >> plan.streamable);
   if (key == "resident") return static_cast<bool>(in >> plan.resident);
   if (key == "scratch") return static_cast<bool>(in >> plan.scratch);
-  if (key == "context") return static_cast<bool>(in >> plan.context);
+  if (key == "context") return read_sizes(in, plan.contexts);
+  if (key == "profile") return read_profile(in, plan);
   if (key == "capturable") return static_cast<bool>(in >> plan.capturable);
   Plan::Tensor tensor{};
   tensor.alias = -1;
   tensor.is_input = key == "input";
   if (tensor.is_input) {
-    if (!(in >> tensor.name) || !read_dtype(in, tensor.dtype) || !read_shape(in, tensor.min) ||
-        !read_shape(in, tensor.opt) || !read_shape(in, tensor.max)) {
-      return false;
-    }
-    if (tensor.min.size() != tensor.max.size() || tensor.opt.size() != tensor.max.size()) return false;
-    for (std::string flag; in >> flag;) {
-      tensor.host = tensor.host || flag == "host";
-      tensor.vectorized = tensor.vectorized || flag == "vectorized";
-    }
+    if (!(in >> tensor.name) || !read_dtype(in, tensor.dtype) || !read_range(in, tensor)) return false;
+    for (std::string flag; in >> flag;) read_flag(flag, tensor);
   } else if (key != "output" || !read_output(in, plan, tensor)) {
     return false;
   }
@@ -113,6 +136,25 @@ bool read_line(const std::string& line, Plan& plan) {
 }
 
 }  // namespace
+
+int Plan::profiles() const {
+  size_t most = 1;
+  for (const Tensor& tensor : tensors) most = std::max(most, tensor.ranges.size());
+  return static_cast<int>(most);
+}
+
+const Plan::Range& Plan::range(const Tensor& input, int profile) const {
+  const auto at = static_cast<size_t>(profile);
+  return input.ranges[at < input.ranges.size() ? at : 0];
+}
+
+bool Plan::is_dynamic(const Tensor& input, size_t dimension) const {
+  return std::any_of(input.ranges.begin(), input.ranges.end(), [&](const Range& range) {
+    return range.min[dimension] != range.max[dimension] || range.min[dimension] != input.ranges[0].min[dimension];
+  });
+}
+
+int64_t Plan::context() const { return contexts.empty() ? 0 : *std::max_element(contexts.begin(), contexts.end()); }
 
 std::string parse_plan_text(const std::string& text, Plan& plan) {
   std::istringstream lines(text);

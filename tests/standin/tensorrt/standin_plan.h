@@ -14,13 +14,16 @@ struct Plan {
     double factor;
     size_t input;  // index into `tensors`
   };
+  struct Range {
+    std::vector<int64_t> min, opt, max;
+  };
   struct Tensor {
     std::string name;
     nvinfer1::DataType dtype;
     bool is_input;
-    std::vector<int64_t> min, opt, max;  // inputs only
-    bool host = false;                   // inputs: a shape tensor, in host memory
-    bool vectorized = false;             // inputs: not in the linear format
+    std::vector<Range> ranges;  // inputs only: in each profile; one of the profiles left out is as in the first
+    bool host = false;          // inputs: a shape tensor, in host memory
+    int vectorized = -1;        // inputs: not in the linear format in this profile and later ones; -1: linear in all
     // Outputs: bias + the terms, element by element, in the shape of the first term's input; or their sum, of rank
     // `sum_rank`; or of a shape that depends on data, so that it cannot run here.
     bool sum = false;
@@ -35,9 +38,15 @@ struct Plan {
   int compute = 0;  // 10 * major + minor; 0: any
   std::string platform = "linux_x86_64";
   bool streaming = false;
-  int64_t streamable = 0, resident = 0, scratch = 0, context = 0;
+  int64_t streamable = 0, resident = 0, scratch = 0;
+  std::vector<int64_t> contexts;  // in each profile; likewise
   bool capturable = true;
   std::vector<Tensor> tensors;  // inputs and outputs in the plan's order
+
+  int profiles() const;
+  const Range& range(const Tensor& input, int profile) const;
+  bool is_dynamic(const Tensor& input, size_t dimension) const;  // in the network
+  int64_t context() const;                                       // the largest
 };
 
 inline constexpr char kPlanTag[13] = "STANDIN-PLAN";  // after the four bytes of magic

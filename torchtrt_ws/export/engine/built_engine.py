@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from torchtrt_ws.blob import Alias, TensorFacts
+from torchtrt_ws.blob import Alias, OptimizationProfile, TensorFacts
 from torchtrt_ws.budget import EngineSize
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class BuiltEngine:
         device_id: The device the engine was built for.
         serialized_metadata: Torch-TensorRT's, kept as it is.
         target_platform: As Torch-TensorRT writes it.
+        optimization_profiles: The plan's, each with all of `inputs` in their order; none where they are not known.
     """
 
     name: str
@@ -87,6 +88,7 @@ class BuiltEngine:
     device_id: int = 0
     serialized_metadata: str = ""
     target_platform: str = ""
+    optimization_profiles: tuple[OptimizationProfile, ...] = ()
 
     def __deepcopy__(self, memo: object) -> BuiltEngine:
         return self  # immutable, and exir deep-copies graphs whose nodes carry engines

@@ -66,6 +66,9 @@ class EngineBlob:
             program_streamable_bytes=self.shares.streamable_bytes,
             inputs=inputs,
             outputs=engine.outputs,
+            optimization_profiles=tuple(
+                tuple(profile[index] for index in order) for profile in engine.optimization_profiles
+            ),
         )
         metadata = Metadata(
             io_bindings=tuple(Binding(t.name, t.dtype, t.shape, True) for t in inputs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,11 +13,20 @@ from torch.export import ExportedProgram
 
 from torchtrt_ws.errors import ProgramError, first_line
 from torchtrt_ws.export.by_name import by_name
+from torchtrt_ws.export.graph.shape_profiles import ShapeProfiles, are_profiles, read_profiles, refuse_profiles
 from torchtrt_ws.names import check_name
 
-__all__ = ["ModuleOrProgram", "in_signature_order", "read_methods"]
+__all__ = ["Method", "ModuleOrProgram", "in_signature_order", "read_methods"]
 
 ModuleOrProgram = torch.nn.Module | ExportedProgram
+
+
+@dataclass(frozen=True)
+class Method:
+    """An exported method, with the optimization profiles that were asked for."""
+
+    program: ExportedProgram
+    profiles: ShapeProfiles | None = None
 
 
 def read_methods(
@@ -25,7 +35,8 @@ def read_methods(
     arg_inputs: Any,
     kwarg_inputs: Any,
     dynamic_shapes: Any,
-) -> dict[str, ExportedProgram]:
+    with_profiles: bool = False,
+) -> dict[str, Method]:
     """Exports what is not exported yet.
 
     Args:
@@ -33,17 +44,19 @@ def read_methods(
         given: A module or an exported program; or a mapping from method name to one.
         arg_inputs: A tuple of example arguments; for a mapping, a mapping from method name to that.
         kwarg_inputs: A mapping of example keyword arguments; for a mapping, a mapping from method name to that.
-        dynamic_shapes: As for `torch.export.export`; for a mapping, a mapping from method name to that.
+        dynamic_shapes: As for `torch.export.export`, or a list of profiles (`shape_profiles.are_profiles`); for a
+            mapping, a mapping from method name to that.
+        with_profiles: Whether the engines can have several optimization profiles.
 
     Returns:
         Method name to program, in the order given.
 
     Raises:
         ProgramError: Something that is neither module nor program, a name no method can have, inputs that are missing
-            or not wanted, or a module that torch.export refuses.
+            or not wanted, profiles that cannot be, or a module that torch.export refuses.
     """
     if not isinstance(given, Mapping):
-        return {default: _read_method(default, given, arg_inputs, kwarg_inputs, dynamic_shapes)}
+        return {default: _read_method(default, given, with_profiles, arg_inputs, kwarg_inputs, dynamic_shapes)}
     if not given:
         raise ProgramError("methods", "an empty mapping", "at least one method", "Name a module or a program.")
     for name in given:
@@ -57,7 +70,8 @@ def read_methods(
         )
     ]
     return {
-        name: _read_method(name, method, *(values.get(name) for values in options)) for name, method in given.items()
+        name: _read_method(name, method, with_profiles, *(values.get(name) for values in options))
+        for name, method in given.items()
     }
 
 
@@ -76,7 +90,9 @@ def in_signature_order(module: torch.nn.Module, keywords: Mapping[str, Any] | No
     return {name: given[name] for name in dict.fromkeys([*named, *given])}
 
 
-def _read_method(name: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dynamic_shapes: Any) -> ExportedProgram:
+def _read_method(
+    name: str, given: Any, with_profiles: bool, arg_inputs: Any, kwarg_inputs: Any, dynamic_shapes: Any
+) -> Method:
     subject = f"method {name!r}"
     if isinstance(given, ExportedProgram):
         if dynamic_shapes is not None:
@@ -86,7 +102,7 @@ def _read_method(name: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dyna
                 "dynamic_shapes with a module only",
                 "Give them to torch.export.export.",
             )
-        return given
+        return Method(given)
     if not isinstance(given, torch.nn.Module):
         raise ProgramError(
             subject,
@@ -96,9 +112,15 @@ def _read_method(name: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dyna
         )
     arguments = _arguments(subject, arg_inputs, kwarg_inputs)
     keywords = in_signature_order(given, kwarg_inputs)
+    profiles = None
+    if not with_profiles:
+        refuse_profiles(name, given, dynamic_shapes, "a host engine")
+    elif are_profiles(given, dynamic_shapes):
+        profiles = read_profiles(name, given, arguments, keywords, dynamic_shapes)
+        dynamic_shapes = profiles.hull
     try:
         with torch.no_grad(), _in_eval(given):
-            return torch.export.export(given, arguments, keywords, dynamic_shapes=dynamic_shapes, strict=False)
+            program = torch.export.export(given, arguments, keywords, dynamic_shapes=dynamic_shapes, strict=False)
     except Exception as error:  # torch.export raises whatever the module's code does
         raise ProgramError(
             subject,
@@ -106,6 +128,7 @@ def _read_method(name: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dyna
             "a module that torch.export.export takes with these inputs and dynamic_shapes",
             "The error above this one says why it does not.",
         ) from error
+    return Method(program, profiles)
 
 
 def _arguments(subject: str, arg_inputs: Any, kwarg_inputs: Any) -> tuple[Any, ...]:

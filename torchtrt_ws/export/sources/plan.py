@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from torchtrt_ws.blob import Buffer
+from torchtrt_ws.blob import Buffer, OptimizationProfile
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.payload import BufferPayload, FilePayload
@@ -53,9 +53,11 @@ def read_plan(
         missing = "outputs" if outputs is None else "inputs"
         raise ProgramError(f"{subject}, {missing}", "none", "both inputs and outputs, or neither", f"Give {missing}.")
     measured = None
+    profiles: tuple[OptimizationProfile, ...] = ()
     if inputs is None or outputs is None:
         facts = _from_engine(subject, payload)
         taken, given, measured = facts.inputs, facts.outputs, facts.streamable_bytes
+        profiles = facts.optimization_profiles
     else:
         taken, given = parse_tensors(inputs, "inputs"), parse_tensors(outputs, "outputs")
     if streamable_bytes is not None:
@@ -70,6 +72,7 @@ def read_plan(
         streamable_bytes=payload.size if measured is None else measured,
         streamable_estimated=measured is None,  # nearly all of a plan is weights
         device_id=device_id,
+        optimization_profiles=profiles,
     )
 
 

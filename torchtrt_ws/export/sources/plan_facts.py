@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torchtrt_ws.blob import TensorFacts
+from torchtrt_ws.blob import OptimizationProfile, ProfileBounds, TensorFacts
 from torchtrt_ws.dtypes import FROM_TENSORRT
 from torchtrt_ws.errors import EngineError
 from torchtrt_ws.identifiers import RTX_MAGIC
@@ -24,6 +24,7 @@ class PlanFacts:
     inputs: tuple[TensorFacts, ...]
     outputs: tuple[TensorFacts, ...]
     streamable_bytes: int
+    optimization_profiles: tuple[OptimizationProfile, ...] = ()
 
 
 def read(subject: str, payload: BufferPayload | FilePayload) -> PlanFacts:
@@ -34,7 +35,7 @@ def read(subject: str, payload: BufferPayload | FilePayload) -> PlanFacts:
         payload: The plan.
 
     Returns:
-        The facts; bounds are those of the first optimization profile.
+        The facts; bounds are the hull of all optimization profiles.
 
     Raises:
         EngineError: No TensorRT for this plan, no GPU, a plan that TensorRT refuses or that has no weights, or tensors
@@ -61,7 +62,11 @@ def read(subject: str, payload: BufferPayload | FilePayload) -> PlanFacts:
         is_input = engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
         (inputs if is_input else outputs).append(_facts(subject, engine, name, is_input))
     bounded = tuple(_output(subject, output, inputs) for output in outputs)
-    return PlanFacts(tuple(inputs), bounded, int(engine.streamable_weights_size))
+    profiles: tuple[OptimizationProfile, ...] = ()
+    if any(-1 in tensor.shape for tensor in inputs):
+        count = range(engine.num_optimization_profiles)
+        profiles = tuple(tuple(_in_profile(engine, tensor, index) for tensor in inputs) for index in count)
+    return PlanFacts(tuple(inputs), bounded, int(engine.streamable_weights_size), profiles)
 
 
 class _Appender:
@@ -108,8 +113,17 @@ def _facts(subject: str, engine: Any, name: str, is_input: bool) -> TensorFacts:
     shape = tuple(engine.get_tensor_shape(name))
     if not is_input or -1 not in shape:
         return TensorFacts(name, dtype, shape, shape, shape)
-    low, _, high = (tuple(dims) for dims in engine.get_tensor_profile_shape(name, 0))
+    shapes = [engine.get_tensor_profile_shape(name, index) for index in range(engine.num_optimization_profiles)]
+    low = tuple(map(min, zip(*(bounds[0] for bounds in shapes), strict=True)))
+    high = tuple(map(max, zip(*(bounds[2] for bounds in shapes), strict=True)))
     return TensorFacts(name, dtype, tuple(a if a == b else -1 for a, b in zip(low, high, strict=True)), low, high)
+
+
+def _in_profile(engine: Any, tensor: TensorFacts, index: int) -> ProfileBounds:
+    if -1 not in tensor.shape:
+        return ProfileBounds(tensor.name, tensor.shape, tensor.shape, tensor.shape)
+    low, best, high = (tuple(dims) for dims in engine.get_tensor_profile_shape(tensor.name, index))
+    return ProfileBounds(tensor.name, low, best, high)
 
 
 def _output(subject: str, output: TensorFacts, inputs: list[TensorFacts]) -> TensorFacts:

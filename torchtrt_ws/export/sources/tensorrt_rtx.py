@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchtrt_ws.blob import TensorFacts
+from torchtrt_ws.blob import OptimizationProfile, ProfileBounds, TensorFacts
 from torchtrt_ws.dtypes import TO_TENSORRT
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
@@ -35,6 +35,7 @@ def build(
     interface: Interface,
     compute_capabilities: Sequence[str] | None = None,
     device_id: int = 0,
+    profiles: Sequence[OptimizationProfile] | None = None,
 ) -> BuiltEngine:
     """Builds the engine of a method.
 
@@ -44,6 +45,7 @@ def build(
         interface: Its inputs and outputs.
         compute_capabilities: Such as ["8.6", "8.9"]; None leaves it to TensorRT-RTX.
         device_id: What the blob says.
+        profiles: The optimization profiles, within the bounds of `interface`; None for one with these bounds.
 
     Returns:
         The engine. Its streamable bytes are those of the model's weights: an estimate, since not all may be streamed.
@@ -65,7 +67,8 @@ def build(
             )
     with tempfile.TemporaryDirectory(prefix="torchtrt-ws-") as folder:
         model = write_onnx(name, program, interface, Path(folder))
-        plan = build_plan(name, model, interface, compute_capabilities)
+        profiles = _whole(interface.inputs) if profiles is None else tuple(profiles)
+        plan = build_plan(name, model, interface, compute_capabilities, profiles)
     payload = BufferPayload(plan)
     streamable = min(model.weight_bytes, payload.size)
     return BuiltEngine(
@@ -78,11 +81,16 @@ def build(
         streamable_bytes=streamable,
         streamable_estimated=streamable > 0,
         device_id=device_id,
+        optimization_profiles=profiles,
     )
 
 
 def build_plan(
-    name: str, model: OnnxModel, interface: Interface, compute_capabilities: Sequence[str] | None = None
+    name: str,
+    model: OnnxModel,
+    interface: Interface,
+    compute_capabilities: Sequence[str] | None = None,
+    profiles: Sequence[OptimizationProfile] = (),
 ) -> memoryview:
     """Builds a plan with weight streaming from an ONNX model.
 
@@ -91,6 +99,7 @@ def build_plan(
         model: The model; its tensors have the names of `interface`.
         interface: The method's inputs and outputs.
         compute_capabilities: As for `build`.
+        profiles: The optimization profiles; none for a method without dynamic dimensions.
 
     Returns:
         The plan, as TensorRT-RTX holds it.
@@ -110,8 +119,8 @@ def build_plan(
     config = builder.create_builder_config()
     config.set_flag(trt.BuilderFlag.WEIGHT_STREAMING)
     _set_compute_capabilities(trt, config, compute_capabilities)
-    if any(-1 in tensor.shape for tensor in interface.inputs):
-        config.add_optimization_profile(_profile(builder, interface.inputs))
+    for profile in profiles:
+        _add_profile(name, builder, config, profile, log)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise _refused(name, "build", log.errors)
@@ -170,12 +179,19 @@ def _set_compute_capabilities(trt: Any, config: Any, given: Sequence[str] | None
         config.set_compute_capability(each, index)
 
 
-def _profile(builder: Any, inputs: Sequence[TensorFacts]) -> Any:
-    """Optimized for the upper bounds: there a budget matters most."""
-    profile = builder.create_optimization_profile()
-    for tensor in inputs:
-        profile.set_shape(tensor.name, tensor.min, tensor.max, tensor.max)
-    return profile
+def _whole(inputs: Sequence[TensorFacts]) -> tuple[OptimizationProfile, ...]:
+    """The one profile of inputs with dynamic dimensions. For the upper bounds: there a budget matters most."""
+    if not any(-1 in tensor.shape for tensor in inputs):
+        return ()
+    return (tuple(ProfileBounds(tensor.name, tensor.min, tensor.max, tensor.max) for tensor in inputs),)
+
+
+def _add_profile(name: str, builder: Any, config: Any, profile: OptimizationProfile, log: Any) -> None:
+    made = builder.create_optimization_profile()
+    for each in profile:
+        made.set_shape(each.name, each.min, each.opt, each.max)
+    if config.add_optimization_profile(made) < 0:
+        raise _refused(name, "take an optimization profile of", log.errors)
 
 
 def _check_tensors(name: str, trt: Any, network: Any, interface: Interface) -> None:

@@ -18,6 +18,7 @@ from torchtrt_ws.export.engine.built_engine import BuiltEngine, LoweredMethod
 from torchtrt_ws.export.graph import engine_call
 from torchtrt_ws.export.graph.interface import Interface, tensor_facts
 from torchtrt_ws.export.graph.methods import in_signature_order
+from torchtrt_ws.export.graph.shape_profiles import refuse_profiles
 from torchtrt_ws.export.sources.engine_record import Record, engine_nodes, engine_operand, read_record
 from torchtrt_ws.export.sources.plan_header import check_plan
 from torchtrt_ws.identifiers import TENSORRT
@@ -63,6 +64,7 @@ def to_program(method: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dyna
                 "Leave them out.",
             )
         return given
+    refuse_profiles(method, given, dynamic_shapes, "what Torch-TensorRT compiled")
     try:
         from torch_tensorrt.executorch._export import _prepare_graph_module
     except ImportError as error:
