@@ -45,16 +45,17 @@ int64_t scale(int64_t whole, int64_t part, int64_t of) {
 Failure no_shares(Source source, std::string found, std::string expected) {
   const bool of_environment = source == Source::Environment;
   const std::string other = of_environment ? "N%" : std::string(kBudgetKey) + " or " + std::string(kPercentKey);
-  return Failure{ErrorCode::BadOption, std::string(of_environment ? kBudgetVariable : kTotalBudgetKey),
-                 std::move(found), std::move(expected),
-                 "Give " + other +
-                     ", or run `torchtrt-ws annotate` on the file, or save the program again with torchtrt-ws"};
+  return Failure{
+      ErrorCode::BadOption, std::string(of_environment ? kBudgetVariable : kTotalBudgetKey), std::move(found),
+      std::move(expected),
+      "Give " + other + ", or run `torchtrt-ws annotate` on the file, or save the program again with torchtrt-ws"};
 }
 
 /// This engine's part of a program's total. The parts of all engines never sum to more than the total.
 Result<int64_t> share_of(Total total, Source source, const EngineFacts& facts) {
   if (!facts.shares.has_value()) {
-    return no_shares(source, "a program without torchtrt-ws metadata", "engines whose shares of the program are recorded");
+    return no_shares(source, "a program without torchtrt-ws metadata",
+                     "engines whose shares of the program are recorded");
   }
   const Shares& shares = *facts.shares;
   if (shares.engines <= 1) return total.value;
@@ -139,8 +140,8 @@ int64_t settle(int64_t bytes, const EngineFacts& facts, Resolution& resolution) 
 }  // namespace
 
 const char* source_name(Source source) noexcept {
-  constexpr const char* kNames[] = {"load-time (engine)", "load-time", "process default", "environment",
-                                    "baked",              "automatic", "none"};
+  constexpr const char* kNames[] = {"load-time (engine)", "load-time", "process default", "environment", "baked",
+                                    "automatic",          "none"};
   static_assert(std::size(kNames) == static_cast<std::size_t>(Source::None) + 1);
   const auto index = static_cast<std::size_t>(source);
   return index < std::size(kNames) ? kNames[index] : "unknown source";

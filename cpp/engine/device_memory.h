@@ -7,8 +7,8 @@
 
 namespace torchtrt_ws {
 
-/// Memory of CUDA devices, for ExecuTorch's allocator (delegate/device_allocator.cpp). Safe to use from several threads.
-/// All fail with DoesNotFit, NotSupported (no device, no driver) or EngineFault.
+/// Memory of CUDA devices, for ExecuTorch's allocator (delegate/device_allocator.cpp). Safe to use from several
+/// threads. All fail with DoesNotFit, NotSupported (no device, no driver) or EngineFault.
 class TORCHTRT_WS_API DeviceMemory {
  public:
   virtual ~DeviceMemory() = default;
