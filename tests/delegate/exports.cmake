@@ -3,9 +3,9 @@
 set(torchtrt_ws
   CallerStreamGuard::CallerStreamGuard CallerStreamGuard::~CallerStreamGuard LoadScope::LoadScope LoadScope::~LoadScope
   WithoutPythonLock::release WithoutPythonLock::~WithoutPythonLock
-  automatic_budget clear_last_error engine engines last_error load_adapter registration_status restore_budgets
+  automatic_budget clear_last_error engine engines last_error last_event load_adapter registration_status restore_budgets
   save_budgets set_budget set_budgets set_defaults
-  caller_stream find_engine_kind log_error log_info provide_device_memory register_engine_kind)
+  caller_stream find_engine_kind log_error log_info note_event provide_device_memory register_engine_kind)
 set(torchtrt_ws_host "")
 set(torchtrt_ws_tensorrt "")
 

@@ -17,7 +17,8 @@ constexpr char kSubject[] = "device memory";
 Status copy(void* to, const void* from, size_t nbytes, cudaMemcpyKind direction, int device) {
   if (nbytes == 0) return ok_status();
   const DeviceGuard guard(device);
-  const auto stream = static_cast<cudaStream_t>(caller_stream().value_or(nullptr));
+  const auto callers = caller_stream();
+  const auto stream = callers ? static_cast<cudaStream_t>(callers->stream) : nullptr;
   cudaError_t error = guard.error();
   if (error == cudaSuccess) error = cudaMemcpyAsync(to, from, nbytes, direction, stream);
   if (error == cudaSuccess) error = cudaStreamSynchronize(stream);

@@ -64,8 +64,8 @@ void Execution::forget_bindings() noexcept {
 }
 
 Status Execution::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {
-  const std::optional<void*> callers = caller_stream();
-  const cudaStream_t stream = callers ? static_cast<cudaStream_t>(*callers) : stream_.get();
+  const std::optional<CallerStream> callers = caller_stream();
+  const cudaStream_t stream = callers ? static_cast<cudaStream_t>(callers->stream) : stream_.get();
   Status step = prepare(inputs, outputs, stream);
   if (!step.ok()) {  // no run was enqueued, but TensorRT may have taken some of the shapes and addresses
     (void)wait_in_flight();
@@ -73,7 +73,7 @@ Status Execution::run(const std::vector<TensorView>& inputs, OutputSink& outputs
     return step;
   }
   step = block_ == nullptr ? enqueue(stream) : enqueue_in_block(stream);
-  if (step.ok()) step = finish(stream, callers.has_value());
+  if (step.ok()) step = finish(stream, callers && callers->may_return_early);
   if (!step.ok()) drain(stream);
   return step;
 }
@@ -279,11 +279,13 @@ bool Execution::touches_host() const noexcept {
   return false;
 }
 
-Status Execution::finish(cudaStream_t stream, bool callers) {
+Status Execution::finish(cudaStream_t stream, bool may_return_early) {
+  note_event(nullptr);
   // ExecuTorch copies aliased outputs back on the host's side once we return.
-  if (callers && !touches_host() && !io_.has_aliases()) {
+  if (may_return_early && !touches_host() && !io_.has_aliases()) {
     Status recorded = check_cuda(subject_, "cudaEventRecord", cudaEventRecord(done_.get(), stream));
     in_flight_ = recorded.ok();
+    if (in_flight_) note_event(done_.get());
     return recorded;
   }
   in_flight_ = false;  // an earlier run was waited for on this stream

@@ -85,7 +85,7 @@ class Execution {
   Status enqueue(cudaStream_t stream);
   Status enqueue_in_block(cudaStream_t stream);
   Status work_in(const ActivationBlock::Turn& turn);
-  Status finish(cudaStream_t stream, bool callers);
+  Status finish(cudaStream_t stream, bool may_return_early);
   Status wait_in_flight();
   void drain(cudaStream_t stream) noexcept;
   void forget_bindings() noexcept;

@@ -1,5 +1,9 @@
 // Acceptance: the caller's stream, and the engine's own.
+#include <chrono>
+#include <thread>
+
 #include "acceptance.h"
+#include "caller_stream.h"
 #include "torchtrt_ws/stream.h"
 
 namespace torchtrt_ws::testing {
@@ -156,6 +160,48 @@ TEST_F(StreamTest, AGuardMayGoFromOneCallToTheNext) {
   EXPECT_TRUE(is_answer(z, 4, 5));
   synchronize(stream);
   EXPECT_TRUE(is_answer(y, 4, 1));
+}
+
+void wait_a_while(void*) { std::this_thread::sleep_for(std::chrono::milliseconds(5)); }
+
+// Whoever writes the input has not done so when the call comes, and only the stream knows.
+TEST_F(StreamTest, AnInputThatIsWrittenLateOnExecuTorchsStreamIsSeen) {
+  Stream stream;
+  for (const Where to : {Where::Device, Where::Pinned, Where::Pageable}) {
+    for (const size_t misaligned : {0, 16}) {
+      Tensor x = make_x(4, 1, Where::Device, misaligned), late = make_x(4, 6), y = make_y(4, to);
+      const executorch::extension::cuda::CallerStreamGuard guard(stream);
+      ASSERT_EQ(cudaLaunchHostFunc(stream, wait_a_while, nullptr), cudaSuccess);
+      ASSERT_EQ(cudaMemcpyAsync(x.memory.data(), late.memory.data(), x.nbytes(), cudaMemcpyDeviceToDevice, stream),
+                cudaSuccess);
+      ASSERT_TRUE(is_ok(run(x, y)));
+      EXPECT_EQ(last_event(), nullptr);
+      EXPECT_EQ(cudaStreamQuery(stream), cudaSuccess);  // results are there on return, for everybody
+      EXPECT_TRUE(is_answer(y, 4, 6)) << misaligned;
+    }
+  }
+}
+
+TEST_F(StreamTest, TheLastEventEndsWithTheWork) {
+  Stream stream, other;
+  Tensor x = make_x(4, 1), late = make_x(4, 6), y = make_y(4), copy = make_y(4);
+  {
+    const CallerStreamGuard guard(stream);
+    ASSERT_EQ(cudaLaunchHostFunc(stream, wait_a_while, nullptr), cudaSuccess);
+    ASSERT_EQ(cudaMemcpyAsync(x.memory.data(), late.memory.data(), x.nbytes(), cudaMemcpyDeviceToDevice, stream),
+              cudaSuccess);
+    ASSERT_TRUE(is_ok(run(x, y)));
+  }
+  const auto event = static_cast<cudaEvent_t>(last_event());
+  ASSERT_NE(event, nullptr);
+  ASSERT_EQ(cudaStreamWaitEvent(other, event, 0), cudaSuccess);
+  ASSERT_EQ(cudaMemcpyAsync(copy.memory.data(), y.memory.data(), y.nbytes(), cudaMemcpyDeviceToDevice, other),
+            cudaSuccess);
+  synchronize(other);
+  EXPECT_TRUE(is_answer(copy, 4, 6));
+  Tensor host_x = make_x(4, 2, Where::Pageable);
+  ASSERT_TRUE(is_ok(run(host_x, y)));
+  EXPECT_EQ(last_event(), nullptr);
 }
 
 }  // namespace
