@@ -24,6 +24,7 @@ struct Device {
   int64_t granule = 0;             // bytes that a context takes beyond what it says
   bool shares = false;             // engines let others use their weights
   bool fault = false;              // the next run fails
+  int fails_in = 0;                // 1: the next budget or context is refused with a fault, 2: the one after, ...
   std::vector<std::string> calls;  // "set 400", "make", "drop", "run", "close", in order
   bool payload_held = false;
   std::string input_name = "x";

@@ -152,6 +152,12 @@ void TensorRTEngine::drop_context() noexcept {
   if (block_ != nullptr) block_->need_nothing(this);
 }
 
+void TensorRTEngine::release_staging() noexcept {
+  if (execution_ == nullptr) return;
+  const DeviceGuard guard(device_);
+  execution_->release_staging();
+}
+
 Status TensorRTEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {
   if (!has_context()) {
     return Failure{ErrorCode::WrongState, subject_, "no execution context", "make_context() before a run",
