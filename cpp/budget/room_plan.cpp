@@ -75,11 +75,14 @@ RoomPlan unchanged(const std::vector<Claim>& claims) {
 
 RoomPlan plan_room(int64_t bytes, const std::vector<Claim>& claims) {
   RoomPlan plan = unchanged(claims);
-  const auto gives_less = [](const Claim& a, const Claim& b) { return most_freed(a) < most_freed(b); };
+  const auto gives_later = [](const Claim& a, const Claim& b) {
+    const bool a_streams = a.now < a.streamable, b_streams = b.now < b.streamable;
+    return a_streams != b_streams ? b_streams : most_freed(a) < most_freed(b);
+  };
   Wide others = 0;  // what those that come later can give
   for (const Claim& claim : claims) others += most_freed(claim);
   Wide sum = 0;
-  for (const size_t i : by_importance(claims, gives_less)) {
+  for (const size_t i : by_importance(claims, gives_later)) {
     others -= most_freed(claims[i]);
     plan.budgets[i] = shrunk(claims[i], bytes - sum - others);
     sum += freed(claims[i], plan.budgets[i]);

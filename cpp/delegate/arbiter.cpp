@@ -115,7 +115,7 @@ Result<int64_t> look_at_headroom_of(const std::string& device) {
   Refusals refusals;
   if (look.missing > 0) {
     const int64_t missing = take_until_free(device, headroom.bytes, Source::Headroom, false, refusals);
-    if (missing > 0) {
+    if (!std::exchange(headroom.was_short, missing > 0) && missing > 0) {
       log_info("warning: " + device + ": " + bytes_of(missing) + " of its headroom of " + bytes_of(headroom.bytes) +
                " are missing, and no engine can give more");
     }

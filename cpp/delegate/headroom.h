@@ -9,7 +9,8 @@ namespace torchtrt_ws {
 /// What is to stay free on one device (torchtrt_ws/memory.h).
 struct Headroom {
   int64_t bytes = 0;
-  bool was_calm = false;  // when it was last looked at (budget/headroom_look.h)
+  bool was_calm = false;   // when it was last looked at (budget/headroom_look.h)
+  bool was_short = false;  // and no engine could give more: said once
 };
 
 /// The headroom of `device`. planning() is held, also while the reference is used.

@@ -87,7 +87,7 @@ Error set_headroom(const std::string& device, int64_t bytes) {
                      "Give the device"};
     }
     const std::lock_guard<std::mutex> lock(planning());
-    headroom_of(device) = {bytes, false};
+    headroom_of(device) = {bytes};
     keep_headroom(device);
     return ok_status();
   });

@@ -55,6 +55,12 @@ TEST(PlanRoom, OfOnePriorityWhoCanGiveTheMostGivesFirst) {
   EXPECT_EQ(plan_room(160, claims).budgets, (Budgets{50, 0, 40})) << "of equals the later one";
 }
 
+TEST(PlanRoom, OfOnePriorityWhoStreamsAlreadyGivesBeforeWhoIsResident) {
+  const std::vector<Claim> claims = {claim(0, 200, 200, 20), claim(0, 100, 200, 20), claim(0, 120, 200, 20)};
+  EXPECT_EQ(plan_room(100, claims).budgets, (Budgets{200, 100, 20}));
+  EXPECT_EQ(plan_room(230, claims).budgets, (Budgets{170, 0, 0})) << "of its 30 it pays 20 for the scratch";
+}
+
 TEST(PlanRoom, BudgetsInTheHoleFreeNothing) {
   const std::vector<Claim> resident = {claim(0, 100, 100, 40)};
   EXPECT_EQ(plan_room(1, resident).budgets, (Budgets{50})) << "at 60 it would take 100 as it does now";

@@ -84,6 +84,7 @@ int64_t TensorRTEngine::scratch_bytes() const {
 
 int64_t TensorRTEngine::device_bytes() const {
   Holder holder = plan_->holder(this);
+  holder.weights = plan_->reports_weights(this);
   int64_t bytes = execution_->staging_bytes();
   if (block_ != nullptr && holder.context) {
     bytes += (block_->is_counted_by(this) ? block_->size() : 0) - plan_->budget().context_now();
