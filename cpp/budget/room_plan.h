@@ -27,9 +27,9 @@ struct RoomPlan {
 ///
 /// The most important claim gives only what all others cannot, then the next one, so that nobody gives a step more than
 /// is needed. Of one priority those that stream already give first, and of these the one that can give the most:
-/// streaming costs the same time for each byte, whoever streams it, but each engine that begins to stream needs scratch,
-/// and each that changes a new context.
-/// A budget in the hole (resolve.h) frees nothing and is never chosen; a step is one of `steps`, or 0.
+/// streaming costs the same time for each byte, whoever streams it, but each engine that begins to stream needs
+/// scratch, and each that changes a new context. A budget in the hole (resolve.h) frees nothing and is never chosen; a
+/// step is one of `steps`, or 0.
 [[nodiscard]] RoomPlan plan_room(int64_t bytes, const std::vector<Claim>& claims);
 
 /// Gives at most `bytes` to the claims, whole steps up to `most` and that itself. Pure. The most important comes first;

@@ -79,6 +79,7 @@ TORCHTRT_WS_API executorch::runtime::Error wake(const std::vector<uint64_t>& ids
 /// A thread that calls follow() again and again while this lives. Its failures are in the log.
 class TORCHTRT_WS_API Follower {
  public:
+  /// The first call comes after `interval`, and then one after each; at least a millisecond.
   explicit Follower(std::chrono::milliseconds interval);
   /// Waits for a call of follow() in progress.
   ~Follower();
