@@ -36,6 +36,7 @@ struct Refusals {
 
   void add(const Tenant& tenant, Failure failure) {
     weights.insert(tenant.weights);
+    if (failure.code == ErrorCode::WrongState) return;  // it was destroyed meanwhile: nothing to say
     log_notes(tenant.handle->identity().name, {"warning: it keeps its budget: " + failure.message()});
     if (!first) first = std::move(failure);
   }

@@ -3,6 +3,7 @@ machine's memory is free changes while a test looks."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,14 @@ def test_a_device_without_engines_is_refused(plain: Path) -> None:
         memory.make_room(1, device="cuda:7")
     assert memory.headroom(device="cuda:7") == 0
     assert program.engines[0].source == "automatic"
+
+
+def test_the_lines_of_the_readme(three: Path, plain: Path) -> None:
+    text = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text()
+    lines = re.search(r"```python\nfrom torchtrt_ws import memory\n(.*?)```", text, re.DOTALL)
+    assert lines is not None
+    programs = {"assistant": torchtrt_ws.load(three), "indexer": torchtrt_ws.load(plain)}
+    exec(lines[1].replace("GiB", "KiB"), {"memory": memory, **programs})  # this machine may not have gigabytes
+    assert [program.priority for program in programs.values()] == [1, -1]
+    assert not programs["indexer"].asleep
+    assert memory.headroom() == 1024
