@@ -58,9 +58,10 @@ template <typename ComesFirst>
 std::vector<size_t> by_importance(const std::vector<Claim>& claims, ComesFirst comes_first) {
   std::vector<size_t> order(claims.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
     if (claims[a].priority != claims[b].priority) return claims[a].priority > claims[b].priority;
-    return comes_first(claims[a], claims[b]);
+    if (comes_first(claims[a], claims[b])) return true;
+    return !comes_first(claims[b], claims[a]) && a < b;
   });
   return order;
 }

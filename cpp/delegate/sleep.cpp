@@ -36,8 +36,10 @@ Status sleep_all(const Handles& handles) { return all_or_none(handles, false, &H
 
 Status wake_all(const Handles& handles) {
   Handles ordered = handles;
-  std::stable_sort(ordered.begin(), ordered.end(),
-                   [](const auto& a, const auto& b) { return a->priority() > b->priority(); });
+  std::sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
+    const int of_a = a->priority(), of_b = b->priority();
+    return of_a != of_b ? of_a > of_b : a->identity().id < b->identity().id;
+  });
   return all_or_none(ordered, true, &Handle::wake, &Handle::sleep);
 }
 

@@ -363,7 +363,7 @@ TEST_F(Memory, EverythingAtOnce) {
   threads.emplace_back(run, std::ref(b));
   threads.emplace_back([&] {
     const Follower follower(std::chrono::milliseconds(1));
-    for (int i = 0; i < 100; ++i) wrong += set_headroom(kDevice, i % 2 * 120 * kMiB) != Error::Ok;
+    for (int i = 0; i < 100; ++i) wrong += set_headroom(kDevice, (i % 2 == 0 ? 0 : 120 * kMiB)) != Error::Ok;
   });
   threads.emplace_back([&] {
     for (int i = 0; i < 100; ++i) {
