@@ -78,21 +78,26 @@ int64_t take_until_free(const std::string& device, int64_t bytes, Source who, bo
   }
 }
 
-/// Grows engines to the budgets of a plan. What does not fit after all is left; other failures are refusals.
-void give(const Tenancy& all, const std::vector<int64_t>& budgets, Refusals& refusals) {
-  for (size_t i = 0; i < budgets.size(); ++i) {
-    if (budgets[i] <= all.claims[i].now) continue;
-    const std::string name = all.tenants[i].handle->identity().name;
-    Status given = all.tenants[i].handle->give(budgets[i]);
+/// Grows one engine to `budget`, or where that does not fit after all by half as much, and again.
+void give(const Tenant& tenant, Claim claim, int64_t budget, Refusals& refusals) {
+  claim.margin = 0;  // the plan has left it free
+  const std::string& name = tenant.handle->identity().name;
+  while (budget > claim.now) {
+    Status given = tenant.handle->give(budget);
     if (given.ok()) {
-      log_info("engine '" + name + "': budget " + bytes_of(budgets[i]) + " instead of " +
-               std::to_string(all.claims[i].now) + ": given back");
-    } else if (given.failure().code == ErrorCode::DoesNotFit) {
-      log_notes(name, {"warning: it gets nothing back: " + given.failure().message()});
-    } else {
-      refusals.add(all.tenants[i], std::move(given).failure());
+      log_info("engine '" + name + "': budget " + bytes_of(budget) + " instead of " + std::to_string(claim.now) +
+               ": given back");
+      return;
     }
+    if (given.failure().code != ErrorCode::DoesNotFit) return refusals.add(tenant, std::move(given).failure());
+    log_notes(name, {"warning: it does not get back " + bytes_of(budget) + ": " + given.failure().message()});
+    budget = plan_return((budget - claim.now) / 2, {claim}).budgets[0];
   }
+}
+
+/// Grows engines to the budgets of a plan.
+void give(const Tenancy& all, const std::vector<int64_t>& budgets, Refusals& refusals) {
+  for (size_t i = 0; i < budgets.size(); ++i) give(all.tenants[i], all.claims[i], budgets[i], refusals);
 }
 
 Result<int64_t> freed_since(int64_t before, const std::string& device, Refusals refusals) {

@@ -85,7 +85,7 @@ class FakeEngine final : public Engine {
     const Lock lock(device_mutex());
     if (!weights_->contexts.empty()) return Failure{ErrorCode::WrongState, "budget", "a context", "none", ""};
     device().calls.push_back("set " + std::to_string(bytes));
-    if (is_refused()) return Failure{ErrorCode::EngineFault, "budget", "a fault", "none", "Try again"};
+    if (is_refused()) return Failure{device().refusal, "budget", "a fault", "none", "Try again"};
     device().free += std::exchange(weights_->resident, 0);
     weights_->budget = bytes;
     if (bytes < streamable_bytes()) return ok_status();  // the weights come with the first context
@@ -104,7 +104,7 @@ class FakeEngine final : public Engine {
   Status make_context() override {
     const Lock lock(device_mutex());
     device().calls.push_back("make");
-    if (is_refused()) return Failure{ErrorCode::EngineFault, "context", "a fault", "none", "Try again"};
+    if (is_refused()) return Failure{device().refusal, "context", "a fault", "none", "Try again"};
     const bool first = weights_->contexts.empty();
     const int64_t wanted = context_now() + device().granule + (first && streams() ? budget() : 0);
     if (device().free < wanted) return out_of_memory("context");

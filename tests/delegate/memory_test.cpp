@@ -100,6 +100,18 @@ TEST_F(Memory, GivingBackIsForTheMostImportantFirstAsFarAsItFits) {
   EXPECT_EQ(now(), (Budgets{{100, "load-time"}, {100, "load-time"}}));
 }
 
+TEST_F(Memory, WhatDoesNotFitAfterAllIsHalved) {
+  Loaded a = load("a", 160);
+  leave_free(0);
+  ASSERT_EQ(make_room(kDevice, 150 * kMiB).get(), 152 * kMiB);
+  device().refusal = ErrorCode::DoesNotFit;
+  device().fails_in = 1;  // all of it
+  EXPECT_EQ(give_back().get(), 80 * kMiB);
+  EXPECT_EQ(now(), (Budgets{{80, "make-room"}}));
+  EXPECT_EQ(give_back().get(), 72 * kMiB);
+  EXPECT_EQ(now(), (Budgets{{160, "load-time"}}));
+}
+
 TEST_F(Memory, ScratchIsWhatFullResidencySaves) {
   Loaded a = load("a", 160);
   leave_free(0);
