@@ -50,10 +50,12 @@ add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/blob/metadata.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/verification.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/decimal.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/budget/headroom_look.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/ladder.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/memory_plan.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/request.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/resolve.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/budget/room_plan.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/written.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/crc32c.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/sha256.cpp)

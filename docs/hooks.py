@@ -29,6 +29,7 @@ PYTHON = (
     "pte",
     "export",
     "runtime",
+    "memory",
     "trust",
     "plugin",
 )  # modules of torchtrt_ws that users import

@@ -19,6 +19,7 @@ LAYERS = (
     ("pte",),
     ("trust",),
     ("runtime",),
+    ("memory",),
     ("export.placement", "export.tensor_text", "export.by_name", "export.packages"),
     ("export.engine",),
     ("export.options",),

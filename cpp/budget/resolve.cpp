@@ -141,7 +141,7 @@ int64_t settle(int64_t bytes, const EngineFacts& facts, Resolution& resolution) 
 
 const char* source_name(Source source) noexcept {
   constexpr const char* kNames[] = {"load-time (engine)", "load-time", "process default", "environment", "baked",
-                                    "automatic",          "none"};
+                                    "automatic",          "make-room", "headroom",        "none"};
   static_assert(std::size(kNames) == static_cast<std::size_t>(Source::None) + 1);
   const auto index = static_cast<std::size_t>(source);
   return index < std::size(kNames) ? kNames[index] : "unknown source";

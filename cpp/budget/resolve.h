@@ -19,10 +19,13 @@ enum class Source {
   Environment,     ///< The same, of the environment: kBudgetVariable.
   Baked,           ///< Compile spec in the program.
   Automatic,       ///< Nothing was given: the engine chose.
+  MakeRoom,        ///< After load: make_room() took of it (torchtrt_ws/memory.h).
+  Headroom,        ///< After load: the device's headroom did.
   None,            ///< No budget call: the engine has no streamable weights.
 };
 
-/// "load-time (engine)", "load-time", "process default", "environment", "baked", "automatic" or "none". Never null.
+/// "load-time (engine)", "load-time", "process default", "environment", "baked", "automatic", "make-room", "headroom"
+/// or "none". Never null.
 [[nodiscard]] const char* source_name(Source source) noexcept;
 
 /// What the blob recorded about the program at save. Sizes are bytes; nullopt: not known at save.

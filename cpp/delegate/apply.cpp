@@ -113,4 +113,16 @@ Result<Applied> join_budget(Engine& engine, const Request& request, const std::o
                  "Free memory, or make the budget of '" + first.identity().name + "' smaller before loading this one"};
 }
 
+Result<Applied> resume_budget(Engine& engine, const Decision& decision, const std::string& name) {
+  const bool streams = engine.streamable_bytes() > 0;
+  return apply_decided(engine,
+                       {streams ? std::optional<int64_t>(decision.budget) : std::nullopt,
+                        decision.source,
+                        true,
+                        decision.automatic,
+                        std::to_string(decision.budget),
+                        {}},
+                       name);
+}
+
 }  // namespace torchtrt_ws

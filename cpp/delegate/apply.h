@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "budget/request.h"
 #include "budget/resolve.h"
+#include "delegate/decision.h"
 #include "delegate/program_memory.h"
 #include "engine/engine.h"
 
@@ -34,5 +35,9 @@ Result<Applied> apply_budget(Engine& engine, const Request& request, const std::
 /// the context.
 Result<Applied> join_budget(Engine& engine, const Request& request, const std::optional<Shares>& shares,
                             const std::string& name, ProgramMemory& memory, const Handle& first);
+
+/// Sets a budget that was decided before and makes the context, as apply_budget() does once it has decided: of an
+/// engine that wakes. An automatic one that does not fit goes down the ladder.
+Result<Applied> resume_budget(Engine& engine, const Decision& decision, const std::string& name);
 
 }  // namespace torchtrt_ws

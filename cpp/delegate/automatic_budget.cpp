@@ -4,6 +4,7 @@
 
 #include "budget/memory_plan.h"
 #include "delegate/error.h"
+#include "delegate/headroom.h"
 #include "delegate/live_handles.h"
 #include "delegate/program_memory.h"
 #include "engine/python_lock.h"
@@ -37,7 +38,8 @@ Result<int64_t> plan(const Handles& handles, std::optional<int64_t> margin) {
     auto [found, is_new] = devices.try_emplace(standing->device);
     Neighbours& all = found->second;
     if (is_new) {  // the block, once, and what each holds itself
-      all.available = facts.free - facts.held + facts.held_block + facts.shared - margin.value_or(kDefaultMargin);
+      const int64_t kept_free = std::max(margin.value_or(kDefaultMargin), headroom_bytes(standing->device));
+      all.available = facts.free - facts.held + facts.held_block + facts.shared - kept_free;
       if (facts.in_block) all.working = Working::InOneBlock;
     }
     all.available += facts.held - facts.held_block;
@@ -47,7 +49,8 @@ Result<int64_t> plan(const Handles& handles, std::optional<int64_t> margin) {
   for (const auto& [device, all] : devices) {
     for (const int64_t budget : plan_memory(all.available, all.demands, all.working).budgets) sum += budget;
   }
-  if (handles.size() == 1 && standing && !margin) return of_one(*handles[0], standing->memory, sum);
+  const bool has_headroom = standing && headroom_bytes(standing->device) > 0;
+  if (handles.size() == 1 && standing && !margin && !has_headroom) return of_one(*handles[0], standing->memory, sum);
   return sum;
 }
 

@@ -14,6 +14,7 @@
 #include "budget/request.h"
 #include "delegate/answer_options.h"
 #include "delegate/apply.h"
+#include "delegate/arbiter.h"
 #include "delegate/change_budgets.h"
 #include "delegate/error.h"
 #include "delegate/handle.h"
@@ -89,6 +90,11 @@ Handles of_other_programs(Handles sharing, const void* scope) {
   return sharing;
 }
 
+const Handle* awake_one(const Handles& handles) {
+  const auto found = std::find_if(handles.begin(), handles.end(), [](const auto& each) { return each->awake(); });
+  return found == handles.end() ? nullptr : found->get();
+}
+
 Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, FreeableBuffer* processed,
                                             ArrayRef<CompileSpec> specs) {
   if (processed == nullptr || processed->data() == nullptr) {
@@ -127,21 +133,29 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   planned = lock_patiently(planning());
   const std::optional<Shares> shares = recorded_shares(metadata);
   LiveHandles& live = LiveHandles::instance();
-  const Handle* const first = opened.value().shares.get();
+  const Handles sharing = live.sharing(engine.weights());
+  const Handle* const first = awake_one(sharing);  // where all others sleep this one decides, as the first load does
   ProgramMemory memory(engine, shares, live.of(identity.scope), request.value().margin,
-                       of_other_programs(live.sharing(engine.weights()), identity.scope),
+                       of_other_programs(sharing, identity.scope),
                        {first == nullptr && how.share_engines ? how.contexts : 1, 1});
   auto applied = first == nullptr ? apply_budget(engine, request.value(), shares, identity.name, memory)
                                   : join_budget(engine, request.value(), shares, identity.name, memory, *first);
-  if (!applied.ok()) return std::move(applied).failure();
+  if (!applied.ok()) {
+    if (first == nullptr && !sharing.empty()) (void)engine.set_budget(0);  // they sleep on
+    return std::move(applied).failure();
+  }
   log_notes(identity.name, applied.value().notes);
 
   auto handle = std::make_shared<Handle>(std::move(identity), shares, std::move(opened.value().engine), applied.value(),
                                          how.share_engines ? std::optional(std::move(key)) : std::nullopt);
+  if (first == nullptr) {
+    for (const auto& sleeper : sharing) sleeper->wake_others(applied.value());
+  }
   log_load(handle->report(), applied.value());
   if (const std::string summary = memory.summary(handle->report()); !summary.empty()) log_info(summary);
   note_loaded(handle->identity().id);
   live.add(handle);
+  keep_headroom_for({handle});
   return handle;
 }
 
@@ -152,6 +166,13 @@ void warn_of_unknown_names(const BackendInitContext& context, const Handle& last
   if (program.size() != static_cast<size_t>(last.shares()->engines)) return;
   for (const std::string& warning : unknown_names(copy_options(context.runtime_specs()), program)) log_info(warning);
 } catch (...) {  // no memory for a warning is no reason to refuse an engine that is loaded
+}
+
+/// The last engine on some weights that was awake has gone: they leave the device.
+void let_sleepers_rest(const Handles& sharing) {
+  if (sharing.empty() || awake_one(sharing) != nullptr) return;
+  const auto lock = lock_patiently(planning());
+  sharing.front()->rest();
 }
 
 class Backend final : public executorch::runtime::BackendInterface {
@@ -195,8 +216,14 @@ class Backend final : public executorch::runtime::BackendInterface {
     // The last reference may be held by a set_option() in another thread; the engine goes now all the same. Listed
     // until then: a change of budget must know of every context on the weights.
     LiveHandles& live = LiveHandles::instance();
-    if (const auto found = live.find(handle)) found->close();
+    const auto found = live.find(handle);
+    if (found == nullptr) return;
+    found->close();
     live.remove(handle);
+    (void)guarded("destroying an engine", [&] {
+      let_sleepers_rest(live.sharing(found->weights()));
+      return ok_status();
+    });
   }
 };
 

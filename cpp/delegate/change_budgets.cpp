@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "delegate/arbiter.h"
 #include "delegate/program_memory.h"
 #include "delegate/put_back.h"
 #include "engine/python_lock.h"
@@ -72,6 +73,7 @@ Status change_budgets(const std::vector<Option>& options, const Handles& handles
     (void)put_back(before);  // what fails of it is in the log; the caller learns what he asked for
     return std::move(previous).failure();
   }
+  keep_headroom_for(handles);
   return ok_status();
 }
 

@@ -5,7 +5,7 @@
 #include "delegate/apply.h"
 #include "delegate/arguments.h"
 #include "delegate/error.h"
-#include "delegate/live_handles.h"
+#include "delegate/paused_sharers.h"
 
 namespace torchtrt_ws {
 namespace {
@@ -17,12 +17,12 @@ bool asks_nothing(const Request& request) {
   return !request.engine && std::holds_alternative<std::monostate>(request.general);
 }
 
+}  // namespace
+
 Failure gone(const Identity& identity) {
   return {ErrorCode::WrongState, "engine '" + identity.name + "'", "a call after it was destroyed",
           "calls while its program is loaded", "Load the program again"};
 }
-
-}  // namespace
 
 Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<Engine> engine, const Applied& applied,
                std::optional<PayloadKey> key)
@@ -37,6 +37,7 @@ Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<
   noted_.name = identity_.name;
   noted_.method = identity_.method;
   noted_.kind = identity_.kind;
+  noted_.device = engine_->device_name();
   noted_.source.reserve(32);  // longer than all sources: noting takes no memory
   note_locked();
 }
@@ -44,6 +45,7 @@ Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<
 Status Handle::execute(Span<EValue*> args) {
   const Turns::Run turn(turns_);
   if (engine_ == nullptr) return gone(identity_);
+  if (asleep_) return sleeps(identity_, "a run");
   const auto start = std::chrono::steady_clock::now();
   if (!engine_->has_context()) {  // a change of budget failed, and so did going back: there may be room by now
     Status made = engine_->make_context();
@@ -58,69 +60,6 @@ Status Handle::execute(Span<EValue*> args) {
   count_run_locked(std::chrono::steady_clock::now() - start);
   return ran;
 }
-
-/// The other engines on the same weights, with their turns held and without contexts: only so the budget can change.
-/// planning() is held, so nobody else holds several turns.
-class Handle::PausedSharers {
- public:
-  explicit PausedSharers(const Handle& own) {
-    Handles sharers = LiveHandles::instance().sharing(own.weights_);
-    paused_.reserve(sharers.size());  // before a turn is held
-    for (auto& handle : sharers) {
-      if (handle.get() == &own) continue;
-      handle->turns_.lock();
-      const Engine* engine = handle->engine_.get();
-      const bool had_context = engine != nullptr && engine->has_context();
-      paused_.push_back({std::move(handle), had_context});
-    }
-    drop_contexts();
-  }
-  ~PausedSharers() {
-    for (Paused& paused : paused_) {
-      paused.handle->fresh_ = true;
-      paused.handle->note_locked();
-      paused.handle->turns_.unlock();
-    }
-  }
-  /// Of all engines on these weights: the paused ones and the one that pauses them.
-  int contexts() const { return static_cast<int>(paused_.size()) + 1; }
-
-  PausedSharers(const PausedSharers&) = delete;
-  PausedSharers& operator=(const PausedSharers&) = delete;
-
-  void drop_contexts() noexcept {
-    for (Paused& paused : paused_) {
-      if (paused.handle->engine_ != nullptr) paused.handle->engine_->drop_context();
-    }
-  }
-
-  /// Makes the contexts again; all are tried, and the first failure is returned. An engine without one makes it when it
-  /// runs next.
-  Status make_contexts() {
-    Status all = ok_status();
-    for (Paused& paused : paused_) {
-      if (!paused.had_context) continue;
-      Status made = paused.handle->engine_->make_context();
-      if (all.ok() && !made.ok()) all = std::move(made);
-    }
-    return all;
-  }
-
-  /// The budget is everybody's, and so is who decided it.
-  void decided_by(Source source, bool automatic) noexcept {
-    for (Paused& paused : paused_) {
-      paused.handle->source_ = source;
-      paused.handle->automatic_ = automatic;
-    }
-  }
-
- private:
-  struct Paused {
-    std::shared_ptr<Handle> handle;
-    bool had_context;
-  };
-  std::vector<Paused> paused_;
-};
 
 /// Drops all contexts on these weights, lets `change` set a budget and make the engine's own, and makes the others'
 /// again. When something fails all is as `previous` says.
@@ -138,7 +77,7 @@ Status Handle::change_locked(PausedSharers& sharers, const Previous& previous, c
     (void)restore_locked(previous);  // the log says when it fails; the caller learns what it asked for
     (void)sharers.make_contexts();
   }
-  sharers.decided_by(source_, automatic_);
+  sharers.agree_with(*this);
   fresh_ = true;
   note_locked();
   return changed;
@@ -153,7 +92,8 @@ Result<std::unique_ptr<Engine>> Handle::share(const OpenRequest& request) const 
 Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& request, const Handles& others) {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr || asks_nothing(request)) return std::optional<Previous>();
-  const Previous previous{engine_->budget(), source_, automatic_};
+  if (asleep_) return sleeps(identity_, "a change of budget");
+  const Previous previous = previous_locked();
   PausedSharers sharers(*this);
   ProgramMemory memory(*engine_, shares_, others, request.margin, {}, {sharers.contexts(), sharers.contexts()});
   std::vector<std::string> notes;
@@ -162,6 +102,7 @@ Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& req
     if (!applied.ok()) return std::move(applied).failure();
     source_ = applied.value().source;
     automatic_ = applied.value().automatic;
+    taken_.reset();  // what was wanted before is so no longer
     notes = std::move(applied.value().notes);
     return ok_status();
   });
@@ -173,12 +114,12 @@ Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& req
 std::optional<Handle::Standing> Handle::standing() const {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr) return std::nullopt;
-  return Standing{engine_->memory(), engine_->budget(), source_, automatic_, engine_->device_name()};
+  return Standing{engine_->memory(), engine_->budget(), source_, automatic_, engine_->device_name(), asleep_, taken_};
 }
 
 int64_t Handle::growth(const Request& request) const {
   std::lock_guard<Turns> lock(turns_);
-  if (engine_ == nullptr || asks_nothing(request)) return 0;
+  if (engine_ == nullptr || asleep_ || asks_nothing(request)) return 0;
   const int64_t now = engine_->budget();
   const int64_t scratch = engine_->has_context() ? engine_->scratch_bytes() : 0;
   auto decided = resolve(request, {engine_->streamable_bytes(), scratch, shares_, [now](int64_t) { return now; }});
@@ -189,15 +130,89 @@ Status Handle::move_budget(int64_t bytes) {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr) return gone(identity_);
   PausedSharers sharers(*this);
-  return change_locked(sharers, {engine_->budget(), source_, automatic_}, [&] {
-    Status moved = engine_->set_budget(bytes);
-    return moved.ok() ? engine_->make_context() : std::move(moved);
+  return change_locked(sharers, previous_locked(), [&] { return set_locked(bytes); });
+}
+
+Status Handle::take(int64_t bytes, Source who) {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr) return gone(identity_);
+  if (asleep_) return sleeps(identity_, "a change of budget");
+  const Previous previous = previous_locked();
+  PausedSharers sharers(*this);
+  return change_locked(sharers, previous, [&] {
+    Status set = set_locked(bytes);
+    if (!set.ok()) return set;
+    if (!taken_) taken_ = Taken{previous.decision, std::nullopt};
+    if (who == Source::MakeRoom) taken_->left = bytes;
+    source_ = who;
+    automatic_ = false;
+    return set;
   });
+}
+
+Status Handle::give(int64_t bytes) {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr) return gone(identity_);
+  if (asleep_) return sleeps(identity_, "a change of budget");
+  if (!taken_) return ok_status();
+  PausedSharers sharers(*this);
+  return change_locked(sharers, previous_locked(), [&] {
+    Status set = set_locked(bytes);
+    if (!set.ok()) return set;
+    if (bytes >= taken_->wanted.budget) {
+      source_ = taken_->wanted.source;
+      automatic_ = taken_->wanted.automatic;
+      taken_.reset();
+    } else if (taken_->left == bytes) {
+      source_ = Source::MakeRoom;
+    }
+    return set;
+  });
+}
+
+void Handle::let_go() {
+  std::lock_guard<Turns> lock(turns_);
+  if (taken_) taken_->left.reset();
+  note_locked();
+}
+
+Status Handle::set_locked(int64_t bytes) {
+  Status set = engine_->set_budget(bytes);
+  return set.ok() ? engine_->make_context() : set;
 }
 
 Handle::Previous Handle::previous() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return noted_previous_;
+}
+
+Handle::Previous Handle::previous_locked() const {
+  return {{wakes_to_ ? *wakes_to_ : engine_->budget(), source_, automatic_}, taken_};
+}
+
+bool Handle::awake() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return noted_awake_;
+}
+
+int Handle::priority() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return noted_.priority;
+}
+
+void Handle::set_priority(int priority) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  noted_.priority = priority;
+}
+
+std::vector<int64_t> Handle::steps() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return steps_;
+}
+
+void Handle::set_steps(std::vector<int64_t> steps) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  steps_.swap(steps);
 }
 
 Result<int64_t> Handle::own_choice() const {
@@ -209,7 +224,15 @@ Result<int64_t> Handle::own_choice() const {
 Status Handle::undo_change(const Previous& previous) {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr) return ok_status();
+  if (asleep_ && !wakes_to_) return ok_status();  // the budget is that of those that are awake
   PausedSharers sharers(*this);
+  if (asleep_) {
+    wakes_to_ = previous.decision.budget;
+    decide_locked(previous);
+    sharers.agree_with(*this);
+    note_locked();
+    return ok_status();
+  }
   Status restored = ok_status();
   Status resumed = change_locked(sharers, previous, [&] {
     restored = restore_locked(previous);
@@ -218,10 +241,15 @@ Status Handle::undo_change(const Previous& previous) {
   return restored.ok() ? resumed : restored;
 }
 
+void Handle::decide_locked(const Previous& previous) noexcept {
+  source_ = previous.decision.source;
+  automatic_ = previous.decision.automatic;
+  taken_ = previous.taken;
+}
+
 Status Handle::restore_locked(const Previous& previous) {
-  source_ = previous.source;
-  automatic_ = previous.automatic;
-  Status restored = engine_->streamable_bytes() > 0 ? engine_->set_budget(previous.budget) : ok_status();
+  decide_locked(previous);
+  Status restored = engine_->streamable_bytes() > 0 ? engine_->set_budget(previous.decision.budget) : ok_status();
   if (restored.ok()) restored = engine_->make_context();
   fresh_ = true;
   note_locked();
@@ -249,10 +277,13 @@ void Handle::note_locked() const {
       live && engine_->has_context() ? std::optional<int64_t>(engine_->scratch_bytes()) : std::nullopt;
   const int64_t device = live ? engine_->device_bytes() : 0;
   std::lock_guard<std::mutex> lock(mutex_);
-  noted_previous_ = {budget, source_, automatic_};
+  noted_previous_ = {{wakes_to_.value_or(budget), source_, automatic_}, taken_};
+  noted_awake_ = live && !asleep_;
   noted_.source = source_name(source_);
   noted_.streamable_bytes = streamable;
   noted_.budget_bytes = budget;
+  noted_.wanted_bytes = taken_ ? taken_->wanted.budget : wakes_to_.value_or(budget);
+  noted_.asleep = asleep_;
   if (scratch || !live) noted_.scratch_bytes = scratch.value_or(0);
   noted_.device_bytes = device;
 }

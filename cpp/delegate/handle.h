@@ -16,6 +16,7 @@
 #include "budget/ladder.h"
 #include "budget/request.h"
 #include "budget/resolve.h"
+#include "delegate/decision.h"
 #include "delegate/sharing.h"
 #include "delegate/turns.h"
 #include "engine/engine.h"
@@ -43,13 +44,15 @@ using Handles = std::vector<std::shared_ptr<Handle>>;
 ///
 ///     opening()            (delegate/sharing.h) one for each kind and size of engine. A load's, until its engine is
 ///                          live.
-///     planning()           (delegate/program_memory.h) who decides and applies budgets: one load or one change at a
-///                          time. Not taken by runs, reports or destroying.
-///     Handle::turns_       the engine, and the members below it. execute(), change_budget(), undo_change() and close()
-///                          hold it for the whole call. A change waits for the calls before it, and no later run
-///                          overtakes it; runs among themselves take turns as Turns::Run says. report() takes it only
-///                          where nobody has it or waits for it. Who holds planning() may take those of several
-///                          handles.
+///     planning()           (delegate/program_memory.h) who decides and applies budgets, and who sleeps: one load, one
+///                          change, one call of torchtrt_ws/memory.h at a time. Guards each device's headroom
+///                          (delegate/headroom.h). Not taken by runs or reports, and by destroying only where it
+///                          leaves weights whose other engines all sleep.
+///     Handle::turns_       the engine, and the members below it. execute(), sleep(), wake(), close() and what changes
+///                          the budget hold it for the whole call. A change waits for the calls before it, and no
+///                          later run overtakes it; runs among themselves take turns as Turns::Run says. report()
+///                          takes it only where nobody has it or waits for it. Who holds planning() may take those of
+///                          several handles.
 ///     LiveHandles::mutex_  the list of live handles. Held to read or change it, never across a call of an engine;
 ///                          nothing is taken under it.
 ///     Handle::mutex_       what report() answers while a call is busy. Held for moments, to copy; taken by itself or
@@ -84,14 +87,12 @@ class Handle {
 
   /// Applies a request of load-time options (no baked value) and returns what was there before, for undo_change().
   /// `others`: the live engines of the same program, which may have to move for it.
-  /// When it fails the old budget is back. nullopt: the engine is gone, or nothing was asked of it.
+  /// When it fails the old budget is back. nullopt: the engine is gone, or nothing was asked of it. Fails with
+  /// WrongState while it sleeps.
   struct Previous {
-    int64_t budget;
-    Source source;
-    bool automatic;
-    bool operator==(const Previous& other) const {
-      return budget == other.budget && source == other.source && automatic == other.automatic;
-    }
+    Decision decision;  // of an engine that sleeps, what it will wake to
+    std::optional<Taken> taken = std::nullopt;
+    bool operator==(const Previous& other) const { return decision == other.decision && taken == other.taken; }
   };
   Result<std::optional<Previous>> change_budget(const Request& request, const Handles& others);
 
@@ -102,12 +103,24 @@ class Handle {
     Source source;
     bool automatic;  // the plan may move it
     std::string device;
+    bool asleep;                 // without a context
+    std::optional<Taken> taken;  // of the budget
   };
   std::optional<Standing> standing() const;
 
   /// Sets the budget to the part that a plan gives it; who decided stays the same. When it fails the old budget is
   /// back.
   Status move_budget(int64_t bytes);
+
+  /// Takes of the budget for make_room() or the headroom, which becomes its source; `bytes` is less than it is. When it
+  /// fails the old budget is back.
+  Status take(int64_t bytes, Source who);
+
+  /// Gives back of what take() took; the whole of it is decided by whom it was. When it fails the old budget is back.
+  Status give(int64_t bytes);
+
+  /// What make_room() left may be given back by follow() from now on.
+  void let_go();
 
   /// By how many bytes `request` would change the budget, as far as that can be told before it is tried.
   int64_t growth(const Request& request) const;
@@ -123,6 +136,35 @@ class Handle {
   /// in the log too.
   Status undo_change(const Previous& previous);
 
+  // The three below: planning() is held.
+
+  /// Waits for the calls before it, drops the context and staging, and puts the budget to 0 unless another engine on
+  /// these weights is awake. Runs and changes fail with WrongState then. Does nothing when it sleeps. When it fails it
+  /// is awake, with the budget it had.
+  Status sleep();
+
+  /// Sets the budget of before and makes the context; an automatic budget that does not fit goes down the ladder. Where
+  /// another engine on these weights is awake the budget is that one's. Does nothing when it is awake. When it fails it
+  /// still sleeps.
+  Status wake();
+
+  /// An engine on these weights was destroyed: where all others sleep, the budget goes to 0 as with sleep().
+  void rest();
+
+  /// An engine that was loaded on these weights, all of whose others sleep, has decided the budget.
+  void wake_others(const Applied& applied);
+
+  /// Has an engine that does not sleep. Waits for nobody; stays true or false while planning() is held, but for an
+  /// engine that is destroyed.
+  bool awake() const;
+
+  int priority() const;
+  void set_priority(int priority);
+
+  /// Budgets that are worth taking, in bytes; empty: not known (budget/room_plan.h).
+  std::vector<int64_t> steps() const;
+  void set_steps(std::vector<int64_t> steps);
+
   /// What the engine says now; while it is busy with another call, what it said after the one before, with the runs
   /// since. Waits for no call of the engine.
   EngineReport report() const;
@@ -136,7 +178,12 @@ class Handle {
  private:
   class PausedSharers;
   Status change_locked(PausedSharers& sharers, const Previous& previous, const std::function<Status()>& change);
+  Status set_locked(int64_t bytes);
+  Status rest_locked(PausedSharers& sharers);
+  Previous previous_locked() const;
+  bool another_is_awake() const;
   Status restore_locked(const Previous& previous);
+  void decide_locked(const Previous& previous) noexcept;
   void count_run_locked(std::chrono::duration<double> seconds);
   void note_locked() const;
 
@@ -149,12 +196,21 @@ class Handle {
   const void* const weights_;
   Source source_;
   bool automatic_;
-  bool fresh_ = true;               // no run since the context was made: the next one may take memory for staging
-  std::vector<TensorView> inputs_;  // of the call in progress; kept so that a call allocates nothing
+  std::optional<Taken> taken_;
+  bool asleep_ = false;
+  std::optional<int64_t> wakes_to_;  // the budget, when all engines on these weights sleep
+  bool fresh_ = true;                // no run since the context was made: the next one may take memory for staging
+  std::vector<TensorView> inputs_;   // of the call in progress; kept so that a call allocates nothing
 
   mutable std::mutex mutex_;
   mutable EngineReport noted_;
-  mutable Previous noted_previous_{0, Source::None, false};
+  mutable Previous noted_previous_{{0, Source::None, false}};
+  mutable bool noted_awake_ = true;
+  std::vector<int64_t> steps_;
 };
+
+/// A call of an engine that was destroyed, and one of an engine that sleeps; `what` is "a run", say.
+Failure gone(const Identity& identity);
+Failure sleeps(const Identity& identity, const char* what);
 
 }  // namespace torchtrt_ws

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "budget/ladder.h"
+#include "delegate/headroom.h"
 #include "engine/log.h"
 
 namespace torchtrt_ws {
@@ -89,7 +90,7 @@ int64_t ProgramMemory::collect() {
   movable.insert(movable.end(), sharers_.begin(), sharers_.end());
   for (const auto& other : movable) {
     const auto standing = other->standing();
-    if (!standing || standing->device != device) continue;
+    if (!standing || standing->asleep || standing->device != device) continue;
     if (!standing->automatic) {
       // Its context works in the block too, whose memory is planned as a whole.
       if (standing->memory.in_block && own.in_block) {
@@ -130,7 +131,9 @@ int64_t ProgramMemory::plan(int64_t available, const Demand& own) {
 Result<int64_t> ProgramMemory::choose(int64_t reserve) {
   if (chosen_) return *chosen_;
   constexpr int64_t kMost = std::numeric_limits<int64_t>::max() / 4;  // so that sums do not overflow
-  keep_free_ = std::min(reserve > 0 ? std::max(reserve, margin_.value_or(0)) : margin_.value_or(kDefaultMargin), kMost);
+  const int64_t headroom = headroom_bytes(engine_.device_name());
+  const int64_t margin = reserve > 0 ? std::max(reserve, margin_.value_or(0)) : margin_.value_or(kDefaultMargin);
+  keep_free_ = std::min(std::max(margin, headroom), kMost);
   int64_t available = collect() - keep_free_;
   MemoryFacts own = own_memory();
   if (!everything_fits(available, demands(demand_of(own)),
@@ -146,7 +149,7 @@ Result<int64_t> ProgramMemory::choose(int64_t reserve) {
       now >= 0 && now < chosen && chosen < own.streamable && chosen - now <= own.streamable / kWorthIt) {
     chosen = now;  // the others need not move for so little
   }
-  if (others_.empty() && engines_to_come() == 0 && reserve == 0 && !margin_) {
+  if (others_.empty() && engines_to_come() == 0 && reserve == 0 && headroom == 0 && !margin_) {
     auto automatic = engine_.automatic_budget();
     if (!automatic.ok()) return automatic;
     chosen = std::max(chosen, std::min(automatic.value(), largest_budget_that_fits(own)));

@@ -19,7 +19,7 @@ int64_t taken(const MemoryFacts& facts, int64_t budget) {
 
 Failure not_put_back(const Handle& handle, const Handle::Previous& before, const Failure& why) {
   return {why.code, "engine '" + handle.identity().name + "'",
-          "no way back to its budget of " + std::to_string(before.budget) + " bytes (" + why.message() + ")",
+          "no way back to its budget of " + std::to_string(before.decision.budget) + " bytes (" + why.message() + ")",
           "what was restored to fit as it did", "Free memory on the device, then give the engine a budget again"};
 }
 
@@ -38,7 +38,9 @@ Status put_back(const BudgetsBefore& before) {
     const auto standing = handle->standing();
     if (!standing) continue;
     const MemoryFacts& facts = standing->memory;
-    steps.push_back({handle.get(), &previous, taken(facts, previous.budget) - taken(facts, standing->budget)});
+    const int64_t growth = standing->asleep ? 0  // it is what it wakes to that changes
+                                            : taken(facts, previous.decision.budget) - taken(facts, standing->budget);
+    steps.push_back({handle.get(), &previous, growth});
   }
   std::sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) { return a.growth < b.growth; });
   Status all = ok_status();

@@ -30,7 +30,11 @@ std::vector<SavedBudget> save_budgets(const std::vector<uint64_t>& ids) {
     const auto handle = LiveHandles::instance().find(id);
     if (handle == nullptr) continue;
     const Handle::Previous now = handle->previous();
-    saved.push_back({id, now.budget, source_name(now.source), now.automatic});
+    saved.push_back({id, now.decision.budget, source_name(now.decision.source), now.decision.automatic, std::nullopt});
+    if (!now.taken) continue;
+    const Decision& wanted = now.taken->wanted;
+    saved.back().taken =
+        SavedBudget::Taken{wanted.budget, source_name(wanted.source), wanted.automatic, now.taken->left};
   }
   return saved;
 }
@@ -43,7 +47,14 @@ executorch::runtime::Error restore_budgets(const std::vector<SavedBudget>& budge
       if (!source.ok()) return std::move(source).failure();
       auto handle = LiveHandles::instance().find(budget.id);
       if (handle == nullptr) continue;
-      before.emplace_back(std::move(handle), Handle::Previous{budget.budget_bytes, source.value(), budget.automatic});
+      Handle::Previous previous{{budget.budget_bytes, source.value(), budget.automatic}};
+      if (budget.taken) {
+        auto wanted = source_named(budget.taken->wanted_source);
+        if (!wanted.ok()) return std::move(wanted).failure();
+        previous.taken =
+            Taken{{budget.taken->wanted_bytes, wanted.value(), budget.taken->automatic}, budget.taken->left_bytes};
+      }
+      before.emplace_back(std::move(handle), previous);
     }
     const auto lock = lock_patiently(planning());
     return put_back(before);

@@ -105,6 +105,9 @@ class TORCHTRT_WS_API Engine {
   /// Waits for work in flight and gives the context's memory back. Does nothing when there is no context.
   virtual void drop_context() noexcept = 0;
 
+  /// Gives back what is kept for the tensors of later calls, which take it again. There is no context.
+  virtual void release_staging() noexcept {}
+
   /// Runs once. `inputs` has one view for each of inputs(), already checked against dtype, rank and bounds. Fails with
   /// BadArgument, among others, for shapes that it does not take together although each is within its bounds.
   virtual Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) = 0;

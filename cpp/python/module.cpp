@@ -17,6 +17,7 @@
 #include "budget/decimal.h"
 #include "engine/dtype.h"
 #include "python/arrays.h"
+#include "python/memory_functions.h"
 #include "python/program.h"
 #include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/defaults.h"
@@ -40,11 +41,15 @@ nb::dict engine_report(uint64_t id) {
   fields["name"] = report.name;
   fields["method"] = report.method;
   fields["kind"] = report.kind;
+  fields["device"] = report.device;
   fields["streamable_bytes"] = report.streamable_bytes;
   fields["budget_bytes"] = report.budget_bytes;
+  fields["wanted_bytes"] = report.wanted_bytes;
   fields["source"] = report.source;
   fields["scratch_bytes"] = report.scratch_bytes;
   fields["device_bytes"] = report.device_bytes;
+  fields["priority"] = report.priority;
+  fields["asleep"] = report.asleep;
   fields["runs"] = report.runs;
   fields["seconds"] = report.seconds;
   fields["shared_with"] = nb::cast(report.shared_with);
@@ -167,6 +172,7 @@ NB_MODULE(_native, m) {
   const nb::class_<SavedBudgets> saved_budgets(m, "SavedBudgets");
   m.def("save_budgets", &save, "ids"_a);
   m.def("restore_budgets", &restore_or_throw, "saved"_a);
+  add_memory_functions(m);
   m.def("automatic_budget", &automatic_budget_or_throw, "ids"_a, "margin"_a = nb::none());
 
   m.def("dtypes", &dtypes);

@@ -87,6 +87,7 @@ class FakeEngine final : public Engine {
     const Lock lock(device_mutex());
     if (!weights_->contexts.empty()) return Failure{ErrorCode::WrongState, "budget", "a context", "none", ""};
     device().calls.push_back("set " + std::to_string(bytes));
+    if (is_refused()) return Failure{device().refusal, "budget", "a fault", "none", "Try again"};
     device().free += std::exchange(weights_->resident, 0);
     weights_->budget = bytes;
     if (bytes < streamable_bytes()) return ok_status();  // the weights come with the first context
@@ -105,6 +106,7 @@ class FakeEngine final : public Engine {
   Status make_context() override {
     const Lock lock(device_mutex());
     device().calls.push_back("make");
+    if (is_refused()) return Failure{device().refusal, "context", "a fault", "none", "Try again"};
     const bool first = weights_->contexts.empty();
     const int64_t wanted = context_now() + device().granule + (first && streams() ? budget() : 0);
     if (device().free < wanted) return out_of_memory("context");
@@ -145,6 +147,7 @@ class FakeEngine final : public Engine {
   }
 
  private:
+  static bool is_refused() { return device().fails_in > 0 && --device().fails_in == 0; }
   bool streams() const { return budget() < streamable_bytes(); }
   int64_t context_now() const { return context_ + (streams() ? scratch_ : 0); }
   bool counts_weights() const { return weights_->contexts.empty() || weights_->contexts.front() == this; }

@@ -38,13 +38,15 @@ class HandleInThreads : public ::testing::Test {
     return request;
   }
 
-  void run() {
+  void run() { EXPECT_TRUE(run_once().ok()); }
+
+  Status run_once() {
     float data[4] = {};
     auto x = executorch::extension::make_tensor_ptr({1, 2}, data, ScalarType::Float);
     auto y = executorch::extension::make_tensor_ptr({1, 2}, data + 2, ScalarType::Float);
     executorch::runtime::EValue input(*x), output(*y);
     executorch::runtime::EValue* args[] = {&input, &output};
-    EXPECT_TRUE(handle_->execute({args, 2}).ok());
+    return handle_->execute({args, 2});
   }
 
   /// Starts a run that stays in the engine until release_.
@@ -78,6 +80,27 @@ TEST_F(HandleInThreads, AChangeWaitsForTheRunsBeforeItAndForNoOther) {
   release_.set_value();
   for (std::thread* thread : {&first, &second, &change, &later}) thread->join();
   EXPECT_EQ(device().calls, (Calls{"run", "run", "drop", "set 100", "make", "run"}));
+}
+
+TEST_F(HandleInThreads, SleepingWaitsForTheRunsBeforeItAndTheNextOneIsRefused) {
+  std::thread first = blocked_run();
+  std::thread sleeper([this] { EXPECT_TRUE(handle_->sleep().ok()); });
+  until_waiting(1);
+  std::thread later([this] {
+    const Status ran = run_once();
+    ASSERT_FALSE(ran.ok());
+    EXPECT_EQ(ran.failure().code, ErrorCode::WrongState);
+    EXPECT_NE(ran.failure().message().find("wake()"), std::string::npos) << ran.failure().message();
+  });
+  until_waiting(2);
+  EXPECT_TRUE(handle_->awake()) << "not yet, and a report does not wait for it";
+  EXPECT_FALSE(handle_->report().asleep);
+  release_.set_value();
+  for (std::thread* thread : {&first, &sleeper, &later}) thread->join();
+  EXPECT_EQ(device().calls, (Calls{"run", "drop", "set 0"}));
+  EXPECT_FALSE(handle_->awake());
+  ASSERT_TRUE(handle_->wake().ok());
+  run();
 }
 
 TEST_F(HandleInThreads, AReportDoesNotWaitForARun) {

@@ -51,6 +51,7 @@ SANITIZED = {
 SANITIZER_SECONDS = 140
 MINILM_BUDGETS = ("100%", "50%", "0%", "auto")
 CONTEXTS = (1, 2, 4)
+ROOM = 400_000_000  # bytes that the arbiter makes free
 REPEATS = 3  # processes of each kind, in turn; medians are reported
 
 
@@ -417,6 +418,22 @@ def contexts(machine: Machine, name: str) -> list[dict[str, Any]]:
     ]
 
 
+def arbiter(machine: Machine) -> dict[str, Any]:
+    """Memory made free and given back, sleeping and waking, beside the load that begins each life of a program."""
+    scenes = {
+        "big": ("big", ["--percent", 100], ["forward"]),
+        "big, half resident": ("big", ["--percent", 50], ["forward"]),
+        "pair": ("pair", [], list(machine.facts["pair"]["engines"])),
+        "trio": ("trio", [], list(machine.facts["trio"]["engines"])),
+    }
+    rows = {}
+    for label, (name, budget, methods) in scenes.items():
+        room = ROOM // 2 if "half" in label else ROOM
+        flags = ("--program", machine.programs / machine.facts[name]["file"], "--room", room, *budget)
+        rows[label] = machine.json(machine.tool("torchtrt_ws_gpu_arbiter"), *flags, "--repeats", REPEATS, *methods)
+    return rows
+
+
 def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
     stress = machine.tool("torchtrt_ws_gpu_stress")
     small, big = machine.engine("small"), machine.engine("big")
@@ -444,6 +461,7 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
         "split": lambda: split(machine),
         "copies": lambda: copies(machine),
         "contexts": lambda: {name: contexts(machine, name) for name in ("small", "big")},
+        "arbiter": lambda: arbiter(machine),
         "full": lambda: {free: machine.json(stress, "full", *big, "--free", free << 20) for free in (300, 130, 60)},
         "acceptance": lambda: acceptance(machine),
     }

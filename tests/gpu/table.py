@@ -42,6 +42,7 @@ def markdown(results: dict[str, Any]) -> str:
         ),
         ("changes_big", "Budget changes while two threads run (big plan)", _changes),
         ("contexts", "Calls at the same time: N threads, a module each, one copy of the weights", _contexts),
+        ("arbiter", "Memory made free and given back, sleep and wake, beside a load (medians)", _arbiter),
         ("acceptance", "Acceptance tests (tests/engine/tensorrt)", _acceptance),
     ]
     for key, title, write in parts:
@@ -308,6 +309,30 @@ def _contexts(section: dict[str, Any]) -> list[str]:
             for row in rows
         ]
     return _table(["program", "resident", "contexts", "calls/s", "of one's", "device MB", "wrong"], body)
+
+
+def _arbiter(section: dict[str, Any]) -> list[str]:
+    body: list[list[object]] = []
+    for label, scene in section.items():
+        for rows in zip(*(life["steps"] for life in scene["lives"]), strict=True):
+            first = rows[0]
+            kept = ", ".join(f"{each['budget'] / 1e6:.0f} ({each['source']})" for each in first["engines"])
+            asleep = all(each["asleep"] for each in first["engines"])
+            ran = "refuse to run" if asleep else "right" if all(all(row["right"]) for row in rows) else "WRONG"
+            name = f"make_room, {scene['room'] / 1e6:.0f} MB" if first["step"] == "make_room" else first["step"]
+            body.append(
+                [
+                    label,
+                    name,
+                    f"{statistics.median(row['ms'] for row in rows):.1f}",
+                    f"{statistics.median(row['freed'] for row in rows) / 1e6:.0f}",
+                    f"{statistics.median(row['device'] for row in rows) / 1e6:.0f}",
+                    kept,
+                    first.get("failed", ran),
+                ]
+            )
+    head = ["program", "step", "ms", "MB freed", "device MB after", "weights kept, MB", "outputs"]
+    return _table(head, body)
 
 
 def _acceptance(section: dict[str, Any]) -> list[str]:

@@ -24,6 +24,38 @@ GOOD.setdefault(
     },
 )
 
+STEPS = {"load": -560, "make_room": 401, "give_back": -401, "sleep": 559, "wake": -559}  # and the bytes that they free
+GOOD.setdefault(
+    "arbiter",
+    {
+        "big": {
+            "room": 400,
+            "lives": [
+                {
+                    "not_given_back": 0,
+                    "steps": [
+                        {
+                            "step": step,
+                            "ms": 1.5,
+                            "freed": freed,
+                            "device": 560,
+                            "right": [step != "sleep"],
+                            "engines": [
+                                {
+                                    "budget": {"make_room": 100, "sleep": 0}.get(step, 537),
+                                    "source": "make-room" if step == "make_room" else "automatic",
+                                    "asleep": step == "sleep",
+                                }
+                            ],
+                        }
+                        for step, freed in STEPS.items()
+                    ],
+                }
+            ],
+        }
+    },
+)
+
 
 @pytest.fixture
 def verdict(monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -53,6 +85,11 @@ def at(*path: Any, value: Any) -> Change:
         place[path[-1]] = value
 
     return change
+
+
+def life(step: str, *path: Any, value: Any) -> Change:
+    """One step of the section `arbiter`."""
+    return at("arbiter", "big", "lives", 0, "steps", list(STEPS).index(step), *path, value=value)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +122,14 @@ def at(*path: Any, value: Any) -> Change:
         (at("contexts", "small", 2, "wrong", value=1), "contexts: small at 50 %, 4 contexts: 1 calls failed or were"),
         (at("contexts", "big", 1, "sharing", value=1), "contexts: big at 50 %, 2 contexts: 1 on the weights of the"),
         (at("contexts", "big", value=[]), "contexts: nothing was measured"),
+        (life("load", "right", value=[False]), "arbiter: big: load: ran wrong"),
+        (life("make_room", "freed", value=399), "arbiter: big: make_room: 399 bytes of 400 are free"),
+        (life("make_room", "failed", value="no room"), "arbiter: big: make_room: no room"),
+        (life("give_back", "engines", 0, "budget", value=500), "arbiter: big: give_back: budgets [(500, 'automatic')]"),
+        (life("wake", "engines", 0, "source", value="none"), "arbiter: big: wake: budgets [(537, 'none')], not"),
+        (life("sleep", "right", value=[True]), "arbiter: big: sleep: an engine is awake"),
+        (life("sleep", "engines", 0, "asleep", value=False), "arbiter: big: sleep: an engine is awake"),
+        (at("arbiter", value={}), "arbiter: nothing was measured"),
         (at("acceptance", "plain", "failed", value=["Io.Runs"]), "acceptance: plain: failed: Io.Runs"),
         (at("acceptance", "plain", "exit", value=-11), "acceptance: plain: exit code -11"),
         (at("acceptance", "plain", "passed", value=0), "acceptance: plain: no test passed"),
@@ -100,6 +145,14 @@ def test_what_is_wrong_is_a_problem(verdict: Any, change: Change, words: str) ->
     change(report)
     (problem,) = verdict.problems(report)
     assert words in problem
+
+
+def test_the_table_of_a_report_from_before_and_after(verdict: Any) -> None:
+    import table
+
+    text = table.markdown(GOOD)
+    assert "| big | make_room, 0 MB | 1.5 | 0 | 0 | 0 (make-room) | right |" in text
+    assert "| refuse to run |" in text
 
 
 def test_what_a_machine_lacks_is_no_problem(verdict: Any) -> None:

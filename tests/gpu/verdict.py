@@ -149,6 +149,32 @@ def _contexts(section: dict[str, Any]) -> Iterator[str]:
                 yield f"{where}: {row['sharing']} on the weights of the first"
 
 
+def _arbiter(section: dict[str, Any]) -> Iterator[str]:
+    yield from _at_least_one(section)
+    for label, scene in section.items():
+        yield from _at_least_one(scene["lives"])
+        for life in scene["lives"]:
+            steps = {row["step"]: row for row in life["steps"]}
+            for name, row in steps.items():
+                if "failed" in row:
+                    yield f"{label}: {name}: {row['failed']}"
+                elif name == "sleep":
+                    if any(row["right"]) or not all(each["asleep"] for each in row["engines"]):
+                        yield f"{label}: sleep: an engine is awake"
+                elif not all(row["right"]):
+                    yield f"{label}: {name}: ran wrong"
+            if steps["make_room"]["freed"] < scene["room"]:
+                yield f"{label}: make_room: {steps['make_room']['freed']} bytes of {scene['room']} are free"
+            for name in ("give_back", "wake"):
+                if budgets_of(steps[name]) != budgets_of(steps["load"]):
+                    yield f"{label}: {name}: budgets {budgets_of(steps[name])}, not {budgets_of(steps['load'])}"
+
+
+def budgets_of(row: dict[str, Any]) -> list[tuple[int, str]]:
+    """Budget and source of each engine after a step of the section `arbiter`."""
+    return [(engine["budget"], engine["source"]) for engine in row["engines"]]
+
+
 def _acceptance(section: dict[str, Any]) -> Iterator[str]:
     yield from _at_least_one(section.get("plain"))
     for how, result in section.items():
@@ -179,5 +205,6 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "split": _split,
     "copies": _copies,
     "contexts": _contexts,
+    "arbiter": _arbiter,
     "acceptance": _acceptance,
 }

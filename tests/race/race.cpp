@@ -13,6 +13,7 @@
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/load_options.h"
+#include "torchtrt_ws/memory.h"
 
 namespace torchtrt_ws::testing {
 namespace {
@@ -21,7 +22,8 @@ using executorch::aten::ScalarType;
 using executorch::runtime::Error;
 using executorch::runtime::EValue;
 
-constexpr int kRuns = 4000, kChanges = 1000, kReports = 4000, kLoads = 400;
+constexpr int kRuns = 4000, kChanges = 1000, kReports = 4000, kLoads = 400, kSleeps = 200;
+constexpr int64_t kTooMuch = int64_t{1} << 60;  // bytes
 
 /// One run, with memory of the calling thread: Loaded::run() keeps its output in the handle that threads share here.
 bool runs(const Loaded& loaded, int rows, float value) {
@@ -51,8 +53,10 @@ Error get_option(const std::string& key) {
   return executorch::runtime::get_option(kBackendId, {&option, 1});
 }
 
-/// What a call of `error` counts as: nothing, where it succeeded or the engine it names has gone.
-bool is_wrong(Error error) { return error != Error::Ok && error != Error::InvalidArgument; }
+/// What a call of `error` counts as: nothing, where it succeeded or the engine it names has gone, or sleeps.
+bool is_wrong(Error error) {
+  return error != Error::Ok && error != Error::InvalidArgument && error != Error::InvalidState;
+}
 
 }  // namespace
 
@@ -63,6 +67,9 @@ void race(const MakeBlob& make_blob) {
     Loaded shared(make_blob("shared"), {{"weight_streaming_budget", 1000}}, {}, &program);
     ASSERT_EQ(shared.error, Error::Ok) << last_error().message;
     const uint64_t id = engines().at(0).id;
+    const std::string device = engines().at(0).device;
+    Loaded sleeper(make_blob("sleeper"), {{"weight_streaming_budget", 1000}});
+    const uint64_t sleeper_id = engines().at(1).id;
 
     auto run = [&](int seed) {
       for (int i = 0; i < kRuns; ++i) wrong_runs += !runs(shared, 1 + i % 4, static_cast<float>(seed + i));
@@ -88,6 +95,24 @@ void race(const MakeBlob& make_blob) {
         wrong_changes += is_wrong(set_percent(all.back().id, i % 101));
       }
     };
+    auto arbitrate = [&] {
+      for (int i = 0; i < kSleeps; ++i) {
+        wrong_changes += make_room(device, kTooMuch).error() != Error::MemoryAllocationFailed;
+        wrong_changes += set_priority({id}, i) != Error::Ok;
+        wrong_changes += set_headroom(device, i % 2 == 0 ? kTooMuch : 0) != Error::Ok;  // takes all there is
+        wrong_changes += !give_back().ok();
+      }
+      wrong_changes += set_headroom(device, 0) != Error::Ok;
+    };
+    auto sleep_and_wake = [&] {
+      const Follower follower(std::chrono::milliseconds(1));
+      for (int i = 0; i < kSleeps; ++i) {
+        wrong_changes += torchtrt_ws::sleep({sleeper_id}) != Error::Ok;
+        wrong_runs += runs(sleeper, 1, static_cast<float>(i));
+        wrong_changes += wake({sleeper_id}) != Error::Ok;
+        wrong_runs += !runs(sleeper, 1, static_cast<float>(i));
+      }
+    };
     auto report = [&] {
       for (int i = 0; i < kReports; ++i) {
         const EngineReport one = engine(id);
@@ -105,6 +130,8 @@ void race(const MakeBlob& make_blob) {
     threads.emplace_back(load, 2);
     threads.emplace_back(change);
     threads.emplace_back(change);
+    threads.emplace_back(arbitrate);
+    threads.emplace_back(sleep_and_wake);
     threads.emplace_back(report);
     for (std::thread& thread : threads) thread.join();
     EXPECT_EQ(engine(id).runs, 2u * kRuns);

@@ -1,5 +1,5 @@
 """Engines of kind "tensorrt" from Python, where there is no GPU: the stand-ins of tests/standin/README.md behind the
-adapter that is installed. The cases are in standin_cases.py; each runs in a process of its own.
+adapter that is installed. The cases are in standin_cases.py and memory_cases.py; each runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ HERE = Path(__file__).resolve().parent
 STANDINS = HERE.parent.parent / "build" / "dev" / "tests" / "standin" / "lib"
 
 
-def _cases() -> Any:
+def _cases(script: str) -> Any:
     # By its file: folders of tests are no packages.
-    spec = importlib.util.spec_from_file_location("standin_cases", HERE / "standin_cases.py")
+    spec = importlib.util.spec_from_file_location(script, HERE / f"{script}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-CASES = _cases()
+SCRIPTS = {script: _cases(script) for script in ("standin_cases", "memory_cases")}
 
 
 def library(pattern: str) -> Path:
@@ -36,9 +36,9 @@ def library(pattern: str) -> Path:
     return found[0]
 
 
-def run(*arguments: object, **environment: str) -> None:
+def run(script: str, *arguments: object, **environment: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(HERE / "standin_cases.py"), *map(str, arguments)],
+        [sys.executable, str(HERE / f"{script}.py"), *map(str, arguments)],
         env={**os.environ, **environment},
         text=True,
         capture_output=True,
@@ -50,19 +50,23 @@ def run(*arguments: object, **environment: str) -> None:
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("standin")
-    run("write", folder, library("libnvinfer.so.??"))
+    run("standin_cases", "write", folder, library("libnvinfer.so.??"))
     return folder
 
 
-@pytest.mark.parametrize("case", CASES.CASES)
-def test_standin(programs: Path, case: str) -> None:
+@pytest.mark.parametrize(
+    ("script", "case"),
+    [pytest.param(script, case, id=case) for script, module in SCRIPTS.items() for case in module.CASES],
+)
+def test_standin(programs: Path, script: str, case: str) -> None:
     # Before the RUNPATH of the adapter, which leads to the real CUDA runtime that it was linked with.
     path = os.pathsep.join(filter(None, [str(STANDINS), os.environ.get("LD_LIBRARY_PATH")]))
     run(
+        script,
         case,
         programs,
         LD_LIBRARY_PATH=path,
         TORCHTRT_WS_NVINFER=str(library("libnvinfer.so.??")),
         TORCHTRT_WS_TENSORRT_RTX=str(library("libtensorrt_rtx.so.1")),
-        **CASES.ENVIRONMENT.get(case, {}),
+        **SCRIPTS["standin_cases"].ENVIRONMENT.get(case, {}),
     )

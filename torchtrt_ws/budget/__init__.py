@@ -1,6 +1,6 @@
 """Weight streaming budgets: what people write, what travels, and the split over engines. Pure; sizes are bytes."""
 
-from torchtrt_ws.budget.grammar import Auto, Budget, Bytes, Percent, Reserve, parse
+from torchtrt_ws.budget.grammar import Auto, Budget, Bytes, Percent, Reserve, parse, size
 from torchtrt_ws.budget.keywords import (
     PER_ENGINE_KEYWORD,
     bake,
@@ -48,6 +48,7 @@ __all__ = [
     "parse",
     "parse_decimal",
     "program_change_options",
+    "size",
     "split",
     "without_effect",
 ]

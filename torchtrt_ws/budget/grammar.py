@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from torchtrt_ws.budget.wire import KEY, MAX_BYTES, shown
 from torchtrt_ws.errors import BudgetError
 
-__all__ = ["AT_LOAD", "AT_SAVE", "BYTES", "FOR_ONE_AT_LOAD", "Auto", "Budget", "Bytes", "Percent", "Reserve", "parse"]
+__all__ = [
+    "AT_LOAD",
+    "AT_SAVE",
+    "BYTES",
+    "FOR_ONE_AT_LOAD",
+    "Auto",
+    "Budget",
+    "Bytes",
+    "Percent",
+    "Reserve",
+    "parse",
+    "size",
+]
 
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 _SIZE = r"([0-9]+)(K|M|G|T|KiB|MiB|GiB|TiB|)"
@@ -75,6 +87,25 @@ def parse(value: int | str | None, subject: str = KEY, accepted: str = AT_LOAD) 
         found = shown(value) if isinstance(value, str | int) else f"{value!r:.80} ({type(value).__name__})"
         raise BudgetError(subject, found, accepted, "Write one of these.")
     return budget
+
+
+def size(value: int | str, subject: str) -> int:
+    """Reads a number of bytes, in the forms that a budget in bytes has.
+
+    Args:
+        value: Bytes, or a size with a base-2 suffix.
+        subject: What an error names.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        BudgetError: Anything else, and the forms that only a budget has: "auto", "N%", "free-N".
+    """
+    found = parse(value, subject, BYTES)
+    if value is None or not isinstance(found, Bytes):
+        raise BudgetError(subject, repr(value), BYTES, "Write one of these.")
+    return found.value
 
 
 def _from_number(value: object) -> Budget | None:

@@ -76,6 +76,10 @@ class Contexts:
         """Ids of one engine in all contexts, the first's first. `position`: in loading order."""
         return [native.engine_ids()[position] for native in self._natives]
 
+    def all_ids(self) -> list[int]:
+        """Ids of the engines of all contexts."""
+        return [identifier for native in self._natives for identifier in native.engine_ids()]
+
     def beside_the_first(self) -> set[int]:
         """Ids of the engines of all other contexts."""
         return {identifier for native in self._natives[1:] for identifier in native.engine_ids()}

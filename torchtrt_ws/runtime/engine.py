@@ -6,20 +6,25 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from torchtrt_ws import budget
+from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.native import _native, translated
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "set_priority"]
 
 _FIELDS = (
     "name",
     "method",
     "kind",
+    "device",
     "streamable_bytes",
     "budget_bytes",
+    "wanted_bytes",
     "source",
     "scratch_bytes",
     "device_bytes",
+    "priority",
+    "asleep",
     "runs",
     "seconds",
 )
@@ -27,6 +32,18 @@ _FIELDS = (
 
 # What each context of the engine has or counts itself.
 _OF_EACH_CONTEXT = ("scratch_bytes", "device_bytes", "runs", "seconds")
+
+
+def set_priority(ids: list[int], value: int) -> None:
+    """Makes the engines `ids` as important as `value` says.
+
+    Raises:
+        ProgramError: No int of 32 bits.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not -(2**31) <= value < 2**31:
+        raise ProgramError("priority", value, "an int from -2^31 to 2^31-1", "0 is what engines have.")
+    with translated():
+        _native.set_priority(ids, value)
 
 
 class Engine:
@@ -68,6 +85,11 @@ class Engine:
         return cast(str, self._field("kind"))
 
     @property
+    def device(self) -> str:
+        """Whose memory it takes: "cuda:0", or "cpu"."""
+        return cast(str, self._field("device"))
+
+    @property
     def streamable_bytes(self) -> int:
         """Weights that can stay in host memory; 0 if it was not built with weight streaming."""
         return cast(int, self._field("streamable_bytes"))
@@ -78,11 +100,16 @@ class Engine:
         return cast(int, self._field("budget_bytes"))
 
     @property
-    def source(self) -> str:
-        """Who decided the budget.
+    def wanted_bytes(self) -> int:
+        """The budget before `memory.make_room`, the headroom or `sleep` took of it."""
+        return cast(int, self._field("wanted_bytes"))
 
-        "load-time (engine)", "load-time", "process default" (`set_defaults`), "environment", "baked", "automatic" or
-        "none".
+    @property
+    def source(self) -> str:
+        """Who decided the budget; of an engine that sleeps, the one that it will wake to.
+
+        "load-time (engine)", "load-time", "process default" (`set_defaults`), "environment", "baked", "automatic",
+        "make-room", "headroom" or "none".
         """
         return cast(str, self._field("source"))
 
@@ -105,6 +132,39 @@ class Engine:
         return tuple(name for name in names if name)  # one that has gone meanwhile has none
 
     @property
+    def priority(self) -> int:
+        """Who gives memory first when somebody needs it (`torchtrt_ws.memory`): the lowest; 0 where not set."""
+        return cast(int, self._field("priority"))
+
+    @priority.setter
+    def priority(self, value: int) -> None:
+        """Sets it to `value`, an int of 32 bits."""
+        set_priority(self._ids, value)
+
+    @property
+    def asleep(self) -> bool:
+        """True from `sleep` until `wake`."""
+        return cast(bool, self._field("asleep"))
+
+    def sleep(self) -> None:
+        """Puts it to a budget of 0 and no context, after the runs in flight; see `Program.sleep`.
+
+        Raises:
+            CapacityError, EngineError: As `Program.sleep`.
+        """
+        with translated():
+            _native.sleep(self._ids)
+
+    def wake(self) -> None:
+        """Restores the budget of before; see `Program.wake`.
+
+        Raises:
+            CapacityError, EngineError: As `Program.wake`.
+        """
+        with translated():
+            _native.wake(self._ids)
+
+    @property
     def runs(self) -> int:
         """Calls that succeeded, in whichever context."""
         return cast(int, self._field("runs"))
@@ -123,7 +183,7 @@ class Engine:
         Raises:
             BudgetError: A value that cannot be read.
             CapacityError: It does not fit; the error says what does.
-            EngineError: The engine is gone, or its runtime refused.
+            EngineError: The engine is gone or sleeps, or its runtime refused.
         """
         options = {**budget.change_options(value), **self._margin}
         with translated():

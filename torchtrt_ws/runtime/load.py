@@ -123,6 +123,7 @@ def load(
             # In file order: engines without a name are counted in loading order.
             methods = [method.name for method in report.methods]
             loaded = _loaded(source, list(options.items()), mapped, methods, contexts)
+    spending.tell_steps(loaded)
     spending.after(loaded, margin, weight_streaming_budget, weight_streaming_budget_per_engine, split)
     return Program(replace(report, file=os.fspath(path)), loaded, margin, spending)
 

@@ -12,7 +12,7 @@ from torchtrt_ws import budget
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.pte import MethodInfo, ProgramInfo
 from torchtrt_ws.runtime.contexts import Contexts
-from torchtrt_ws.runtime.engine import Engine
+from torchtrt_ws.runtime.engine import Engine, set_priority
 from torchtrt_ws.runtime.inputs import checked, describe, to_torch
 from torchtrt_ws.runtime.native import _native, translated
 from torchtrt_ws.runtime.spending import Spending
@@ -73,7 +73,7 @@ class Program:
             ProgramError: A profile that is not valid, or of other engines.
             CapacityError: An engine's budget does not fit; the error says the largest that does. All budgets are as
                 before.
-            EngineError: An engine's runtime refused. All budgets are as before.
+            EngineError: An engine sleeps, or its runtime refused. All budgets are as before.
         """
         options = budget.program_change_options(
             weight_streaming_budget, weight_streaming_budget_per_engine, self._engine_names
@@ -125,6 +125,47 @@ class Program:
         with translated():
             _native.restore_budgets(saved)
 
+    @property
+    def priority(self) -> int:
+        """Who gives memory first when somebody needs it (`torchtrt_ws.memory`): the lowest. 0 where not set; where its
+        engines differ, the highest of theirs."""
+        return max((engine.priority for engine in self.engines), default=0)
+
+    @priority.setter
+    def priority(self, value: int) -> None:
+        """Sets that of all its engines to `value`, an int of 32 bits."""
+        set_priority(self._contexts.all_ids(), value)
+
+    @property
+    def asleep(self) -> bool:
+        """True while all its engines sleep."""
+        return all(engine.asleep for engine in self.engines)
+
+    def sleep(self) -> None:
+        """Puts all its engines to a budget of 0 and no context, all or none, after the runs in flight.
+
+        What stays on the device are weights that cannot stream (`Engine.device_bytes`), and weights that an engine of
+        another program uses too, until that sleeps as well. A call or a change of budget raises `EngineError` until
+        `wake`; `weight_streaming` blocks may end meanwhile.
+
+        Raises:
+            CapacityError, EngineError: An engine's runtime refused. All are awake, with the budgets they had.
+        """
+        with translated():
+            _native.sleep(self._contexts.all_ids())
+
+    def wake(self) -> None:
+        """Wakes all its engines, all or none: the budgets and sources of before.
+
+        An automatic budget that does not fit any more is a smaller one, as at load.
+
+        Raises:
+            CapacityError: A budget or a context does not fit; the error says what does. All that slept sleep on.
+            EngineError: An engine's runtime refused. All that slept sleep on.
+        """
+        with translated():
+            _native.wake(self._contexts.all_ids())
+
     def __call__(self, *inputs: Any) -> list[Any]:
         """Runs the method `forward`, or the only one; see `run`."""
         name = "forward" if "forward" in self._methods or len(self._methods) != 1 else next(iter(self._methods))
@@ -144,7 +185,7 @@ class Program:
         Raises:
             ProgramError: No such method, or inputs that do not fit it: number, dtype, shape, or tensors that are not in
                 host memory.
-            EngineError: The engine failed.
+            EngineError: The engine failed, or sleeps.
         """
         declared = self._find(method)
         if len(inputs) != len(declared.inputs):

@@ -11,6 +11,7 @@ from typing import Any
 from torchtrt_ws.budget import MAX_BYTES, Budget, Bytes, Percent
 from torchtrt_ws.budget import profile as profiles
 from torchtrt_ws.budget import spend as spends
+from torchtrt_ws.budget.latency import worth_using
 from torchtrt_ws.budget.profile import EngineFacts, EngineProfile, Point, Profile
 from torchtrt_ws.errors import BudgetError, CapacityError, ProgramError
 from torchtrt_ws.pte import ProgramInfo
@@ -127,6 +128,17 @@ class Spending:
             if not automatic:
                 raise
             self._tell(_LOG.info, "automatic budgets stay as they were: %s", error)
+
+    def tell_steps(self, contexts: Contexts) -> None:
+        """Tells the engines what of their budgets is worth it: `torchtrt_ws.memory` shrinks and grows them along that.
+
+        Args:
+            contexts: The program's engines.
+        """
+        for identifier in contexts.all_ids():
+            engine = (self._measured or {}).get(_native.engine_report(identifier)["name"])
+            if engine is not None:
+                _native.set_steps(identifier, [point.budget_bytes for point in worth_using(engine.points)])
 
     def _asked(
         self, budget: int | str | None, each: int | str | Mapping[str, Any] | None, split: str | None

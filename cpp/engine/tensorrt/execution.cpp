@@ -55,6 +55,11 @@ void Execution::detach() noexcept {
   block_generation_.reset();
 }
 
+void Execution::release_staging() noexcept {
+  staging_.release();
+  nothing_.free();
+}
+
 void Execution::forget_bindings() noexcept {
   graph_.forget();
   shapes_.forget();

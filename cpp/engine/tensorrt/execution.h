@@ -46,6 +46,9 @@ class Execution {
   void attach(Context context, std::shared_ptr<ActivationBlock> block);
   void detach() noexcept;  // waits for work in flight
 
+  /// Precondition: no context, so that nothing is in flight. The next run takes it again.
+  void release_staging() noexcept;
+
   /// Precondition: has_context(). After a failure nothing is in flight and the next call starts afresh.
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs);
 

@@ -36,4 +36,11 @@ Holder SharedPlan::holder(const void* user) const noexcept {
   return {context, first->engine == user};
 }
 
+bool SharedPlan::reports_weights(const void* user) const noexcept {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto counts = std::find_if(users_.begin(), users_.end(), [](const User& each) { return each.has_context; });
+  if (counts != users_.end()) return counts->engine == user;
+  return !users_.empty() && users_.front().engine == user;
+}
+
 }  // namespace torchtrt_ws::tensorrt

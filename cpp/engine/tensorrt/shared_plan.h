@@ -39,6 +39,9 @@ class SharedPlan {
   /// nobody has one.
   Holder holder(const void* user) const noexcept;
 
+  /// Whether `user` counts the weights in a report of all users: as above, but the first one when nobody has a context.
+  bool reports_weights(const void* user) const noexcept;
+
  private:
   struct User {
     const void* engine;

@@ -36,6 +36,11 @@ Status Staging::reserve(const std::string& subject) {
   return device.ok() ? pinned_.reserve(subject, host_size_) : device;
 }
 
+void Staging::release() noexcept {
+  device_.free();
+  pinned_.free();
+}
+
 cudaError_t Staging::send(size_t from, size_t to, cudaStream_t stream) {
   return cudaMemcpyAsync(device_.data() + from, pinned_.data() + from, to - from, cudaMemcpyHostToDevice, stream);
 }

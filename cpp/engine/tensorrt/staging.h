@@ -42,6 +42,9 @@ class Staging {
   /// Fails with DoesNotFit.
   Status reserve(const std::string& subject);
 
+  /// Gives the memory back; the next reserve() takes it again. Nothing is in flight.
+  void release() noexcept;
+
   /// Where TensorRT finds or leaves tensor `index`; valid after reserve().
   char* address(size_t index) const noexcept { return device_.data() + staged_[index].offset; }
 

@@ -85,6 +85,7 @@ int64_t TensorRTEngine::scratch_bytes() const {
 
 int64_t TensorRTEngine::device_bytes() const {
   Holder holder = plan_->holder(this);
+  holder.weights = plan_->reports_weights(this);
   int64_t bytes = execution_->staging_bytes();
   if (block_ != nullptr && holder.context) {
     bytes += (block_->is_counted_by(this) ? block_->size() : 0) - plan_->budget().context_now();
@@ -151,6 +152,12 @@ void TensorRTEngine::drop_context() noexcept {
   execution_->detach();
   plan_->note_context(this, false);
   if (block_ != nullptr) block_->need_nothing(this);
+}
+
+void TensorRTEngine::release_staging() noexcept {
+  if (execution_ == nullptr) return;
+  const DeviceGuard guard(device_);
+  execution_->release_staging();
 }
 
 Status TensorRTEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {

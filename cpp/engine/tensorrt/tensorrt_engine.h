@@ -41,6 +41,7 @@ class TensorRTEngine final : public Engine {
   bool has_context() const override { return execution_ != nullptr && execution_->has_context(); }
   Status make_context() override;
   void drop_context() noexcept override;
+  void release_staging() noexcept override;
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override;
 
  private:

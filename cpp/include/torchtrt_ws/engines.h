@@ -27,14 +27,18 @@ struct EngineReport {
   std::string name;              // as in the file; `engine0`, `engine1`, ... in files without our metadata
   std::string method;            // the ExecuTorch method it belongs to
   std::string kind;              // "host" or "tensorrt"
+  std::string device;            // "cuda:0", "cpu"
   int64_t streamable_bytes = 0;  // weights that can stay in host memory; 0: not built with weight streaming
   int64_t budget_bytes = 0;      // of these, kept on the device; TensorRT's own answer for a tensorrt engine
+  int64_t wanted_bytes = 0;      // the budget before make_room(), the headroom or sleep() took of it (memory.h)
   /// Who decided: "load-time (engine)", "load-time", "process default" (set_defaults()), "environment", "baked",
-  /// "automatic" or "none".
+  /// "automatic", "make-room", "headroom" or "none"; of an engine that sleeps, what it will wake to.
   std::string source;
   int64_t scratch_bytes = 0;  // device memory that streaming needs beside the budget; 0 where it is not known yet
   int64_t device_bytes = 0;   // on the device now: weights, scratch, context and staging. Shared weights count once
   std::vector<uint64_t> shared_with;  // ids of the engines on the same weights, of other programs too; without this one
+  int priority = 0;                   // set_priority() (memory.h): who gives memory first
+  bool asleep = false;                // sleep() (memory.h): it has no context, and refuses to run
   uint64_t runs = 0;                  // calls that succeeded
   double seconds = 0;                 // spent in them
 };
@@ -53,8 +57,8 @@ TORCHTRT_WS_API EngineReport engine(uint64_t id);
 /// budgets are put back.
 ///
 /// Returns InvalidProgram for options that cannot be read, MemoryAllocationFailed when the budget does not fit,
-/// InvalidArgument for an unknown id, or for the name of another engine; Internal when the engine's runtime fails.
-/// last_error() (last_error.h) has the words.
+/// InvalidArgument for an unknown id, or for the name of another engine; InvalidState for an engine that sleeps
+/// (memory.h); Internal when the engine's runtime fails. last_error() (last_error.h) has the words.
 TORCHTRT_WS_API executorch::runtime::Error set_budgets(
     const std::vector<uint64_t>& ids, executorch::runtime::Span<const executorch::runtime::BackendOption> options);
 

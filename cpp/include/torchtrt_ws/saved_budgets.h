@@ -3,6 +3,7 @@
 #include <executorch/runtime/core/error.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,15 @@ struct SavedBudget {
   int64_t budget_bytes = 0;  // EngineReport::budget_bytes
   std::string source;        // EngineReport::source
   bool automatic = false;    // another engine of the program may move it
+
+  /// What make_room() or the headroom took it from (memory.h), for give_back().
+  struct Taken {
+    int64_t wanted_bytes = 0;
+    std::string wanted_source;
+    bool automatic = false;
+    std::optional<int64_t> left_bytes;  // by make_room()
+  };
+  std::optional<Taken> taken;
 };
 
 /// The budgets of the engines `ids` (LoadScope::ids()), to go back to with restore_budgets(). Engines that are not

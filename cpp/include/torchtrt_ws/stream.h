@@ -11,8 +11,9 @@ namespace torchtrt_ws {
 /// must outlive the guard, not the work. Null is CUDA's legacy default stream. Guards nest; each is destroyed on the
 /// thread that made it. Not for use while `stream` is being captured into a CUDA graph.
 ///
-/// Under ExecuTorch's own guard, executorch::extension::cuda::CallerStreamGuard, work goes to its stream as well, beside
-/// that of other delegates; every call then waits for its results. This one is the stronger where both are there.
+/// Under ExecuTorch's own guard, executorch::extension::cuda::CallerStreamGuard, work goes to its stream as well,
+/// beside that of other delegates; every call then waits for its results. This one is the stronger where both are
+/// there.
 ///
 ///     torchtrt_ws::CallerStreamGuard guard(stream);
 ///     module.forward(inputs);  // enqueued on `stream`
@@ -29,9 +30,9 @@ class TORCHTRT_WS_API CallerStreamGuard {
 };
 
 /// What to wait for before the results of this thread's last call are used outside of the caller's stream: a
-/// `cudaEvent_t` of the engine, for cudaStreamWaitEvent() or cudaEventSynchronize(). Null where that call waited itself.
-/// Of a program with several engines it is that of the last one, which comes after the others on their stream. The
-/// engine's next call records it anew, and it goes with the engine.
+/// `cudaEvent_t` of the engine, for cudaStreamWaitEvent() or cudaEventSynchronize(). Null where that call waited
+/// itself. Of a program with several engines it is that of the last one, which comes after the others on their stream.
+/// The engine's next call records it anew, and it goes with the engine.
 TORCHTRT_WS_API void* last_event() noexcept;
 
 }  // namespace torchtrt_ws

@@ -101,6 +101,7 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
       (void)engine->scratch_bytes();
       if (second != nullptr) second->drop_context();
       engine->drop_context();
+      if (budget == 0) engine->release_staging();
     }
     if (!recovers || !opened) return;
     standin_clear_faults();
@@ -233,6 +234,7 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
       (void)second->device_bytes();
       engine->drop_context();
       second->drop_context();
+      if (budget > 0) engine->release_staging();
     }
     engine.reset();
     second.reset();

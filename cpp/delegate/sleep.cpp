@@ -1,0 +1,46 @@
+#include "delegate/sleep.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "delegate/error.h"
+
+namespace torchtrt_ws {
+namespace {
+
+/// All or none of `handles`, those that are `awake` already or not left alone.
+Status all_or_none(const Handles& handles, bool awake, Status (Handle::*step)(), Status (Handle::*back)()) {
+  Handles done;
+  done.reserve(handles.size());
+  for (const auto& handle : handles) {
+    if (handle->awake() == awake) continue;
+    Status stepped = ((*handle).*step)();
+    if (stepped.ok()) {
+      done.push_back(handle);
+      continue;
+    }
+    for (auto each = done.rbegin(); each != done.rend(); ++each) {
+      const Status undone = ((**each).*back)();
+      if (undone.ok()) continue;
+      log_notes((*each)->identity().name,
+                {std::string("warning: it ") + (awake ? "stays awake: " : "sleeps on: ") + undone.failure().message()});
+    }
+    return stepped;
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Status sleep_all(const Handles& handles) { return all_or_none(handles, false, &Handle::sleep, &Handle::wake); }
+
+Status wake_all(const Handles& handles) {
+  Handles ordered = handles;
+  std::sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) {
+    const int of_a = a->priority(), of_b = b->priority();
+    return of_a != of_b ? of_a > of_b : a->identity().id < b->identity().id;
+  });
+  return all_or_none(ordered, true, &Handle::wake, &Handle::sleep);
+}
+
+}  // namespace torchtrt_ws
