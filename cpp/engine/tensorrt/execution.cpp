@@ -263,8 +263,8 @@ Status Execution::work_in(const ActivationBlock::Turn& turn) {
   graph_.forget();
   const ErrorScope errors;
   context_->setDeviceMemoryV2(turn.data(), turn.size());  // returns nothing
-  if (std::string words = errors.words(); !words.empty()) {
-    return refused_call(subject_, "setDeviceMemoryV2", {}, std::move(words));
+  if (const std::string words = errors.words(); !words.empty()) {
+    return refused_call(subject_, "setDeviceMemoryV2", {}, words);
   }
   block_generation_ = turn.generation();
   return ok_status();
