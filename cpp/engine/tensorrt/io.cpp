@@ -145,6 +145,18 @@ Dims to_dims(const std::vector<int64_t>& sizes) {
   return shape;
 }
 
+/// Adds what staging takes for a tensor of this shape; nothing where it has no bounds yet. Stays at 2^63-1.
+void add_staged(const IoTensor& tensor, const std::vector<int64_t>& shape, int64_t& sum) noexcept {
+  constexpr auto kAlign = static_cast<int64_t>(kAddressAlignment);
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  auto size = static_cast<int64_t>(tensor.element_bytes);
+  for (const int64_t most : shape) {
+    if (__builtin_mul_overflow(size, most, &size)) return;
+  }
+  if (size > kMost - kAlign) return;
+  if (__builtin_add_overflow(sum, (size + kAlign - 1) / kAlign * kAlign, &sum)) sum = kMost;
+}
+
 using End = std::vector<int64_t> Bounds::*;
 
 /// Sets every dynamic input to one end of its bounds in a profile that is in force, and tells the shapes of the
@@ -182,6 +194,7 @@ Status bound_in_profile(const std::string& subject, nvinfer1::IExecutionContext&
   auto largest = shapes_at(subject, context, io, profile, &Bounds::max);
   if (!largest.ok()) return std::move(largest).failure();
   for (size_t i = 0; i < io.outputs.size(); ++i) {
+    add_staged(io.outputs[i], largest.value()[i], io.staged_outputs[profile]);
     if (!io.outputs[i].is_dynamic()) continue;
     TensorSpec& spec = io.output_specs[i];
     for (size_t d = 0; d < spec.min.size(); ++d) {
@@ -246,6 +259,7 @@ Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& co
   const bool dynamic =
       std::any_of(io.outputs.begin(), io.outputs.end(), [](const IoTensor& output) { return output.is_dynamic(); });
   if (!dynamic) return ok_status();
+  io.staged_outputs.assign(io.profiles.count(), 0);
   Status bounded = bound_in_each_profile(subject, context, stream, io);
   if (io.profiles.count() == 1) return bounded;
   // Runs go to other streams, and a context that failed goes: neither while the switches copy.
@@ -254,23 +268,15 @@ Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& co
 }
 
 int64_t most_staged(const Io& io) noexcept {
-  const auto bytes = [](const IoTensor& tensor, const TensorSpec& spec) -> int64_t {
-    int64_t size = static_cast<int64_t>(tensor.element_bytes);
-    for (const int64_t most : spec.max) {
-      if (__builtin_mul_overflow(size, most, &size)) return 0;  // no bound is known yet
-    }
-    constexpr auto kAlign = static_cast<int64_t>(kAddressAlignment);
-    return size > std::numeric_limits<int64_t>::max() - kAlign ? 0 : (size + kAlign - 1) / kAlign * kAlign;
-  };
-  int64_t sum = 0;
-  const auto count = [&](const std::vector<IoTensor>& tensors, const std::vector<TensorSpec>& specs) {
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      if (__builtin_add_overflow(sum, bytes(tensors[i], specs[i]), &sum)) sum = std::numeric_limits<int64_t>::max();
-    }
-  };
-  count(io.inputs, io.input_specs);
-  count(io.outputs, io.output_specs);
-  return sum;
+  int64_t outputs = 0;
+  for (size_t i = 0; i < io.outputs.size(); ++i) add_staged(io.outputs[i], io.output_specs[i].max, outputs);
+  int64_t most = 0;
+  for (size_t profile = 0; profile < io.profiles.count(); ++profile) {
+    int64_t sum = io.staged_outputs.empty() ? outputs : io.staged_outputs[profile];
+    for (size_t i = 0; i < io.inputs.size(); ++i) add_staged(io.inputs[i], io.profiles.bounds(profile, i).max, sum);
+    most = std::max(most, sum);
+  }
+  return most;
 }
 
 std::optional<int64_t> volume(const Dims& shape) noexcept {

@@ -35,6 +35,7 @@ struct Io {
   std::vector<TensorSpec> output_specs;
   std::vector<std::optional<size_t>> aliased_inputs;  // for each output: the input it is written into
   Profiles profiles;                                  // one or more; input_specs are their hull
+  std::vector<int64_t> staged_outputs;                // bytes, of the largest in each profile; empty until bounded
 
   bool has_aliases() const noexcept;
 };
@@ -53,8 +54,8 @@ Result<Io> read_io(const std::string& subject, const nvinfer1::ICudaEngine& engi
 /// profiles: switches go there. Fails with Incompatible for an output whose shape depends on data.
 Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& context, cudaStream_t stream, Io& io);
 
-/// Bytes that staging takes when all tensors of a call in the largest shapes are staged. Outputs count once their
-/// bounds are known.
+/// Bytes that staging takes when all tensors of a call are staged, in the largest shapes of the profile that needs
+/// most: no call has those of the hull. Dynamic outputs count once their bounds are known.
 int64_t most_staged(const Io& io) noexcept;
 
 /// Elements of a shape without dynamic dimensions; 1 for rank 0. nullopt when a dimension is negative or the product

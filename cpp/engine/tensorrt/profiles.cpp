@@ -44,7 +44,7 @@ void append_shape(std::string& text, const std::string& name, const Size* min, c
     text += (i == 0 ? "" : ", ") + std::to_string(min[i]);
     if (max[i] != min[i]) text += ".." + std::to_string(max[i]);
   }
-  text += "]";
+  text += ']';
 }
 
 }  // namespace

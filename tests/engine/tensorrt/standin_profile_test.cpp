@@ -171,6 +171,23 @@ TEST_F(ProfileCalls, AContextHasMemoryForTheLargestProfile) {
   }
 }
 
+TEST_F(ProfileCalls, StagingIsPlannedForTheProfileThatNeedsMost) {
+  PlanText text;
+  text.io =
+      "input x float32 1,4 8,4 8,4\nprofile x 1,4 1,1024 1,1024\nprofile x 1,4 2,4 2,4\n"
+      "output y float32 affine 1 1*x\n";
+  const Metadata metadata = metadata_of({{"x", "float32", {-1, -1}, true}, {"y", "float32", {-1, -1}, false}});
+  auto engine = open_plan(plan_bytes(text), metadata);
+  ASSERT_TRUE(is_ok(engine));
+  const int64_t largest = 1024 * sizeof(float), smallest = 256;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(is_ok(engine.value()->make_context()));
+    EXPECT_EQ(engine.value()->outputs()[0].max, (std::vector<int64_t>{8, 1024})) << "that no call has";
+    EXPECT_EQ(engine.value()->memory().staging, 2 * largest - smallest) << "one buffer for tensors without elements";
+    engine.value()->drop_context();
+  }
+}
+
 TEST_F(ProfileCalls, AFormatOfALaterProfileCounts) {
   PlanText text = nested();
   text.io = "input x float32 1,4 8,4 8,4 vectorized:1\nprofile x 1,4 2,4 2,4\noutput y float32 affine 1.0 2.0*x\n";
