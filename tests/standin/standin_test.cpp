@@ -150,6 +150,8 @@ TEST_F(TensorRt, BudgetsFollowTheRules) {
   context.reset();
   EXPECT_EQ(engine_bytes(), 65 * kMiB);
   ASSERT_TRUE(engine->setWeightStreamingBudgetV2(16 * kMiB));
+  EXPECT_EQ(engine_bytes(), 65 * kMiB) << "freed in the order of a stream";
+  ASSERT_EQ(cudaStreamSynchronize(nullptr), cudaSuccess);
   EXPECT_EQ(engine_bytes(), 1 * kMiB) << "below it the context does";
   EXPECT_EQ(engine->getWeightStreamingScratchMemorySize(), 8 * kMiB);
   EXPECT_EQ(engine->getDeviceMemorySizeV2(), 12 * kMiB);

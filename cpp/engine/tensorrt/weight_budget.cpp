@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/log.h"
+#include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/logger.h"
 #include "engine/tensorrt/words.h"
 
@@ -74,7 +75,9 @@ Status WeightBudget::set(int64_t bytes) {
     resident_ = resident_ && !streams();
     return refused(subject_, bytes, errors.words());
   }
-  resident_ = !streams();
+  // What TensorRT-RTX 1.6.1 frees here, the device has back when somebody synchronizes with the default stream, or with
+  // the next context (seen on an H100): till then free memory reads too small, and a sleeping engine would keep it.
+  if (std::exchange(resident_, !streams()) && !resident_) ignore(cudaStreamSynchronize(nullptr));
   note_scratch();
   return ok_status();
 }

@@ -123,6 +123,7 @@ cudaError_t cudaDeviceSynchronize() {
     int device = standin::current_device();
     if (standin::invalidate_captures(device)) return cudaErrorStreamCaptureUnsupported;
     standin::drain_device(device);
+    standin::give_back_released(device);
     return standin::take_async_error(device);
   });
 }

@@ -88,6 +88,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
       return cudaErrorStreamCaptureUnsupported;
     }
     standin::drain(*stream);
+    if (stream->legacy) standin::give_back_released(stream->device);
     return standin::take_async_error(stream->device);
   });
 }

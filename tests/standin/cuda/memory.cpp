@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "ledger.h"
 
@@ -21,6 +22,7 @@ struct Memory {
   uintptr_t base[kMaxDevices] = {};      // of a device's range; 0: not reserved yet
   size_t next[kMaxDevices] = {};         // offset of the next allocation
   int64_t used[kMaxDevices] = {};
+  std::vector<uintptr_t> released;  // of `live`, what goes at the next synchronization
 };
 
 Memory& memory() {
@@ -94,6 +96,8 @@ uintptr_t take_address(int device, size_t size) {
 
 void* allocate(Kind kind, int device, size_t size) {
   bool pinned = kind == Kind::Pinned;
+  // Memory of a stream-ordered pool is there for TensorRT's own next allocation.
+  if (!pinned && kind != Kind::Device && static_cast<int64_t>(size) > free_bytes(device)) give_back_released(device);
   if (!pinned && static_cast<int64_t>(size) > free_bytes(device)) return nullptr;
   std::byte* host = map(rounded(size), PROT_READ | PROT_WRITE);
   uintptr_t address = pinned ? reinterpret_cast<uintptr_t>(host) : take_address(device, size);
@@ -122,6 +126,23 @@ bool release(void* pointer, Kind kind, const char* who) {
   munmap(allocation.host, rounded(allocation.size));
   memory().live.erase(found);
   return true;
+}
+
+bool release_in_stream_order(void* pointer, Kind kind, const char* who) {
+  auto found = memory().live.find(reinterpret_cast<uintptr_t>(pointer));
+  if (found == memory().live.end() || found->second.kind != kind) return release(pointer, kind, who);
+  memory().released.push_back(found->first);
+  return true;
+}
+
+void give_back_released(int device) {
+  std::vector<uintptr_t>& released = memory().released;
+  const auto elsewhere = [device](uintptr_t address) { return memory().live.at(address).device != device; };
+  const auto here = std::partition(released.begin(), released.end(), elsewhere);
+  for (auto each = here; each != released.end(); ++each) {
+    release(reinterpret_cast<void*>(*each), memory().live.at(*each).kind, "a synchronization");
+  }
+  released.erase(here, released.end());
 }
 
 const Allocation* find_allocation(const void* pointer) {

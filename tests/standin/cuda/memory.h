@@ -27,6 +27,12 @@ void* allocate(Kind kind, int device, size_t size);
 /// Frees what allocate() returned. False, and a misuse, for anything else.
 bool release(void* pointer, Kind kind, const char* who);
 
+/// Frees what allocate() returned, as cudaFreeAsync() does on the legacy default stream: the device has it back when
+/// that is next synchronized with. Another stream does not do (seen).
+bool release_in_stream_order(void* pointer, Kind kind, const char* who);
+/// Somebody synchronizes with the legacy stream of `device`, or all of it.
+void give_back_released(int device);
+
 /// The allocation that holds `pointer`, or null.
 const Allocation* find_allocation(const void* pointer);
 

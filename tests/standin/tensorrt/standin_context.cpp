@@ -466,6 +466,7 @@ bool Context::enqueueV3(cudaStream_t handle) noexcept {
 nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nvinfer1::ICudaEngine& engine,
                                           bool user_managed) {
   constexpr const char* kWhere = "ICudaEngine::createExecutionContext";
+  give_back_released(state->device);
   void* taken[3] = {};
   const Kind kinds[3] = {Kind::Weights, Kind::Scratch, Kind::Context};
   const int64_t sizes[3] = {state->weights == nullptr ? state->budget : 0, user_managed ? 0 : state->scratch(),

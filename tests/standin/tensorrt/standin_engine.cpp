@@ -218,7 +218,8 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
   nvinfer1::IErrorRecorder* recorder_ = nullptr;
 };
 
-// Seen on TensorRT-RTX 1.6.1: at full residency this call allocates, below it the context does.
+// Seen on TensorRT-RTX 1.6.1: at full residency this call allocates, below it the context does. What it frees the
+// device has back when somebody synchronizes with the legacy default stream, or makes a context.
 bool Engine::setWeightStreamingBudgetV2(int64_t budget) noexcept {
   constexpr const char* kWhere = "ICudaEngine::setWeightStreamingBudgetV2";
   auto guard = lock();
@@ -250,7 +251,7 @@ bool Engine::setWeightStreamingBudgetV2(int64_t budget) noexcept {
     }
   }
   if (budget < state.plan.streamable && state.weights != nullptr) {
-    release(std::exchange(state.weights, nullptr), Kind::Weights, kWhere);
+    release_in_stream_order(std::exchange(state.weights, nullptr), Kind::Weights, kWhere);
   }
   state.budget = budget;
   return true;
