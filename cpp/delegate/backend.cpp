@@ -54,9 +54,13 @@ Identity identify(BackendInitContext& context, const Metadata& metadata) {
           scope};
 }
 
-std::optional<Shares> recorded_shares(const Metadata& metadata) {
+/// `shared`: whether engines on the same weights will be loaded as such; else each of them takes its part.
+std::optional<Shares> recorded_shares(const Metadata& metadata, bool shared) {
   if (!metadata.own) return std::nullopt;
-  return Shares{metadata.own->program_engines, metadata.own->streamable_bytes, metadata.own->program_streamable_bytes};
+  const OwnFacts& own = *metadata.own;
+  const bool once = shared && own.program_distinct_bytes.has_value();
+  return Shares{own.program_engines, own.streamable_bytes,
+                once ? own.program_distinct_bytes : own.program_streamable_bytes};
 }
 
 /// One line that says what was asked, who asked, what was decided and what the engine then did.
@@ -109,7 +113,7 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   Engine& engine = *opened.value().engine;
 
   planned.lock();
-  const std::optional<Shares> shares = recorded_shares(metadata);
+  const std::optional<Shares> shares = recorded_shares(metadata, how.share_engines && can_be_shared(key));
   LiveHandles& live = LiveHandles::instance();
   const Handle* const first = opened.value().shares.get();
   ProgramMemory memory(engine, shares, live.of(identity.scope), request.value().margin,

@@ -228,9 +228,10 @@ Loaded::Loaded(std::vector<char> blob, const Options& options, const Specs& spec
   load(options, specs, program);
 }
 
-Loaded::Loaded(executorch::runtime::FreeableBuffer blob, const Options& options)
+Loaded::Loaded(executorch::runtime::FreeableBuffer blob, const Options& options,
+               executorch::runtime::MemoryAllocator* program)
     : arena_(new char[4096]), allocator_(4096, reinterpret_cast<uint8_t*>(arena_.get())), processed_(std::move(blob)) {
-  load(options, {}, nullptr);
+  load(options, {}, program);
 }
 
 void Loaded::load(const Options& options, const Specs& specs, executorch::runtime::MemoryAllocator* program) {

@@ -103,6 +103,10 @@ def load(
         report.require_engines()
         margin = budget.margin_options(weight_streaming_margin)
         names = [engine.name for engine in report.engines]
+        if share_engines and isinstance(weight_streaming_budget_per_engine, Mapping):
+            weight_streaming_budget_per_engine = budget.for_shared_weights(
+                weight_streaming_budget_per_engine, report.engine_sizes()
+            )
         usual = budget.load_options(weight_streaming_budget, weight_streaming_budget_per_engine, names)
         spending = Spending(path, report, split, profile, trusting=trusted_keys is not None)
         spent = spending.options(weight_streaming_budget, weight_streaming_budget_per_engine, split)

@@ -47,6 +47,10 @@ class Payload(Protocol):
         """Bytes."""
 
     @property
+    def sample(self) -> bytes:
+        """A few of its bytes, of set places: payloads of one size are told apart by it, or need their digests."""
+
+    @property
     def digests(self) -> Digests:
         """Of all its bytes. Reads the whole engine if nothing has yet; known after `write_to`."""
 
@@ -91,9 +95,10 @@ class BuiltEngine:
     def __deepcopy__(self, memo: object) -> BuiltEngine:
         return self  # immutable, and exir deep-copies graphs whose nodes carry engines
 
-    def budget_size(self) -> EngineSize:
-        """This engine as `torchtrt_ws.budget.bake` wants it."""
-        return EngineSize(self.name, self.streamable_bytes, self.streamable_estimated)
+    def budget_size(self, weights_of: str | None = None) -> EngineSize:
+        """This engine as `torchtrt_ws.budget.bake` wants it. `weights_of`: whose weights it runs on."""
+        other = None if weights_of == self.name else weights_of
+        return EngineSize(self.name, self.streamable_bytes, self.streamable_estimated, other)
 
 
 @dataclass(frozen=True)
