@@ -112,36 +112,38 @@ def save(
 
     programs = read_methods(DEFAULT_METHOD, module_or_exported_program, arg_inputs, kwarg_inputs, dynamic_shapes)
     with ExitStack() as stack:
-        methods = {
-            name: _lower_whole(name, program, stack, engine, placement, compute_capabilities)
-            for name, program in programs.items()
-        }
-        write_program(target, methods, options)
+        write_program(target, _lowered(programs, stack, engine, placement, compute_capabilities), options)
 
 
-def _lower_whole(
-    name: str,
-    program: ExportedProgram,
+def _lowered(
+    programs: Mapping[str, ExportedProgram],
     stack: ExitStack,
     engine: str | None,
     placement: Placement,
     compute_capabilities: Sequence[str] | None,
-) -> LoweredMethod:
-    """A method as one engine, for the kinds of engine that are built from a whole method."""
+) -> dict[str, LoweredMethod]:
+    """Each method as one engine, for the kinds of engine that are built from whole methods."""
     from torchtrt_ws.export.graph import engine_call
     from torchtrt_ws.export.graph.interface import read_interface
 
-    interface = read_interface(name, program)
-    token = stack.enter_context(engine_call.declared(name, interface))
+    interfaces = {name: read_interface(name, program) for name, program in programs.items()}
     if engine != "tensorrt_rtx":
         from torchtrt_ws.export.sources import host
 
-        built = host.build(name, program, interface)
+        built = host.build(programs, interfaces)
     else:
         from torchtrt_ws.export.sources import tensorrt_rtx
 
-        built = tensorrt_rtx.build(name, program, interface, compute_capabilities, placement.device_id)
-    return LoweredMethod(engine_call.engine_program(token, program, interface), {token: built})
+        built = {
+            name: tensorrt_rtx.build(name, program, interfaces[name], compute_capabilities, placement.device_id)
+            for name, program in programs.items()
+        }
+    methods = {}
+    for name, program in programs.items():
+        token = stack.enter_context(engine_call.declared(name, interfaces[name]))
+        call = engine_call.engine_program(token, program, interfaces[name])
+        methods[name] = LoweredMethod(call, {token: built[name]})
+    return methods
 
 
 def _is_compiled(given: object) -> bool:

@@ -76,6 +76,7 @@ class BuiltEngine:
         device_id: The device the engine was built for.
         serialized_metadata: Torch-TensorRT's, kept as it is.
         target_platform: As Torch-TensorRT writes it.
+        nested_method: Which method of a payload that is a program runs; None: "forward".
     """
 
     name: str
@@ -91,6 +92,7 @@ class BuiltEngine:
     device_id: int = 0
     serialized_metadata: str = ""
     target_platform: str = ""
+    nested_method: str | None = None
 
     def __deepcopy__(self, memo: object) -> BuiltEngine:
         return self  # immutable, and exir deep-copies graphs whose nodes carry engines

@@ -76,6 +76,7 @@ class EngineBlob:
             program_distinct_bytes=self.shares.distinct_bytes,
             inputs=inputs,
             outputs=engine.outputs,
+            nested_method=engine.nested_method,
         )
         metadata = Metadata(
             io_bindings=tuple(Binding(t.name, t.dtype, t.shape, True) for t in inputs)
