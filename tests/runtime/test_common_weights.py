@@ -229,3 +229,70 @@ def test_one_method_only(parts: Parts, path: Path, order: tuple[str, str]) -> No
         with torch.no_grad():
             want = float(parts.methods[name](torch.ones(rows, FEATURES)).sum())
         assert np.isclose(float(done.stdout), want, rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def tied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A table that one method looks up, which XNNPACK does not pack, and another one multiplies with, which it does."""
+    import torch
+
+    torch.manual_seed(1)
+    table = torch.nn.Parameter(torch.randn(FEATURES, FEATURES))
+
+    class Embed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = table
+
+        def forward(self, ids: Any) -> Any:
+            return torch.nn.functional.embedding(ids, self.table)
+
+    class Head(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = table
+
+        def forward(self, x: Any) -> Any:
+            return torch.nn.functional.linear(x, self.table)
+
+    path = tmp_path_factory.mktemp("tied") / "tied.pte"
+    inputs = {"embed": (torch.zeros(3, dtype=torch.int64),), "head": (torch.zeros(3, FEATURES),)}
+    torchtrt_ws.save({"embed": Embed().eval(), "head": Head().eval()}, path, arg_inputs=inputs)
+    return path, table.detach()
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_the_method_that_is_loaded_first_has_nothing_that_is_packed(tied: tuple[Path, Any]) -> None:
+    import torch
+
+    path, table = tied
+    for _ in range(2):  # a cold cache and a warm one
+        program = torchtrt_ws.load(path, weight_streaming_budget="50%")
+        assert [engine.name for engine in program.engines] == ["embed", "head"]
+        assert {engine.streamable_bytes >= WEIGHTS for engine in program.engines} == {True}
+        assert [engine.shared_with for engine in program.engines] == [("head",), ("embed",)]
+        (rows,) = program.run("embed", torch.tensor([3, 1, 2]))
+        torch.testing.assert_close(rows, table[[3, 1, 2]])
+        (logits,) = program.run("head", rows)
+        torch.testing.assert_close(logits, rows @ table.T, atol=1e-3, rtol=1e-4)
+        assert abs(resident(program) - program.engines[0].budget_bytes) < 64 * 1024
+        program.set_weight_streaming_budget("100%")
+        (again,) = program.run("head", rows)
+        torch.testing.assert_close(again, logits)
+        del program
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_the_same_module_as_two_methods(tmp_path: Path) -> None:
+    import torch
+
+    layer = torch.nn.Linear(FEATURES, FEATURES).eval()
+    x = torch.randn(2, FEATURES)
+    torchtrt_ws.save({"one": layer, "other": layer}, tmp_path / "a.pte", arg_inputs={"one": (x,), "other": (x,)})
+    assert (tmp_path / "a.pte").stat().st_size < WEIGHTS + 256 * 1024
+    program = torchtrt_ws.load(tmp_path / "a.pte", weight_streaming_budget=MIB)
+    assert {engine.budget_bytes for engine in program.engines} == {MIB}
+    for name in ("one", "other"):
+        (y,) = program.run(name, x)
+        with torch.no_grad():
+            torch.testing.assert_close(y, layer(x), atol=1e-4, rtol=1e-4)

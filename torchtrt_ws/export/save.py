@@ -49,6 +49,9 @@ def save(
     and however connected, each as a delegate of its own; XNNPACK and the portable kernels run what lies around them. A
     method's only engine is named after the method, others as Torch-TensorRT names them.
 
+    Engines that are the same bytes are in the file once, and so are the weights of host engines of methods that have at
+    least half of them in common. Such engines have one budget, and count once in a total.
+
     The file is written beside `path` and renamed: a save that fails leaves the old file as it was. Modules are exported
     as in `eval()`.
 

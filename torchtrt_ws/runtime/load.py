@@ -62,7 +62,8 @@ def load(
         cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat.
         share_engines: Use the weights of an engine that this process has loaded already, with the same bytes on the
             same device: one copy and one budget, the first one's, with an execution context for each. A file that is
-            loaded twice shares where it is mapped; copies of it share where their SHA-256, computed, is the same.
+            loaded twice shares where it is mapped; copies of it share where their SHA-256, computed, is the same. Host
+            engines share within a program only.
         share_activation_memory: Let the execution contexts of a program's TensorRT engines work in one piece of device
             memory, as large as the largest needs. They take turns on the device then.
         contexts: Calls that run at the same time, from as many threads; more than that wait, in the order of arrival.

@@ -23,7 +23,15 @@ class ProgramShares:
 
     @staticmethod
     def of(engines: Sequence[BuiltEngine], plans: EqualPlans | None = None) -> ProgramShares:
-        """The number of engines, and the sum of their streamable bytes: None as soon as one is not known."""
+        """What blobs record of a program.
+
+        Args:
+            engines: Its engines.
+            plans: Which of them are equal; None: nobody asked.
+
+        Returns:
+            The number of engines, and the sums of their streamable bytes: None as soon as one is not known.
+        """
         total = _sum(engines)
         distinct = [each for each in engines if plans is None or plans.loaded_as(each.name) == each.name]
         return ProgramShares(len(engines), total, None if len(distinct) == len(engines) else _sum(distinct))

@@ -60,7 +60,7 @@ class StreamedBlobs(FileBackedData):  # type: ignore[misc]  # executorch has no 
         return self._engine_start + self.payload.size
 
     def write_to_file(self, outfile: SeekableFile) -> None:
-        """Writes the engine once, and then its digests, which are known by then, before it."""
+        """Writes the engine once to `outfile`, and then its digests, which are known by then, before it."""
         start = outfile.tell()
         outfile.write(self._prefixes(UNKNOWN))
         self.payload.write_to(outfile)
@@ -70,6 +70,7 @@ class StreamedBlobs(FileBackedData):  # type: ignore[misc]  # executorch has no 
         outfile.seek(end)
 
     def to_bytes(self) -> bytes:
+        """What `write_to_file` writes."""
         file = io.BytesIO()
         self.write_to_file(file)
         return file.getvalue()
