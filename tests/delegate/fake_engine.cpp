@@ -47,7 +47,7 @@ class FakeEngine final : public Engine {
     device().payload_held = false;
   }
 
-  Result<std::unique_ptr<Engine>> share(const OpenRequest&) const override {
+  Result<std::unique_ptr<Engine>> share(Payload&, const OpenRequest&) const override {
     if (!device().shares) return std::unique_ptr<Engine>();
     auto engine = std::make_unique<FakeEngine>(Payload(nullptr, 0, nullptr));  // the first one's may go before it
     engine->weights_ = weights_;

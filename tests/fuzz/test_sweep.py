@@ -32,6 +32,6 @@ def test_a_changed_byte_is_refused_or_changes_nothing(
     programs: dict[tuple[str, ...], Path], methods: tuple[str, ...], reader: str, cache: str
 ) -> None:
     command = [sys.executable, str(SWEEP), "--program", str(programs[methods]), "--methods", *methods]
-    command += ["--every", "23" if methods == ONE else "31", "--reader", reader]
+    command += ["--every", "23" if methods == ONE else "61", "--reader", reader]
     done = subprocess.run([*command, "--cache", cache], text=True, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -296,3 +296,21 @@ def test_the_same_module_as_two_methods(tmp_path: Path) -> None:
         (y,) = program.run(name, x)
         with torch.no_grad():
             torch.testing.assert_close(y, layer(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def unload(build_project: Callable[[Path], Path]) -> Path:
+    return build_project(Path(__file__).parent / "unload") / "unload"
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_either_method_may_go_first(path: Path, tied: tuple[Path, Any], unload: Path) -> None:
+    """The bytes of a method's engine go with it, and XNNPACK unmaps the weights with the last method that has them."""
+    for file, first, second, rows in (
+        (path, "decode", "prefill", 8),
+        (path, "prefill", "decode", 1),
+        (tied[0], "embed", "head", 3),
+    ):
+        command = list(map(str, (unload, file, first, second, rows, FEATURES)))
+        done = subprocess.run(command, text=True, capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr

@@ -77,13 +77,14 @@ std::string method_of(const Metadata& metadata) { return metadata.own ? metadata
 
 Result<std::unique_ptr<Engine>> HostEngine::open(Payload payload, const OpenRequest& request) {
   std::unique_ptr<HostEngine> engine(
-      new HostEngine(std::make_shared<SharedWeights>(std::move(payload), request.program)));
+      new HostEngine(std::move(payload), std::make_shared<SharedWeights>(request.program)));
   Status loaded = engine->load(request);
   if (!loaded.ok()) return std::move(loaded).failure();
   return std::unique_ptr<Engine>(std::move(engine));
 }
 
-HostEngine::HostEngine(std::shared_ptr<SharedWeights> weights) : weights_(std::move(weights)) {
+HostEngine::HostEngine(Payload payload, std::shared_ptr<SharedWeights> weights)
+    : payload_(std::move(payload)), weights_(std::move(weights)) {
   weights_->sharers().join(this);
 }
 
@@ -95,9 +96,9 @@ HostEngine::~HostEngine() {
   weights_.reset();
 }
 
-Result<std::unique_ptr<Engine>> HostEngine::share(const OpenRequest& request) const {
+Result<std::unique_ptr<Engine>> HostEngine::share(Payload& payload, const OpenRequest& request) const {
   if (request.program == nullptr || request.program != weights_->program()) return std::unique_ptr<Engine>();
-  std::unique_ptr<HostEngine> engine(new HostEngine(weights_));
+  std::unique_ptr<HostEngine> engine(new HostEngine(std::move(payload), weights_));
   Status joined = engine->join(request);
   if (!joined.ok()) return std::move(joined).failure();
   return std::unique_ptr<Engine>(std::move(engine));
@@ -115,19 +116,17 @@ Status HostEngine::join(const OpenRequest& request) {
 }
 
 Status HostEngine::load_program(const std::string& method, const std::string& packed_cache_path) {
-  const Payload& payload = weights_->payload();
-  auto program = NestedProgram::load(payload.data(), payload.size(), method, packed_cache_path);
+  auto program = NestedProgram::load(payload_.data(), payload_.size(), method, packed_cache_path);
   if (!program.ok()) return std::move(program).failure();
   program_.emplace(std::move(program).value());
   return ok_status();
 }
 
 Status HostEngine::load(const OpenRequest& request) {
-  const Payload& payload = weights_->payload();
   const std::string subject = "engine '" + request.name + "'";
   const Verification verification(request.verify, request.metadata, subject);
   if (!verification.note().empty()) log_info(verification.note());
-  Status verified = compare_payload(verification, payload.data(), payload.size());
+  Status verified = compare_payload(verification, payload_.data(), payload_.size());
   if (!verified.ok()) return verified;
   Status streamable = load_streamable(request);
   if (!streamable.ok() && streamable.failure().code != ErrorCode::NotSupported) return streamable;
@@ -143,23 +142,22 @@ Status HostEngine::load(const OpenRequest& request) {
 }
 
 Status HostEngine::load_streamable(const OpenRequest& request) {
-  const Payload& payload = weights_->payload();
   const auto& own = request.metadata.own;
   // The digest is computed where the checksum has not vouched for the file, and always before weights are packed.
   const bool vouched = own && own->crc32c && request.verify != Verify::Off;
-  const std::string digest = vouched ? own->sha256 : sha256_hex(payload.data(), payload.size());
+  const std::string digest = vouched ? own->sha256 : sha256_hex(payload_.data(), payload_.size());
   const auto confirm = [&]() -> Status {
     if (!vouched) return ok_status();
     const Verification verification(Verify::Digest, request.metadata, "engine '" + request.name + "'");
-    return compare_payload(verification, payload.data(), payload.size());
+    return compare_payload(verification, payload_.data(), payload_.size());
   };
-  const PackedEngine engine{digest, confirm, static_cast<int64_t>(payload.size()),
+  const PackedEngine engine{digest, confirm, static_cast<int64_t>(payload_.size()),
                             own ? own->streamable_bytes.value_or(0) : 0};
   const std::string method = method_of(request.metadata);
   std::lock_guard<std::mutex> lock(loading());
   std::vector<Range> mappings;
   const auto pack = [&](const std::string& path) -> Status {
-    Status packed = NestedProgram::pack(payload.data(), payload.size(), path);
+    Status packed = NestedProgram::pack(payload_.data(), payload_.size(), path);
     malloc_trim(0);
     return packed;
   };
@@ -186,12 +184,11 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
 
 /// The engine's own method has none of the packed weights: another one maps the file, and stays for those to come.
 Status HostEngine::load_another(const std::string& path, std::vector<Range>& mappings) {
-  const Payload& payload = weights_->payload();
-  auto methods = NestedProgram::methods(payload.data(), payload.size());
+  auto methods = NestedProgram::methods(payload_.data(), payload_.size());
   if (!methods.ok()) return std::move(methods).failure();
   for (const std::string& method : methods.value()) {
     auto found = new_mappings(path, [&]() -> Status {
-      auto program = NestedProgram::load(payload.data(), payload.size(), method, path);
+      auto program = NestedProgram::load(payload_.data(), payload_.size(), method, path);
       if (!program.ok()) return std::move(program).failure();
       weights_->keep(std::move(program).value());
       return ok_status();
@@ -205,8 +202,7 @@ Status HostEngine::load_another(const std::string& path, std::vector<Range>& map
 }
 
 void HostEngine::give_back_what_was_read() {
-  const Payload& payload = weights_->payload();
-  if (is_file_mapping(payload.data(), payload.size())) drop_pages(payload.data(), 0, payload.size());
+  if (is_file_mapping(payload_.data(), payload_.size())) drop_pages(payload_.data(), 0, payload_.size());
 }
 
 Status HostEngine::read_io(const Metadata& metadata) {

@@ -24,7 +24,7 @@ class HostEngine final : public Engine {
   static Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request);
 
   /// For engines of its own program, such as those of other methods; null for others (shared_weights.h says why).
-  Result<std::unique_ptr<Engine>> share(const OpenRequest& request) const override;
+  Result<std::unique_ptr<Engine>> share(Payload& payload, const OpenRequest& request) const override;
   const void* weights() const override { return weights_.get(); }
   std::string device_name() const override { return "cpu"; }
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
@@ -36,13 +36,14 @@ class HostEngine final : public Engine {
   int64_t device_bytes() const override;
   MemoryFacts memory() const override;
   Status set_budget(int64_t bytes) override;
+  int64_t budget_for(int64_t bytes) const override { return weights_->budget_for(bytes); }
   bool has_context() const override { return has_context_; }
   Status make_context() override;
   void drop_context() noexcept override;
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override;
 
  private:
-  explicit HostEngine(std::shared_ptr<SharedWeights> weights);
+  HostEngine(Payload payload, std::shared_ptr<SharedWeights> weights);
 
   Status load(const OpenRequest& request);
   Status join(const OpenRequest& request);
@@ -54,6 +55,7 @@ class HostEngine final : public Engine {
   Status read_io(const Metadata& metadata);
 
   // Destroyed in reverse: the program first, since it reads the payload and maps the packed file.
+  Payload payload_;  // kept: constants that XNNPACK does not pack are read in place
   std::shared_ptr<SharedWeights> weights_;
   std::optional<NestedProgram> program_;
   std::vector<TensorSpec> inputs_;

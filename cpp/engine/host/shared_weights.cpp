@@ -21,6 +21,11 @@ int64_t SharedWeights::budget() const {
   return std::min(least->kept(), streamable_bytes());
 }
 
+int64_t SharedWeights::budget_for(int64_t bytes) const {
+  const auto page = static_cast<int64_t>(page_size());
+  return bytes >= streamable_bytes() ? streamable_bytes() : bytes / page * page;
+}
+
 void SharedWeights::set_budget(int64_t bytes) {
   const int64_t kept = std::clamp<int64_t>(bytes, 0, streamable_bytes());
   for (Residency& mapping : residency_) mapping.keep(kept, streamable_bytes());

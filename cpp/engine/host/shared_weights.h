@@ -8,12 +8,11 @@
 #include "engine/host/nested_program.h"
 #include "engine/host/packed_file.h"
 #include "engine/host/residency.h"
-#include "engine/payload.h"
 #include "engine/sharers.h"
 
 namespace torchtrt_ws::host {
 
-/// A nested program's bytes and XNNPACK's packed weights of all its methods, for the HostEngines that run them.
+/// XNNPACK's packed weights of all methods of a nested program, for the HostEngines that run them.
 ///
 /// Each engine loads its own method with the same `packed_cache_path`: XNNPACK has one weights cache for a path, with
 /// one mapping of the file, and a mutex that it holds while it compiles or runs a part of a program. So the weights are
@@ -23,9 +22,8 @@ namespace torchtrt_ws::host {
 /// The budget is everybody's: it changes while none of them has a context.
 class SharedWeights {
  public:
-  SharedWeights(Payload payload, const void* program) : payload_(std::move(payload)), program_(program) {}
+  explicit SharedWeights(const void* program) : program_(program) {}
 
-  const Payload& payload() const noexcept { return payload_; }
   Sharers& sharers() noexcept { return sharers_; }
 
   /// Whose engines may share it; null: nobody's. Engines of other programs are for calls at the same time, which one
@@ -43,12 +41,15 @@ class SharedWeights {
   /// The packed file, and where XNNPACK has mapped it.
   void set_packed(PackedFile packed, const std::vector<Range>& mappings);
 
-  /// XNNPACK unmaps the file with the last program that has packed weights: this one stays until everybody has gone.
+  /// XNNPACK unmaps the file with the last program that has packed weights: this one stays until everybody has gone. It
+  /// is not called any more, and the bytes that it was loaded from may go before it: destroying one reads none of them.
+  /// Source: executorch 1.5.1, runtime/executor/method.cpp, ~Method() and ~BackendDelegate().
   void keep(NestedProgram program);
   void keep_nothing() { kept_.reset(); }
 
   int64_t streamable_bytes() const { return packed_ ? packed_->weight_bytes() : 0; }
   int64_t budget() const;
+  int64_t budget_for(int64_t bytes) const;  // budget() after set_budget(bytes): whole pages
   void set_budget(int64_t bytes);
   int64_t resident_bytes() const;
 
@@ -56,12 +57,10 @@ class SharedWeights {
   void drop_rest();
 
  private:
-  // Destroyed in reverse: programs first, since they read the payload and map the packed file.
-  Payload payload_;  // kept: constants that XNNPACK does not pack are read in place
   const void* const program_;
   std::optional<PackedFile> packed_;
-  std::optional<NestedProgram> kept_;
-  std::vector<Residency> residency_;  // one for each mapping of the packed file: XNNPACK makes one of the whole file
+  std::optional<NestedProgram> kept_;  // destroyed before the file it maps
+  std::vector<Residency> residency_;   // one for each mapping of the packed file: XNNPACK makes one of the whole file
   Sharers sharers_;
 };
 

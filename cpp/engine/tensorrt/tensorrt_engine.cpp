@@ -49,7 +49,7 @@ Status TensorRTEngine::take(std::shared_ptr<SharedPlan> plan, const OpenRequest&
   return ok_status();
 }
 
-Result<std::unique_ptr<Engine>> TensorRTEngine::share(const OpenRequest& request) const {
+Result<std::unique_ptr<Engine>> TensorRTEngine::share(Payload&, const OpenRequest& request) const {
   std::unique_ptr<TensorRTEngine> engine(new TensorRTEngine("engine '" + request.name + "'", device_));
   const DeviceGuard guard(device_);
   Status step = guard.check(engine->subject_);
