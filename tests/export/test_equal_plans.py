@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 import pytest
 
 import torchtrt_ws
-from torchtrt_ws import blob, pte
+from torchtrt_ws import blob, pte, trust
 from torchtrt_ws.errors import BudgetError, ProgramError
 from torchtrt_ws.export.engine.payload import SAMPLE, BufferPayload, FilePayload
 
@@ -223,3 +226,20 @@ def test_a_save_that_fails_leaves_the_old_file(path: Path, once: bytes, monkeypa
     with pytest.raises(ProgramError, match="space"):
         save(path, PLANS)
     assert path.read_bytes() == once
+
+
+def test_a_signature_names_each_engine(path: Path, tmp_path: Path) -> None:
+    trust.new_key(tmp_path / "key.pem")
+    trust.sign(path, tmp_path / "key.pem")
+    manifest = trust.verify(path, [tmp_path / "key.pub.pem"]).manifest
+    assert {each.name: each.sha256 for each in manifest.engines} == {
+        name: hashlib.sha256(each).hexdigest() for name, each in PLANS.items()
+    }
+
+
+def test_inspect_says_whose_plan_it_is(path: Path) -> None:
+    command = [sys.executable, "-m", "torchtrt_ws", "inspect", str(path)]
+    done = subprocess.run(command, text=True, capture_output=True, env={**os.environ, "COLUMNS": "120"})
+    assert done.returncode == 0, done.stderr
+    (row,) = [line for line in done.stdout.splitlines() if "same plan as" in line]
+    assert [cell.strip() for cell in row.split("│")[1:5]] == ["prefill", "prefill", "tensorrt", "same plan as decode"]

@@ -314,3 +314,20 @@ def test_either_method_may_go_first(path: Path, tied: tuple[Path, Any], unload: 
         command = list(map(str, (unload, file, first, second, rows, FEATURES)))
         done = subprocess.run(command, text=True, capture_output=True, timeout=120)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_signed_program(parts: Parts, path: Path, tmp_path: Path) -> None:
+    """Its verified copy is in memory, where nobody tells that two engines are the same: each has weights and a part of
+    the total. The mapped file has them once."""
+    from torchtrt_ws import trust
+
+    signed = tmp_path / "signed.pte"
+    signed.write_bytes(path.read_bytes())
+    trust.new_key(tmp_path / "key.pem")
+    trust.sign(signed, tmp_path / "key.pem")
+    for mapped, each in ((None, MIB), (True, 2 * MIB)):
+        keys = [tmp_path / "key.pub.pem"]
+        program = torchtrt_ws.load(signed, weight_streaming_budget="2MiB", mmap=mapped, trusted_keys=keys)
+        assert {engine.budget_bytes for engine in program.engines} == {each}
+        parts.check(program)
