@@ -83,7 +83,7 @@ TEST_F(EqualPlans, ATotalCountsTheWeightsOnce) {
   const std::string said = ::testing::internal::GetCapturedStderr();
   ASSERT_EQ(b.error, Error::Ok) << last_error().message;
   EXPECT_EQ(said.find("warning"), std::string::npos) << said;
-  EXPECT_EQ(device().free, kFree - 400 - 2 * 150) << "the weights once, and two contexts";
+  EXPECT_EQ(device().free, kFree - 400 - 150 - 150) << "the weights once, and two contexts";
   EXPECT_EQ(engines()[0].shared_with, std::vector<uint64_t>{engines()[1].id});
   for (const EngineReport& report : engines()) EXPECT_EQ(report.budget_bytes, 400) << report.name;
   EXPECT_EQ(a.run(1, 3.0f), Error::Ok);
