@@ -130,6 +130,8 @@ def _lowered(
     from torchtrt_ws.export.graph.interface import read_interface
 
     interfaces = {name: read_interface(name, program) for name, program in programs.items()}
+    # Before the engines are built: it refuses some methods, and costs nothing.
+    tokens = {name: stack.enter_context(engine_call.declared(name, interfaces[name])) for name in programs}
     if engine != "tensorrt_rtx":
         from torchtrt_ws.export.sources import host
 
@@ -141,12 +143,12 @@ def _lowered(
             name: tensorrt_rtx.build(name, program, interfaces[name], compute_capabilities, placement.device_id)
             for name, program in programs.items()
         }
-    methods = {}
-    for name, program in programs.items():
-        token = stack.enter_context(engine_call.declared(name, interfaces[name]))
-        call = engine_call.engine_program(token, program, interfaces[name])
-        methods[name] = LoweredMethod(call, {token: built[name]})
-    return methods
+    return {
+        name: LoweredMethod(
+            engine_call.engine_program(tokens[name], program, interfaces[name]), {tokens[name]: built[name]}
+        )
+        for name, program in programs.items()
+    }
 
 
 def _is_compiled(given: object) -> bool:
