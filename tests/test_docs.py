@@ -94,7 +94,7 @@ def test_python(path: Path) -> None:
 # Members whose words are those of the protocol or base class that they implement.
 INHERITS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("write", "seek", "tell"), ("progress.py",)),
-    **dict.fromkeys(("digests", "write_to"), ("payload.py", "hashed.py")),
+    **dict.fromkeys(("digests", "sample", "write_to"), ("payload.py", "hashed.py")),
     **dict.fromkeys(("partition", "ops_to_not_decompose"), ("tensorrt_partitioner.py",)),
 }
 

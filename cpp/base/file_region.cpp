@@ -1,5 +1,6 @@
 #include "base/file_region.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -8,7 +9,9 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
+#include <string_view>
 #include <tuple>
 
 #include "digest/sha256.h"
@@ -29,6 +32,25 @@ FileRegion described(std::string path, const struct stat& info, uint64_t offset,
           nanoseconds(info.st_ctim),
           offset,
           size};
+}
+
+/// The path of what /proc/self/maps calls `name`. Memory that is a file (memfd_create(2)) has one only as an open file;
+/// it counts where nobody can write it, since its times do not tell.
+std::string path_of(const std::string& name, uint64_t inode) {
+  constexpr std::string_view kMemory = "/memfd:";
+  if (name.compare(0, kMemory.size(), kMemory) != 0) return name;
+  const std::string folder = "/proc/self/fd/";
+  std::string found;
+  DIR* const files = opendir(folder.c_str());
+  while (const dirent* entry = files == nullptr ? nullptr : readdir(files)) {
+    const std::string path = folder + entry->d_name;
+    struct stat info{};
+    if (stat(path.c_str(), &info) != 0 || static_cast<uint64_t>(info.st_ino) != inode) continue;
+    const int seals = fcntl(std::atoi(entry->d_name), F_GET_SEALS);
+    if (seals >= 0 && (seals & F_SEAL_WRITE) != 0) found = path;
+  }
+  if (files != nullptr) closedir(files);
+  return found;
 }
 
 /// A file's descriptor, closed at the end.
@@ -69,7 +91,7 @@ std::optional<FileRegion> file_region_of(const void* data, uint64_t size) {
                                    &end, permissions, &offset, &inode, &path);
     if (fields != 5 || begin < start || begin >= end) continue;
     if (size > end - begin || inode == 0 || permissions[1] == 'w') return std::nullopt;
-    const std::string name = line.substr(static_cast<size_t>(path));
+    const std::string name = path_of(line.substr(static_cast<size_t>(path)), inode);
     struct stat info{};
     if (stat(name.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
     if (static_cast<uint64_t>(info.st_ino) != inode) return std::nullopt;  // replaced: the mapping is of the old one

@@ -21,8 +21,9 @@ struct FileRegion {
 /// Whether both are the same bytes of the same file, which nobody changed in between.
 [[nodiscard]] bool operator==(const FileRegion& a, const FileRegion& b) noexcept;
 
-/// The region of one file that [data, data + size) is mapped from. nullopt where it is other memory, or where the file
-/// behind the mapping has gone or is another one by now. Reads /proc/self/maps.
+/// The region of one file that [data, data + size) is mapped from; sealed memory that is a file (memfd_create(2)) is
+/// one while it is open. nullopt where it is other memory, or where the file behind the mapping has gone or is another
+/// one by now. Reads /proc/self/maps.
 [[nodiscard]] std::optional<FileRegion> file_region_of(const void* data, uint64_t size);
 
 /// Its bytes' SHA-256 in lower-case hexadecimal digits; nullopt where the file has changed or cannot be read.

@@ -158,12 +158,17 @@ OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   facts.sha256 = own.text("sha256");
   if (!is_sha256(facts.sha256)) own.refuse("sha256", torchtrt_ws::quoted(facts.sha256), "64 lower-case hex digits");
   facts.crc32c = read_crc32c(own);
+  facts.nested_method = own.text("nested_method", "forward");
+  if (!is_engine_name(facts.nested_method)) {
+    own.refuse("nested_method", torchtrt_ws::quoted(facts.nested_method), std::string(kEngineNames));
+  }
   facts.builder = own.text("builder", "");
   facts.streamable_bytes = own.bytes_or_null("streamable_bytes");
   facts.streamable_estimated = own.boolean("streamable_estimated", false);
   Fields program = own.object("program");
   facts.program_engines = static_cast<int>(program.integer("engines", 1, kMaxInt));
   facts.program_streamable_bytes = program.bytes_or_null("streamable_bytes");
+  facts.program_distinct_bytes = program.bytes_or_null("distinct_streamable_bytes");
   facts.inputs = read_tensors(own, "inputs");
   facts.outputs = read_tensors(own, "outputs");
   compare_names(own, "inputs", facts.inputs, bindings, true);

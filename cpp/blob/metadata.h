@@ -48,13 +48,15 @@ struct OwnFacts {
   std::string kind;                ///< "host", "tensorrt", ... The reader does not know which kinds exist.
   std::string sha256;              ///< 64 lower-case hex digits, of the engine's bytes. Compared by Verification.
   std::optional<uint32_t> crc32c;  ///< Of the engine's bytes; nullopt: a file of an early version.
+  std::string nested_method;       ///< Of the program inside a host engine; "forward" where the file does not say.
   std::string builder;             ///< For people: "executorch 1.5.1".
   std::optional<int64_t> streamable_bytes;
   bool streamable_estimated;
-  int program_engines;  ///< 1 or more.
-  std::optional<int64_t> program_streamable_bytes;
-  std::vector<TensorFacts> inputs;                   ///< Same names and order as the inputs of io_bindings.
-  std::vector<TensorFacts> outputs;                  ///< Same names and order as the outputs of io_bindings.
+  int program_engines;                              ///< 1 or more.
+  std::optional<int64_t> program_streamable_bytes;  ///< Each engine counts.
+  std::optional<int64_t> program_distinct_bytes;  ///< Engines on the same weights count once; nullopt: there are none.
+  std::vector<TensorFacts> inputs;                ///< Same names and order as the inputs of io_bindings.
+  std::vector<TensorFacts> outputs;               ///< Same names and order as the outputs of io_bindings.
   std::vector<std::vector<ProfileBounds>> profiles;  ///< For each, one for each of `inputs`. Empty: not known at save.
 };
 

@@ -94,7 +94,7 @@ Result<Applied> join_budget(Engine& engine, const Request& request, const std::o
   Applied applied{standing ? standing->source : Source::None, standing && standing->automatic, wanted.value().requested,
                   now, std::move(wanted.value().notes)};
   const std::string whose = "the weights of '" + first.identity().name + "', which is loaded already";
-  if (wanted.value().bytes.value_or(now) == now) {
+  if (engine.budget_for(wanted.value().bytes.value_or(now)) == now) {
     applied.notes.push_back("shares " + whose + ", and their budget of " + bytes(now));
   } else {
     applied.notes.push_back("warning: asked for " + bytes(*wanted.value().bytes) + ", but it shares " + whose +

@@ -57,9 +57,13 @@ Identity identify(BackendInitContext& context, const Metadata& metadata) {
           scope};
 }
 
-std::optional<Shares> recorded_shares(const Metadata& metadata) {
+/// `shared`: whether engines on the same weights will be loaded as such; else each of them takes its part.
+std::optional<Shares> recorded_shares(const Metadata& metadata, bool shared) {
   if (!metadata.own) return std::nullopt;
-  return Shares{metadata.own->program_engines, metadata.own->streamable_bytes, metadata.own->program_streamable_bytes};
+  const OwnFacts& own = *metadata.own;
+  const bool once = shared && own.program_distinct_bytes.has_value();
+  return Shares{own.program_engines, own.streamable_bytes,
+                once ? own.program_distinct_bytes : own.program_streamable_bytes};
 }
 
 /// What was asked for the engine `name`, by whomever: the load, the process, the environment, the program.
@@ -123,15 +127,15 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   const auto mutex = opening(key);
   const auto only_one = lock_patiently(*mutex);
   const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
-  const OpenRequest how_to_open{metadata,       identity.name, how.device_id,
-                                how.cuda_graph, how.verify,    share_scratch ? identity.scope : nullptr};
+  const OpenRequest how_to_open{metadata,   identity.name,  how.device_id, how.cuda_graph,
+                                how.verify, identity.scope, share_scratch};
   std::unique_lock<std::mutex> planned;  // until the engine has gone, if something fails
   auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
   if (!opened.ok()) return std::move(opened).failure();
   Engine& engine = *opened.value().engine;
 
   planned = lock_patiently(planning());
-  const std::optional<Shares> shares = recorded_shares(metadata);
+  const std::optional<Shares> shares = recorded_shares(metadata, how.share_engines && can_be_shared(key));
   LiveHandles& live = LiveHandles::instance();
   const Handles sharing = live.sharing(engine.weights());
   const Handle* const first = awake_one(sharing);  // where all others sleep this one decides, as the first load does

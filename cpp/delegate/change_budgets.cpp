@@ -61,6 +61,11 @@ Status change_budgets(const std::vector<Option>& options, const Handles& handles
     auto request = read_request(options, {}, handle->identity().name);
     if (!request.ok()) return std::move(request).failure();
     const int64_t growth = handle->growth(request.value());
+    const auto same = [&](const Change& each) {  // one change is for all engines on the weights
+      return each.handle->weights() == handle->weights() && !each.request.engine && !request.value().engine &&
+             each.growth == growth;
+    };
+    if (std::any_of(changes.begin(), changes.end(), same)) continue;
     // Those that shrink make room for those that grow.
     const auto next =
         std::find_if(changes.begin(), changes.end(), [growth](const Change& each) { return each.growth > growth; });

@@ -83,10 +83,10 @@ Status Handle::change_locked(PausedSharers& sharers, const Previous& previous, c
   return changed;
 }
 
-Result<std::unique_ptr<Engine>> Handle::share(const OpenRequest& request) const {
+Result<std::unique_ptr<Engine>> Handle::share(Payload& payload, const OpenRequest& request) const {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr) return std::unique_ptr<Engine>();
-  return engine_->share(request);
+  return engine_->share(payload, request);
 }
 
 Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& request, const Handles& others) {

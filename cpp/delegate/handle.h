@@ -80,7 +80,7 @@ class Handle {
   const void* weights() const { return weights_; }
 
   /// Engine::share(); null also when the engine is gone. Waits for a call in flight.
-  Result<std::unique_ptr<Engine>> share(const OpenRequest& request) const;
+  Result<std::unique_ptr<Engine>> share(Payload& payload, const OpenRequest& request) const;
 
   /// Runs once. Errors: BadArgument, and what the engine's run() returns.
   Status execute(executorch::runtime::Span<executorch::runtime::EValue*> args);

@@ -22,7 +22,7 @@ Result<OpenedEngine> open_or_share(OpenEngine open, Payload payload, const OpenR
     if (!live->key() || !same_bytes(*live->key(), *key, payload.data())) continue;
     Status same = compare(payload, request, live->key()->verified);
     if (!same.ok()) return std::move(same).failure();
-    auto shared = live->share(request);
+    auto shared = live->share(payload, request);
     if (!shared.ok()) return std::move(shared).failure();
     if (shared.value() != nullptr) return OpenedEngine{std::move(shared).value(), std::move(live)};
   }

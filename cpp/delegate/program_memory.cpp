@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "budget/ladder.h"
@@ -64,7 +65,7 @@ int ProgramMemory::engines_to_come() const {
   return std::max(shares_->engines - static_cast<int>(others_.size()) - 1, 0);
 }
 
-/// What the file records of the engines that are still to come; negative where it does not.
+/// What the file records of the weights that are still to come; negative where it does not.
 int64_t ProgramMemory::streamable_to_come() const {
   if (!shares_ || !shares_->program_streamable) return -1;
   int64_t rest = *shares_->program_streamable;
@@ -73,8 +74,10 @@ int64_t ProgramMemory::streamable_to_come() const {
     return !__builtin_sub_overflow(rest, *shares->engine_streamable, &rest);
   };
   if (!subtract(shares_)) return -1;
+  std::set<const void*> counted = {engine_.weights()};
   for (const auto& other : others_) {
-    if (!subtract(other->shares())) return -1;
+    const bool again = !counted.insert(other->weights()).second;
+    if (!again && !subtract(other->shares())) return -1;
   }
   return std::max<int64_t>(rest, 0);
 }

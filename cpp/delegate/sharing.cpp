@@ -17,6 +17,8 @@ PayloadKey key_of(const std::string& kind, int device, const uint8_t* data, uint
   return key;
 }
 
+bool can_be_shared(const PayloadKey& key) { return key.region.has_value() || !key.computed_sha256.empty(); }
+
 bool same_bytes(const PayloadKey& loaded, PayloadKey& own, const uint8_t* data) {
   if (loaded.kind != own.kind || loaded.device != own.device || loaded.size != own.size) return false;
   if (loaded.region && own.region && *loaded.region == *own.region) return true;

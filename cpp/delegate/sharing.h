@@ -26,6 +26,9 @@ struct PayloadKey {
 PayloadKey key_of(const std::string& kind, int device, const uint8_t* data, uint64_t size, const Metadata& metadata,
                   Verify verify);
 
+/// Whether a later engine with the same bytes can be told to have them: same_bytes() needs a file, or a digest.
+bool can_be_shared(const PayloadKey& key);
+
 /// Whether `loaded`, of a live engine, and `own`, whose bytes are at `data`, are the same bytes. The same region of the
 /// same unchanged file is; else both digests are computed, where the recorded ones agree, and noted in `own`. The live
 /// engine's are read from its file again, and are not known where that has changed or was not mapped.

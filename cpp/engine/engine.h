@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "budget/ladder.h"
+#include "engine/payload.h"
 #include "torchtrt_ws/api.h"
 
 namespace torchtrt_ws {
@@ -57,9 +58,10 @@ class TORCHTRT_WS_API Engine {
  public:
   virtual ~Engine() = default;
 
-  /// Another engine on these weights, without a context; `request` says how, as for OpenEngine, and its payload is not
-  /// needed: it holds the same bytes. Null where the kind cannot share. Fails as OpenEngine does.
-  virtual Result<std::unique_ptr<Engine>> share(const OpenRequest& request) const = 0;
+  /// Another engine on these weights, without a context; `request` says how, as for OpenEngine. `payload` has the same
+  /// bytes as this one's; it is taken by an engine that reads on in it, which cannot use this one's: that goes with it.
+  /// Null, and nothing taken, where the kind cannot share. Fails as OpenEngine does.
+  virtual Result<std::unique_ptr<Engine>> share(Payload& payload, const OpenRequest& request) const = 0;
 
   /// Tells whose weights these are: engines that share them give the same answer.
   virtual const void* weights() const = 0;
@@ -95,6 +97,9 @@ class TORCHTRT_WS_API Engine {
   /// a context lives, of this engine or of one that shares the weights. A call that fails leaves the engine able to
   /// take another budget.
   virtual Status set_budget(int64_t bytes) = 0;
+
+  /// What budget() says once set_budget() has kept `bytes`, which are within [0, streamable_bytes()].
+  virtual int64_t budget_for(int64_t bytes) const { return bytes; }
 
   virtual bool has_context() const = 0;
 

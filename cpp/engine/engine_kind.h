@@ -21,7 +21,8 @@ struct OpenRequest {
   std::optional<int> device_id;      // load-time choice of the device; beats the one in the metadata
   bool cuda_graph = false;           // load-time wish; engines without CUDA ignore it
   Verify verify = Verify::Checksum;  // how the payload is compared with the metadata; the engine does it as it reads
-  const void* program = nullptr;     // its engines run one after the other and share activation memory; null: alone
+  const void* program = nullptr;     // tells the engines of one program from those of others; null: alone
+  bool share_activation_memory = false;  // of its engines, which then run one after the other
 };
 
 /// What an engine kind is: how to deserialize one. The payload is released by the engine, as soon as it has no more use

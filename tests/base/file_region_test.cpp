@@ -64,6 +64,25 @@ TEST_F(FileRegionTest, OtherMemoryIsNoRegion) {
   EXPECT_FALSE(file_region_of(data_ + 100, 1 << 20)) << "more than is mapped";
 }
 
+// As the verified copy of a signed program is.
+TEST_F(FileRegionTest, SealedMemoryIsAFile) {
+  const int memory = memfd_create("file_region_test", MFD_ALLOW_SEALING);
+  ASSERT_GE(memory, 0);
+  ASSERT_EQ(::write(memory, std::string(8192, 'm').data(), 8192), 8192);
+  void* const one = mmap(nullptr, 8192, PROT_READ, MAP_PRIVATE, memory, 0);
+  void* const other = mmap(nullptr, 8192, PROT_READ, MAP_PRIVATE, memory, 0);
+  EXPECT_FALSE(file_region_of(one, 8192)) << "anybody can write it yet";
+  ASSERT_EQ(fcntl(memory, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW), 0);
+  const auto first = file_region_of(one, 8192), second = file_region_of(other, 8192);
+  ASSERT_TRUE(first && second);
+  EXPECT_TRUE(*first == *second);
+  EXPECT_EQ(sha256_of(*first), sha256_hex(std::string(8192, 'm').data(), 8192));
+  close(memory);
+  EXPECT_FALSE(file_region_of(one, 8192)) << "there is no way to its bytes";
+  munmap(one, 8192);
+  munmap(other, 8192);
+}
+
 TEST_F(FileRegionTest, AChangedFileIsAnother) {
   const auto before = file_region_of(data_, 8192);
   ASSERT_TRUE(before);

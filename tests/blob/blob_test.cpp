@@ -66,6 +66,8 @@ Json to_json(const OwnFacts& own) {
           {"streamable_estimated", own.streamable_estimated},
           {"program_engines", own.program_engines},
           {"program_streamable_bytes", to_json(own.program_streamable_bytes)},
+          {"program_distinct_bytes", to_json(own.program_distinct_bytes)},
+          {"nested_method", own.nested_method == "forward" ? Json(nullptr) : Json(own.nested_method)},
           {"inputs", to_json(own.inputs)},
           {"outputs", to_json(own.outputs)},
           {"optimization_profiles", profiles_to_json(own)}};

@@ -158,6 +158,19 @@ def golden() -> dict[str, tuple[bytes, str]]:
             ),
         ),
     )
+    assert minimal.own is not None
+    shared = dataclasses.replace(
+        minimal,
+        own=dataclasses.replace(
+            minimal.own,
+            sha256=hashlib.sha256(ENGINE).hexdigest(),
+            streamable_bytes=48,
+            program_engines=2,
+            program_streamable_bytes=96,
+            program_distinct_bytes=48,
+            nested_method="prefill",
+        ),
+    )
     names = [("input_0", True), ("output_0", False)]
     theirs = {
         "io_bindings": [{"name": n, "dtype": "", "shape": [], "is_input": i} for n, i in names],
@@ -178,6 +191,10 @@ def golden() -> dict[str, tuple[bytes, str]]:
         "optimization_profiles.bin": (
             blob.write(ENGINE, with_profiles),
             "full.bin with two optimization profiles",
+        ),
+        "shared_plan.bin": (
+            blob.header_and_metadata(shared, len(ENGINE), gap=176) + b"\xff" * 176 + ENGINE,
+            "metadata of another engine of the program before the plan that both are; counted once, a nested method",
         ),
         "torch_tensorrt.bin": (
             raw(json.dumps(theirs, **compact).encode()),
@@ -344,6 +361,12 @@ def hostile_own() -> dict[str, tuple[bytes, str]]:
         "own_program_missing": ({"program": ...}, "no program facts"),
         "own_program_no_engines": ({"program": {"engines": 0}}, "a program of 0 engines"),
         "own_program_list": ({"program": []}, "program is a list"),
+        "own_program_distinct_float": (
+            {"program": {"engines": 1, "distinct_streamable_bytes": 1.5}},
+            "a count that is no integer",
+        ),
+        "own_nested_method_empty": ({"nested_method": ""}, "a method without a name"),
+        "own_nested_method_slash": ({"nested_method": "a/b"}, "a method name with a slash"),
         "own_inputs_missing": ({"inputs": ...}, "no inputs"),
         "own_inputs_other_name": ({"inputs": [{**tensor, "name": "z"}]}, "an input that io_bindings does not have"),
         "own_inputs_fewer": ({"inputs": []}, "fewer inputs than io_bindings has"),

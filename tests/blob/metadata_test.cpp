@@ -51,6 +51,8 @@ TEST(ParseMetadata, ReadsEveryField) {
   EXPECT_TRUE(own.streamable_estimated);
   EXPECT_EQ(own.program_engines, 2);
   EXPECT_EQ(own.program_streamable_bytes, 500);
+  EXPECT_EQ(own.program_distinct_bytes, std::nullopt);
+  EXPECT_EQ(own.nested_method, "forward");
   ASSERT_EQ(own.inputs.size(), 1U);
   EXPECT_EQ(own.inputs[0].min, (std::vector<int64_t>{1, 32}));
   EXPECT_EQ(own.inputs[0].max, (std::vector<int64_t>{8, 32}));

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,7 @@ def test_an_engine_key_fits_an_option_key() -> None:
 ONE = [EngineSize("a", 1000)]
 UNKNOWN = [EngineSize("a", None)]
 TWO = [EngineSize("a", 1000), EngineSize("b", 3000)]
+SHARED = [*TWO, EngineSize("c", 1000, weights_of="a")]  # "c" runs on the weights of "a"
 
 
 @pytest.mark.parametrize(
@@ -324,6 +326,12 @@ TWO = [EngineSize("a", 1000), EngineSize("b", 3000)]
         (None, {"a": "auto", "b": None}, TWO, {"a": None, "b": None}),
         (None, {"a": "10%", "b": "100%"}, TWO, {"a": b"100", "b": b"9223372036854775807"}),
         (5, None, [], {}),
+        (400, None, SHARED, {"a": b"100", "b": b"300", "c": b"100"}),
+        (4000, None, SHARED, {"a": b"1000", "b": b"3000", "c": b"1000"}),
+        ("50%", None, SHARED, {"a": b"500", "b": b"1500", "c": b"500"}),
+        (None, {"a": 7}, SHARED, {"a": b"7", "b": None, "c": b"7"}),
+        (None, {"c": 7, "b": 1}, SHARED, {"a": b"7", "b": b"1", "c": b"7"}),
+        (None, {"c": "1K", "a": 1024}, SHARED, {"a": b"1024", "b": None, "c": b"1024"}),
     ],
 )
 def test_bake(total: Any, each: Any, engines: list[EngineSize], want: dict[str, bytes | None]) -> None:
@@ -345,6 +353,8 @@ def test_bake(total: Any, each: Any, engines: list[EngineSize], want: dict[str, 
         (-1, None, TWO, "found -1"),
         (None, {"a": 2.0}, TWO, "found 2.0 (float)"),
         (None, 2**63, TWO, "found 9223372036854775808"),
+        (None, {"a": 1, "c": 2}, SHARED, "1 for 'a' and 2 for 'c'"),
+        (None, {"a": "auto", "c": 2}, SHARED, "whose weights are there once"),
     ],
 )
 def test_bake_refused(total: Any, each: Any, engines: list[EngineSize], says: str) -> None:
@@ -365,6 +375,15 @@ def test_split_gives_away_all_of_the_total_and_never_more(engines: list[EngineSi
         assert given_away == total, "what is left covers estimates that were too low"
     else:
         assert given_away == streamable
+
+
+@given(ENGINES, st.integers(0, 2**48))
+def test_split_counts_weights_once(engines: list[EngineSize], total: int) -> None:
+    """Twins of all engines change nothing, and have what these have."""
+    twins = [replace(engine, name=f"{engine.name}-twin", weights_of=engine.name) for engine in engines]
+    alone, both = budget.split(total, engines), budget.split(total, [*twins, *engines])
+    assert {name: both[name] for name in alone} == alone
+    assert all(both[f"{name}-twin"] == part for name, part in alone.items())
 
 
 @given(ENGINES, st.integers(0, 2**48))

@@ -49,7 +49,7 @@ class FakeEngine final : public Engine {
     device().payload_held = false;
   }
 
-  Result<std::unique_ptr<Engine>> share(const OpenRequest&) const override {
+  Result<std::unique_ptr<Engine>> share(Payload&, const OpenRequest&) const override {
     if (!device().shares) return std::unique_ptr<Engine>();
     auto engine = std::make_unique<FakeEngine>(Payload(nullptr, 0, nullptr));  // the first one's may go before it
     engine->weights_ = weights_;
@@ -234,9 +234,10 @@ Loaded::Loaded(std::vector<char> blob, const Options& options, const Specs& spec
   load(options, specs, program);
 }
 
-Loaded::Loaded(executorch::runtime::FreeableBuffer blob, const Options& options)
+Loaded::Loaded(executorch::runtime::FreeableBuffer blob, const Options& options,
+               executorch::runtime::MemoryAllocator* program)
     : arena_(new char[4096]), allocator_(4096, reinterpret_cast<uint8_t*>(arena_.get())), processed_(std::move(blob)) {
-  load(options, {}, nullptr);
+  load(options, {}, program);
 }
 
 void Loaded::load(const Options& options, const Specs& specs, executorch::runtime::MemoryAllocator* program) {

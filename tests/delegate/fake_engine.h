@@ -55,7 +55,8 @@ class Loaded {
   explicit Loaded(std::vector<char> blob, const Options& options = {}, const Specs& specs = {},
                   executorch::runtime::MemoryAllocator* program = nullptr);
   /// From memory of the test's own, which outlives it.
-  explicit Loaded(executorch::runtime::FreeableBuffer blob, const Options& options = {});
+  explicit Loaded(executorch::runtime::FreeableBuffer blob, const Options& options = {},
+                  executorch::runtime::MemoryAllocator* program = nullptr);
   ~Loaded();
 
   executorch::runtime::Error error = executorch::runtime::Error::Ok;  // of init()

@@ -1,9 +1,6 @@
 // One copy of the weights for the engines that are the same bytes: who shares, and whose the budget is.
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +13,7 @@
 
 #include "digest/sha256.h"
 #include "fake_engine.h"
+#include "mapped_file.h"
 #include "torchtrt_ws/defaults.h"
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
@@ -26,34 +24,6 @@ namespace torchtrt_ws::testing {
 namespace {
 
 using executorch::runtime::Error;
-
-/// A blob in a file that is mapped, as ExecuTorch maps a program.
-class MappedBlob {
- public:
-  explicit MappedBlob(const std::vector<char>& blob) : size_(blob.size()) {
-    static int count = 0;
-    path_ = "/tmp/sharing_test_" + std::to_string(getpid()) + "_" + std::to_string(count++);
-    std::ofstream(path_, std::ios::binary).write(blob.data(), static_cast<std::streamsize>(size_));
-  }
-  ~MappedBlob() {
-    for (void* mapping : mappings_) munmap(mapping, size_);
-    std::remove(path_.c_str());
-  }
-  MappedBlob(const MappedBlob&) = delete;
-  MappedBlob& operator=(const MappedBlob&) = delete;
-
-  executorch::runtime::FreeableBuffer map() {
-    const int file = open(path_.c_str(), O_RDONLY);
-    mappings_.push_back(mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0));
-    close(file);
-    return {mappings_.back(), size_, nullptr};
-  }
-
- private:
-  std::string path_;
-  size_t size_;
-  std::vector<void*> mappings_;
-};
 
 std::vector<char> honest_blob(const std::string& name, const std::string& sha256 = sha256_hex("fake engine", 11)) {
   auto blob = make_blob(name);
@@ -82,7 +52,7 @@ class Sharing : public ::testing::Test {
 };
 
 TEST_F(Sharing, TheBudgetOfBeforeComesBackForAllOnTheWeights) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   Loaded first(file.map(), {{"weight_streaming_budget", 300}});
   Loaded second(file.map());
   const int64_t free = device().free;
@@ -107,7 +77,7 @@ TEST_F(Sharing, TheBudgetOfBeforeComesBackForAllOnTheWeights) {
 }
 
 TEST_F(Sharing, OneFileLoadedTwiceHasItsWeightsOnce) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   Loaded first(file.map(), {{"weight_streaming_budget", 800}});
   EXPECT_EQ(device().free, kFree - 850);
   ::testing::internal::CaptureStderr();
@@ -131,7 +101,7 @@ TEST_F(Sharing, OneFileLoadedTwiceHasItsWeightsOnce) {
 }
 
 TEST_F(Sharing, TheSecondOutlivesTheFirst) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   auto first = std::make_unique<Loaded>(file.map(), Loaded::Options{{"weight_streaming_budget", 300}});
   Loaded second(file.map());
   first.reset();
@@ -144,7 +114,7 @@ TEST_F(Sharing, ACopyIsTheSameAndAnotherEngineIsNot) {
   device().free = 10 * kFree;
   const Loaded::Options digest = {{"verify", text("digest")}};
   {
-    MappedBlob file(honest_blob("e")), copy(honest_blob("f"));
+    MappedFile file(honest_blob("e")), copy(honest_blob("f"));
     Loaded first(file.map()), second(copy.map());
     EXPECT_EQ(engines()[1].shared_with.size(), 1u) << "the digest of both was computed";
   }
@@ -159,7 +129,7 @@ TEST_F(Sharing, ACopyIsTheSameAndAnotherEngineIsNot) {
   {
     auto other = honest_blob("f");  // claims the digest of the first, and has other bytes
     other.back() = 'E';
-    MappedBlob file(honest_blob("e")), hostile(other);
+    MappedFile file(honest_blob("e")), hostile(other);
     Loaded first(file.map()), second(hostile.map());
     EXPECT_EQ(second.error, Error::Ok);
     EXPECT_TRUE(engines()[1].shared_with.empty()) << "what a file claims is not believed";
@@ -168,7 +138,7 @@ TEST_F(Sharing, ACopyIsTheSameAndAnotherEngineIsNot) {
 }
 
 TEST_F(Sharing, ADamagedCopyIsRefusedWhereTheFirstWasNotCompared) {
-  MappedBlob file(make_blob("e"));  // its digest is no digest of it
+  MappedFile file(make_blob("e"));  // its digest is no digest of it
   Loaded first(file.map(), {{"verify", text("off")}});
   Loaded second(file.map(), {{"verify", text("digest")}});
   EXPECT_EQ(second.error, Error::InvalidProgram) << last_error().message;
@@ -176,7 +146,7 @@ TEST_F(Sharing, ADamagedCopyIsRefusedWhereTheFirstWasNotCompared) {
 }
 
 TEST_F(Sharing, CanBeSwitchedOffByEither) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   const Loaded::Options off = {{"use_shared_engines", false}, {"weight_streaming_budget", 100}};
   {
     Loaded first(file.map(), off), second(file.map());
@@ -188,7 +158,7 @@ TEST_F(Sharing, CanBeSwitchedOffByEither) {
 }
 
 TEST_F(Sharing, AnotherBudgetIsAnsweredWithAWarning) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   Loaded first(file.map(), {{"weight_streaming_budget", 300}});
   ::testing::internal::CaptureStderr();
   Loaded second(file.map(), {{"weight_streaming_percent", 50}});
@@ -199,7 +169,7 @@ TEST_F(Sharing, AnotherBudgetIsAnsweredWithAWarning) {
 }
 
 TEST_F(Sharing, AChangeIsForAllAndTheirContextsComeBack) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   Loaded first(file.map(), {{"weight_streaming_budget", 300}}), second(file.map());
   LoadOptions options;
   options.set_percent(25);
@@ -215,7 +185,7 @@ TEST_F(Sharing, AChangeIsForAllAndTheirContextsComeBack) {
 }
 
 TEST_F(Sharing, AChangeThatLeavesNoRoomForTheOthersContextGoesBack) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   Loaded first(file.map(), {{"weight_streaming_budget", 300}}), second(file.map());
   // 500 + 150 would fit in what is free without both, but not with a second context of 150.
   const int64_t taken = device().free - 60;
@@ -230,7 +200,7 @@ TEST_F(Sharing, AChangeThatLeavesNoRoomForTheOthersContextGoesBack) {
 }
 
 TEST_F(Sharing, AContextThatCannotBeMadeIsAnErrorAndTheFirstRunsOn) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   Loaded first(file.map(), {{"weight_streaming_budget", 300}});
   const int64_t taken = device().free - 100;  // 150 are needed
   device().free -= taken;
@@ -248,7 +218,7 @@ TEST_F(Sharing, AContextThatCannotBeMadeIsAnErrorAndTheFirstRunsOn) {
 TEST_F(Sharing, AnAutomaticBudgetMakesRoomForTheSecondContext) {
   device().free = 600;
   device().automatic = 450;
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   Loaded first(file.map());
   EXPECT_EQ(engines()[0].budget_bytes, 450);
   Loaded second(file.map());
@@ -261,7 +231,7 @@ TEST_F(Sharing, AnAutomaticBudgetMakesRoomForTheSecondContext) {
 
 // Destroyed, but not gone: it waits for its run to end.
 TEST_F(Sharing, AChangeWaitsForAContextThatIsGoing) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   Loaded first(file.map(), {{"weight_streaming_budget", 300}});
   auto second = std::make_unique<Loaded>(file.map());
   std::promise<void> entered, release;
@@ -291,7 +261,7 @@ TEST_F(Sharing, AChangeWaitsForAContextThatIsGoing) {
 TEST_F(Sharing, AnAutomaticBudgetLeavesRoomForTheContextsThatWereAnnounced) {
   device().free = 600;
   device().automatic = 450;
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   const Loaded::Options two = {{"contexts", 2}};
   Loaded first(file.map(), two);
   EXPECT_EQ(engines()[0].budget_bytes, 600 - 2 * 150);
@@ -302,7 +272,7 @@ TEST_F(Sharing, AnAutomaticBudgetLeavesRoomForTheContextsThatWereAnnounced) {
 }
 
 TEST_F(Sharing, TheProcessDecidesForLoadsThatDoNotSay) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   LoadOptions apart;
   apart.set_share_engines(false);
   ASSERT_EQ(set_defaults({apart.view().data(), apart.view().size()}), Error::Ok);
@@ -313,14 +283,14 @@ TEST_F(Sharing, TheProcessDecidesForLoadsThatDoNotSay) {
 }
 
 TEST_F(Sharing, AnotherCountOfContextsIsRefused) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   for (const int count : {0, -1, 1025})
     EXPECT_EQ(Loaded(file.map(), {{"contexts", count}}).error, Error::InvalidProgram) << count;
   EXPECT_EQ(Loaded(file.map(), {{"contexts", true}}).error, Error::InvalidProgram);
 }
 
 TEST_F(Sharing, LoadsAtTheSameTimeMakeOneEngine) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   std::vector<executorch::runtime::FreeableBuffer> maps;
   for (int i = 0; i < 8; ++i) maps.push_back(file.map());
   std::vector<std::optional<Loaded>> loaded(8);
@@ -334,7 +304,7 @@ TEST_F(Sharing, LoadsAtTheSameTimeMakeOneEngine) {
 }
 
 TEST_F(Sharing, RunsChangesAndLoadsFromManyThreads) {
-  MappedBlob file(make_blob("e"));
+  MappedFile file(make_blob("e"));
   std::vector<executorch::runtime::FreeableBuffer> maps;
   for (int i = 0; i < 50; ++i) maps.push_back(file.map());
   Loaded first(file.map(), {{"weight_streaming_budget", 100}}), second(file.map());

@@ -73,8 +73,10 @@ def run_nested(nested: Nested) -> RunNested:
     def run(path: Path, inputs: Sequence[torch.Tensor], engine: str = "forward") -> list[Any]:
         from executorch.runtime import Runtime
 
-        inside = Runtime.get().load_program(bytes(nested(path, engine).engine))  # owns the bytes; a method does not
-        method = inside.load_method("forward")
+        found = nested(path, engine)
+        assert found.metadata.own is not None
+        inside = Runtime.get().load_program(bytes(found.engine))  # owns the bytes; a method does not
+        method = inside.load_method(found.metadata.own.nested_method or "forward")
         return [each.clone() for each in method.execute(list(inputs))]
 
     return run

@@ -143,7 +143,7 @@ class TestBudget:
         from torchtrt_ws.export.graph.interface import read_interface
         from torchtrt_ws.export.sources import host
 
-        return host.build("forward", exported, read_interface("forward", exported))
+        return host.build({"forward": exported}, {"forward": read_interface("forward", exported)})
 
     @pytest.fixture
     def lowered_once(self, built: Any, monkeypatch: Any) -> None:

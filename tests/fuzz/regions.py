@@ -1,4 +1,4 @@
-"""Which part of a .pte with one host engine a byte belongs to."""
+"""Which part of a .pte with one host engine, or with several that are stored once, a byte belongs to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Part:
 
 
 def parts_of(path: Path) -> list[Part]:
-    """The parts of a program with one host engine, in order and without a gap.
+    """The parts of a program whose engines are one host engine, in order and without a gap.
 
     Args:
         path: The .pte.
@@ -41,19 +41,15 @@ def parts_of(path: Path) -> list[Part]:
         schema/extended_header.h and backends/xnnpack/runtime/XNNHeader.h of ExecuTorch 1.5.1.
     """
     data = path.read_bytes()
-    (engine,) = pte.read(path).engines
-    header = blob.read_header(data[engine.payload_offset : engine.payload_offset + engine.payload_bytes])
-    payload, start = engine.payload_offset, engine.engine_offset
+    engines = sorted(pte.read(path).engines, key=lambda engine: engine.payload_offset)
+    ((start, engine_bytes),) = {(engine.engine_offset, engine.engine_bytes) for engine in engines}
     _, size, flatbuffer, _, _ = _EXTENDED.unpack_from(data, _EXTENDED_OFFSET)
-    metadata = payload + header.metadata_offset
     ends = [
         ("program: header", _EXTENDED_OFFSET + size),
         ("program: flatbuffer", flatbuffer),
-        ("padding", payload),
-        ("blob: header", metadata),
-        ("blob: metadata", metadata + header.metadata_size),
+        *(end for engine in engines for end in _blob(data, engine.payload_offset)),
         ("padding", start),
-        *_engine(data, start, start + engine.engine_bytes),
+        *_engine(data, start, start + engine_bytes),
         ("padding", len(data)),
     ]
     parts, position = [], 0
@@ -62,6 +58,13 @@ def parts_of(path: Path) -> list[Part]:
             parts.append(Part(name, position, end))
             position = end
     return parts
+
+
+def _blob(data: bytes, start: int) -> list[tuple[str, int]]:
+    """Where the parts of a blob before the engine end, counted in the file."""
+    header = blob.read_header(data[start:])
+    metadata = start + header.metadata_offset
+    return [("padding", start), ("blob: header", metadata), ("blob: metadata", metadata + header.metadata_size)]
 
 
 def _engine(data: bytes, start: int, end: int) -> list[tuple[str, int]]:

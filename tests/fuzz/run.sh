@@ -46,6 +46,7 @@ if "$python" -c "import atheris" 2>/dev/null; then
   fuzz python_blob "$python" tests/fuzz/python_blob.py "$build/corpus/python_blob" tests/blob/golden tests/blob/hostile -max_len=8192
   mkdir -p "$build/seeds/pte"
   "$python" tests/fuzz/sweep.py --save "$build/seeds/pte/linear.pte"
+  "$python" tests/fuzz/sweep.py --methods first second --save "$build/seeds/pte/twice.pte"
   fuzz python_pte "$python" tests/fuzz/python_pte.py "$build/corpus/python_pte" "$build/seeds/pte" -max_len=8192
 else
   echo "fuzz: no atheris for this Python (pip install atheris): its targets are left out; tests/pte and tests/blob have" \

@@ -4,6 +4,7 @@
     python tests/fuzz/sweep.py --every 16           # a sample
     python tests/fuzz/sweep.py --reader native      # without the check of torchtrt_ws.pte, as a C++ program loads
     python tests/fuzz/sweep.py --cache warm         # packed weights of the whole program are in the cache folder
+    python tests/fuzz/sweep.py --methods first second   # two engines, whose program is stored once
 
 A mutant is refused with one of our errors, gives the numbers of the whole program, or has a fault: other numbers
 without an error, a crash, a hang, an error of another kind. Exit code 1: there are faults that
@@ -25,7 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # workers are forked: no threads before that
 
@@ -62,8 +63,8 @@ class Finding(NamedTuple):
     words: str
 
 
-def save_program(path: Path) -> None:
-    """Saves a host engine of one Linear, in a process of its own: torch starts threads, and workers are forked."""
+def save_program(path: Path, methods: Sequence[str]) -> None:
+    """Saves one Linear as each of `methods`, in a process of its own: torch starts threads, and workers are forked."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -71,7 +72,8 @@ def save_program(path: Path) -> None:
 
             torch.manual_seed(0)
             model = torch.nn.Linear(4, 4).eval()
-            torchtrt_ws.save(model, path, arg_inputs=(torch.zeros(2, 4),), weight_streaming_budget="100%")
+            inputs = {name: (torch.zeros(2, 4),) for name in methods}
+            torchtrt_ws.save(dict.fromkeys(methods, model), path, arg_inputs=inputs, weight_streaming_budget="100%")
         except BaseException as error:
             print(f"sweep: {error}", file=sys.stderr)
             os._exit(1)
@@ -89,15 +91,19 @@ def mutants_of(data: bytes, positions: Iterable[int]) -> list[Mutant]:
     ]
 
 
-def _run(path: Path, reader: str) -> bytes:
-    """One load and one call; the outputs' bytes."""
-    if reader == "python":
-        outputs = torchtrt_ws.load(path)(X)
+def _run(path: Path, options: argparse.Namespace) -> bytes:
+    """One load and one call of each method; the outputs' bytes."""
+    outputs: list[Any] = []
+    if options.reader == "python":
+        loaded = torchtrt_ws.load(path)
+        for method in options.methods:
+            outputs += loaded.run(method, X)
     else:
         with translated():
             _native.load_adapter("host")
             program = _native.Program(str(path), [], True)
-            outputs = program.execute("forward", [X])
+            for method in options.methods:
+                outputs += program.execute(method, [X])
     return b"".join(str((o.dtype, o.shape)).encode() + o.tobytes() for o in map(np.asarray, outputs))
 
 
@@ -120,7 +126,7 @@ def _work(data: bytes, mutants: Sequence[Mutant], want: bytes, pipe: int, option
             shutil.rmtree(os.environ["TORCHTRT_WS_CACHE"], ignore_errors=True)
         os.write(pipe, b"start\n")
         try:
-            outcome, words = (EQUAL, "") if _run(path, options.reader) == want else (WRONG, "other outputs")
+            outcome, words = (EQUAL, "") if _run(path, options) == want else (WRONG, "other outputs")
         except WeightStreamingError as error:
             outcome, words = REFUSED, str(error).replace(str(path), "FILE")
         except Exception as error:
@@ -202,19 +208,19 @@ def sweep(data: bytes, mutants: Sequence[Mutant], options: argparse.Namespace) -
             cache.write_text("a file, so that no folder can be made here")
         whole = Path(folder) / "whole.pte"
         whole.write_bytes(data)
-        want = _in_a_child(whole, options.reader)  # a warm cache has its packed weights now
+        want = _in_a_child(whole, options)  # a warm cache has its packed weights now
         while len(findings) < len(mutants):
             findings += _batch(data, mutants[len(findings) : len(findings) + BATCH], want, options)
     return findings
 
 
-def _in_a_child(path: Path, reader: str) -> bytes:
+def _in_a_child(path: Path, options: argparse.Namespace) -> bytes:
     """The numbers of the whole program, from a process of their own: XNNPACK starts threads."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            os.write(write, _run(path, reader))
+            os.write(write, _run(path, options))
         except BaseException as error:
             print(f"sweep: the whole program does not run: {error}", file=sys.stderr)
         os._exit(0)
@@ -255,7 +261,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cache", choices=("fresh", "warm", "off"), default="fresh", help="packed weights on disk")
     parser.add_argument("--save", type=Path, help="only save the program here")
     parser.add_argument("--patience", type=int, default=10, metavar="S", help="no answer in S seconds: it hangs")
-    parser.add_argument("--program", type=Path, help="a .pte of one host engine that takes float32[2, 4]")
+    parser.add_argument("--program", type=Path, help="a .pte of host engines that take float32[2, 4]")
+    parser.add_argument("--methods", nargs="+", default=["forward"], metavar="NAME", help="of the program")
     parser.add_argument("--only", metavar="POSITION:VALUE", help="this mutant alone")
     parser.add_argument("--report", type=Path, help="write every fault here, as JSON")
     parser.add_argument("--verbose", action="store_true", help="show what the workers print")
@@ -265,12 +272,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     options = arguments(argv)
     if options.save:
-        save_program(options.save)
+        save_program(options.save, options.methods)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         path = options.program or Path(folder) / "program.pte"
         if options.program is None:
-            save_program(path)
+            save_program(path, options.methods)
         data, parts = path.read_bytes(), parts_of(path)
     if options.only:
         position, value = (int(number, 0) for number in options.only.split(":"))

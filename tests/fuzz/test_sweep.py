@@ -11,16 +11,27 @@ import pytest
 SWEEP = Path(__file__).with_name("sweep.py")
 
 
+ONE, TWO = ("forward",), ("first", "second")  # the second program has the engine of both once
+
+
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sweep") / "program.pte"
-    subprocess.run([sys.executable, str(SWEEP), "--save", str(path)], check=True, timeout=300)
-    return path
+def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Path]:
+    folder = tmp_path_factory.mktemp("sweep")
+    paths: dict[tuple[str, ...], Path] = {}
+    for methods in (ONE, TWO):
+        paths[methods] = folder / f"{len(methods)}.pte"
+        command = [sys.executable, str(SWEEP), "--methods", *methods, "--save", str(paths[methods])]
+        subprocess.run(command, check=True, timeout=300)
+    return paths
 
 
+@pytest.mark.parametrize("methods", [ONE, TWO], ids=["one", "two"])
 @pytest.mark.parametrize("reader", ["python", "native"])
 @pytest.mark.parametrize("cache", ["fresh", "warm", "off"])
-def test_a_changed_byte_is_refused_or_changes_nothing(program: Path, reader: str, cache: str) -> None:
-    command = [sys.executable, str(SWEEP), "--program", str(program), "--every", "23", "--reader", reader]
+def test_a_changed_byte_is_refused_or_changes_nothing(
+    programs: dict[tuple[str, ...], Path], methods: tuple[str, ...], reader: str, cache: str
+) -> None:
+    command = [sys.executable, str(SWEEP), "--program", str(programs[methods]), "--methods", *methods]
+    command += ["--every", "23" if methods == ONE else "61", "--reader", reader]
     done = subprocess.run([*command, "--cache", cache], text=True, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stdout

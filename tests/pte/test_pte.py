@@ -71,6 +71,7 @@ def test_one_engine(pte_folder: Path, name: str) -> None:
                 "baked_budget": 1000,
                 "sha256": hashlib.sha256(b"vtrt" + bytes(4092)).hexdigest(),
                 "crc32c": None,
+                "same_plan_as": None,
                 "inputs": [{"name": "x", **tensor}],
                 "outputs": [{"name": "y", **tensor}],
                 "optimization_profiles": [

@@ -17,7 +17,9 @@ class PlainEngine final : public Engine {
  public:
   explicit PlainEngine(Payload payload) : payload_(std::move(payload)) {}
 
-  Result<std::unique_ptr<Engine>> share(const OpenRequest&) const override { return std::unique_ptr<Engine>(); }
+  Result<std::unique_ptr<Engine>> share(Payload&, const OpenRequest&) const override {
+    return std::unique_ptr<Engine>();
+  }
   const void* weights() const override { return this; }
   std::string device_name() const override { return "plain:0"; }
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }

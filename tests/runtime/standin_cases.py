@@ -399,6 +399,25 @@ def case_a_block(folder: Path) -> None:
     assert budgets(program)["document"][0] < before["document"][0], "it was automatic, and makes room"
 
 
+def case_equal_plans(folder: Path) -> None:
+    """The plan of both is in the file once; mapped, a total is that of one copy of the weights."""
+    assert (folder / "twins.pte").stat().st_size < STREAMABLE + MIB
+    for mapped, total, each in ((True, 2 * MIB, 2 * MIB), (False, 2 * MIB, MIB), (True, "75%", 3 * MIB)):
+        program = load(folder, "twins", weight_streaming_budget=total, mmap=mapped)
+        assert {name: found[0] for name, found in budgets(program).items()} == dict.fromkeys(FACTORS, each)
+        assert live("weights") == (RESIDENT + each) * (1 if mapped else 2)
+        assert [engine.shared_with for engine in program.engines] == (
+            [("query",), ("document",)] if mapped else [()] * 2
+        )
+        for name in program.method_names:
+            np.testing.assert_array_equal(program.run(name, inputs())[0], 2 * inputs() + 1)
+        del program
+    program = load(folder, "twins", weight_streaming_budget=2 * MIB, share_engines=False)
+    assert {found[0] for found in budgets(program).values()} == {MIB}
+    program = load(folder, "twins", weight_streaming_budget_per_engine={"query": 3 * MIB})
+    assert {found[0] for found in budgets(program).values()} == {3 * MIB}, "whichever is loaded first"
+
+
 def case_a_block_over_shared_weights(folder: Path) -> None:
     import torchtrt_ws
 

@@ -54,12 +54,13 @@ def read(buffer: Buffer, subject: str = "blob") -> Blob:
     return Blob(header, metadata, view[header.engine_offset : header.engine_offset + header.engine_size])
 
 
-def header_and_metadata(metadata: Metadata, engine_size: int) -> bytes:
+def header_and_metadata(metadata: Metadata, engine_size: int, gap: int = 0) -> bytes:
     """Writes all that comes before the engine, so that a big engine can be streamed after it.
 
     Args:
         metadata: What the JSON will say. It is read back before this returns, so a reader will accept it.
         engine_size: Bytes of the engine, > 0.
+        gap: Bytes that others write between this and the engine, a multiple of 16.
 
     Returns:
         Header, JSON and padding: a multiple of 16 bytes.
@@ -76,7 +77,7 @@ def header_and_metadata(metadata: Metadata, engine_size: int) -> bytes:
         )
     if parse_metadata(text, "metadata") != metadata:
         raise BlobError("metadata", "values that do not survive JSON", "tuples, str, int, bool and None", "")
-    header = header_bytes(bool(metadata.aliased_io), len(text), engine_size)
+    header = header_bytes(bool(metadata.aliased_io), len(text), engine_size, gap)
     return header + text + bytes(engine_start(len(text)) - HEADER_SIZE - len(text))
 
 

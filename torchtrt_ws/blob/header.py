@@ -88,19 +88,20 @@ def read_header(buffer: Buffer, subject: str = "blob") -> Header:
     return Header(magic == MAGIC_ALIASED, metadata_offset, metadata_size, engine_offset, engine_size)
 
 
-def header_bytes(aliased: bool, metadata_size: int, engine_size: int) -> bytes:
-    """Writes a header; the metadata follows it at once, and the engine at the next multiple of 16 bytes.
+def header_bytes(aliased: bool, metadata_size: int, engine_size: int, gap: int = 0) -> bytes:
+    """Writes a header; the metadata follows it at once, and the engine `gap` bytes behind the next multiple of 16.
 
     Args:
         aliased: True if the metadata names aliases.
         metadata_size: Bytes of JSON.
         engine_size: Bytes of the engine.
+        gap: Bytes of others between metadata and engine, a multiple of 16.
 
     Returns:
         32 bytes.
     """
     magic = MAGIC_ALIASED if aliased else MAGIC
-    return _LAYOUT.pack(magic, HEADER_SIZE, metadata_size, engine_start(metadata_size), engine_size, _RESERVED)
+    return _LAYOUT.pack(magic, HEADER_SIZE, metadata_size, engine_start(metadata_size) + gap, engine_size, _RESERVED)
 
 
 def moved_header(header: bytes, metadata_size: int, engine_offset: int) -> bytes:

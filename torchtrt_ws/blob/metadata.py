@@ -29,6 +29,7 @@ __all__ = [
 SCHEMA_VERSION = 1  # of the `torchtrt_ws` key; a higher one is refused
 OWN_KEY = "torchtrt_ws"
 ALIAS_KINDS = ("kv_cache_update", "user")  # Torch-TensorRT's AliasKind
+_DISTINCT_KEY = "distinct_streamable_bytes"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CRC32C = re.compile(r"[0-9a-f]{8}")
 _UPGRADE = "It was written by a newer torchtrt-ws: upgrade."
@@ -85,7 +86,9 @@ class OwnFacts:
     """The `torchtrt_ws` key. Sizes are bytes; a streamable size is None if it was not known at export.
 
     `crc32c` (8 lower-case hexadecimal digits) and `sha256` (64) are the engine's. Files of early versions have no
-    `crc32c`. `optimization_profiles` are those of a plan, where they were known at export; `inputs` are their hull.
+    `crc32c`. `program_streamable_bytes` counts each engine; `program_distinct_bytes` engines on the same weights once,
+    and is None where there are none. `optimization_profiles` are those of a plan, where they were known at export;
+    `inputs` are their hull. `nested_method` is which method of the program inside a host engine runs; None: "forward".
     """
 
     name: str
@@ -97,9 +100,11 @@ class OwnFacts:
     streamable_estimated: bool = False
     program_engines: int = 1
     program_streamable_bytes: int | None = None
+    program_distinct_bytes: int | None = None
     inputs: tuple[TensorFacts, ...] = ()
     outputs: tuple[TensorFacts, ...] = ()
     optimization_profiles: tuple[OptimizationProfile, ...] = ()
+    nested_method: str | None = None
     schema: int = SCHEMA_VERSION
 
 
@@ -210,10 +215,12 @@ def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
     yield "sha256", own.sha256
     if own.crc32c is not None:
         yield "crc32c", own.crc32c
+    if own.nested_method is not None:
+        yield "nested_method", own.nested_method
     yield "builder", own.builder
     yield "streamable_bytes", own.streamable_bytes
     yield "streamable_estimated", own.streamable_estimated
-    yield "program", {"engines": own.program_engines, "streamable_bytes": own.program_streamable_bytes}
+    yield "program", dict(_program_items(own))
     for key, tensors in (("inputs", own.inputs), ("outputs", own.outputs)):
         yield (
             key,
@@ -230,6 +237,13 @@ def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
                 for profile in own.optimization_profiles
             ],
         )
+
+
+def _program_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
+    yield "engines", own.program_engines
+    yield "streamable_bytes", own.program_streamable_bytes
+    if own.program_distinct_bytes is not None:
+        yield _DISTINCT_KEY, own.program_distinct_bytes
 
 
 def _bindings(node: Fields) -> tuple[Binding, ...]:
@@ -271,6 +285,9 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
     crc32c = node.string("crc32c") if "crc32c" in node.value else None
     if crc32c is not None and not _CRC32C.fullmatch(crc32c):
         node.refuse("crc32c", crc32c, "8 lower-case hexadecimal digits")
+    nested_method = node.string("nested_method") if "nested_method" in node.value else None
+    if nested_method is not None and not is_engine_name(nested_method):
+        node.refuse("nested_method", nested_method, FORM)
     program = node.child("program")
     inputs, outputs = (tuple(_tensor(item) for item in node.items(key)) for key in ("inputs", "outputs"))
     for key, tensors, is_input in (("inputs", inputs, True), ("outputs", outputs, False)):
@@ -287,12 +304,14 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
         streamable_estimated=node.boolean("streamable_estimated", default=False),
         program_engines=program.integer("engines", 1, MAX_INT32),
         program_streamable_bytes=program.size_or_null("streamable_bytes"),
+        program_distinct_bytes=program.size_or_null(_DISTINCT_KEY),
         inputs=inputs,
         outputs=outputs,
         optimization_profiles=tuple(
             tuple(_bounds(profile, tensor) for tensor in inputs)
             for profile in node.items("optimization_profiles", default=())
         ),
+        nested_method=nested_method,
     )
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "PER_ENGINE_KEYWORD",
     "bake",
     "change_options",
+    "for_shared_weights",
     "load_options",
     "program_change_options",
     "without_effect",
@@ -147,7 +148,8 @@ def bake(
     Returns:
         For each engine the value of the compile spec `weight_streaming_budget`, or None where nothing is baked: the
         budget is automatic, or the engine is known to have nothing to stream (`without_effect` names those). Parts
-        of a total never sum to more than it. "100%" bakes 2^63-1, which load clips: the size may be an estimate here.
+        of a total never sum to more than it, engines on the same weights counted once. "100%" bakes 2^63-1, which load
+        clips: the size may be an estimate here.
 
     Raises:
         BudgetError: Both keywords at once, a malformed value, an unknown engine, "free-N" (the device is not known
@@ -159,6 +161,7 @@ def bake(
     each = weight_streaming_budget_per_engine
     if isinstance(each, Mapping):
         _refuse_unknown(each, list(baked))
+        each = for_shared_weights(each, engines)
         for engine in engines:
             subject = f"{PER_ENGINE_KEYWORD}[{engine.name!r}]"
             baked[engine.name] = _bake_one(parse(each.get(engine.name), subject, AT_SAVE), engine, subject)
@@ -172,6 +175,40 @@ def bake(
     else:
         budget, subject = parse(each, PER_ENGINE_KEYWORD, AT_SAVE), PER_ENGINE_KEYWORD
     return {engine.name: _bake_one(budget, engine, subject) for engine in engines}
+
+
+def for_shared_weights(
+    budgets: Mapping[str, int | str | None], engines: Sequence[EngineSize]
+) -> dict[str, int | str | None]:
+    """Budgets by engine name, with those that follow: engines on the same weights have one budget.
+
+    Args:
+        budgets: Engine name to value.
+        engines: The program's engines.
+
+    Returns:
+        The same, and the value for each engine on the weights of one that is named.
+
+    Raises:
+        BudgetError: Two values for the same weights.
+    """
+    named: dict[str, str] = {}
+    for engine in engines:
+        if engine.name not in budgets:
+            continue
+        first = named.setdefault(engine.weights_of or engine.name, engine.name)
+        if first == engine.name:
+            continue
+        one, other = (parse(budgets[name], f"{PER_ENGINE_KEYWORD}[{name!r}]") for name in (first, engine.name))
+        if one != other:
+            raise BudgetError(
+                PER_ENGINE_KEYWORD,
+                f"{budgets[first]!r} for {first!r} and {budgets[engine.name]!r} for {engine.name!r}",
+                "one value: they are the same engine, whose weights are there once",
+                f"Name one of them: {first!r} or {engine.name!r}.",
+            )
+    follow = {each.name: named.get(each.weights_of or each.name) for each in engines}
+    return {**budgets, **{name: budgets[first] for name, first in follow.items() if first is not None}}
 
 
 def without_effect(
@@ -190,7 +227,7 @@ def without_effect(
         Their names.
     """
     each = weight_streaming_budget_per_engine
-    given = each if isinstance(each, Mapping) else {}
+    given = for_shared_weights(each, engines) if isinstance(each, Mapping) else {}
     general = weight_streaming_budget if each is None else None if isinstance(each, Mapping) else each
     budgets = {engine.name: parse(given.get(engine.name, general)) for engine in engines if engine.is_resident}
     return [name for name, budget in budgets.items() if not isinstance(budget, Auto)]

@@ -19,11 +19,13 @@ class EngineSize:
         name: The engine's name.
         streamable_bytes: Bytes of weights that can be streamed; None if not known.
         estimated: True if `streamable_bytes` is an estimate.
+        weights_of: The engine whose weights it runs on, which has a budget for both; None for its own.
     """
 
     name: str
     streamable_bytes: int | None
     estimated: bool = False
+    weights_of: str | None = None
 
     @property
     def is_resident(self) -> bool:
@@ -39,10 +41,11 @@ def split(total: int, engines: Sequence[EngineSize]) -> dict[str, int | None]:
         engines: The engines, each with a streamable size (an estimate will do).
 
     Returns:
-        Bytes for each engine, None for one that is known to have nothing to stream. The parts never sum to more than
-        `total`, and to exactly `total` while it is below the sum of the sizes S. From there on every engine gets S,
-        never S less a remainder; what is left goes to the engines whose S is an estimate, because one byte under the
-        real S costs more memory than S itself (load clips what is too much).
+        Bytes for each engine, None for one that is known to have nothing to stream. Engines on the same weights have
+        the same part, which counts once. The parts never sum to more than `total`, and to exactly `total` while it is
+        below the sum of the sizes S. From there on every engine gets S, never S less a remainder; what is left goes to
+        the engines whose S is an estimate, because one byte under the real S costs more memory than S itself (load
+        clips what is too much).
 
     Raises:
         BudgetError: An engine's streamable size is not known.
@@ -56,16 +59,16 @@ def split(total: int, engines: Sequence[EngineSize]) -> dict[str, int | None]:
                 "streamable sizes to split a total by",
                 "Use weight_streaming_budget_per_engine, or give the total when the program is loaded.",
             )
-        if not engine.is_resident:
+        if not engine.is_resident and engine.weights_of is None:
             sizes[engine.name] = engine.streamable_bytes
     streamable = sum(sizes.values())
     if total < streamable:
         parts = _proportional(total, sizes)
     else:
-        estimated = {engine.name: sizes[engine.name] for engine in engines if engine.estimated}
+        estimated = {each.name: sizes[each.name] for each in engines if each.estimated and each.name in sizes}
         surplus = _proportional(total - streamable, estimated)
         parts = {name: size + surplus.get(name, 0) for name, size in sizes.items()}
-    return {engine.name: parts.get(engine.name) for engine in engines}
+    return {engine.name: parts.get(engine.weights_of or engine.name) for engine in engines}
 
 
 def _proportional(total: int, weights: Mapping[str, int]) -> dict[str, int]:

@@ -85,7 +85,10 @@ def _methods(report: ProgramInfo) -> Table:
 def _engines(engines: tuple[EngineInfo, ...]) -> Table:
     table = _table("engine", "method", "kind", "size>", "streamable>", "baked budget>")
     for engine in engines:
-        sizes = (bytes_text(engine.engine_bytes), _streamable(engine), _budget(engine))
+        size = bytes_text(engine.engine_bytes)
+        if engine.same_plan_as is not None:
+            size = f"same plan as {engine.same_plan_as}"
+        sizes = (size, _streamable(engine), _budget(engine))
         cells = (engine.name, engine.method, engine.kind, *sizes)
         table.add_row(*(Text(cell) for cell in cells))  # Text: a name may hold rich's markup
     return table

@@ -48,6 +48,9 @@ def save(
     and however connected, each as a delegate of its own; XNNPACK and the portable kernels run what lies around them. A
     method's only engine is named after the method, others as Torch-TensorRT names them.
 
+    Engines that are the same bytes are in the file once, and so are the weights of host engines of methods that have at
+    least half of them in common. Such engines have one budget, and count once in a total.
+
     The file is written beside `path` and renamed: a save that fails leaves the old file as it was. Modules are exported
     as in `eval()`.
 
@@ -122,38 +125,44 @@ def save(
         with_profiles=engine == "tensorrt_rtx",
     )
     with ExitStack() as stack:
-        methods = {
-            name: _lower_whole(name, method, stack, engine, placement, compute_capabilities)
-            for name, method in exported.items()
-        }
-        write_program(target, methods, options)
+        write_program(target, _lowered(exported, stack, engine, placement, compute_capabilities), options)
 
 
-def _lower_whole(
-    name: str,
-    method: Method,
+def _lowered(
+    methods: Mapping[str, Method],
     stack: ExitStack,
     engine: str | None,
     placement: Placement,
     compute_capabilities: Sequence[str] | None,
-) -> LoweredMethod:
-    """A method as one engine, for the kinds of engine that are built from a whole method."""
+) -> dict[str, LoweredMethod]:
+    """Each method as one engine, for the kinds of engine that are built from whole methods."""
     from torchtrt_ws.export.graph import engine_call
     from torchtrt_ws.export.graph.interface import read_interface
 
-    program = method.program
-    interface = read_interface(name, program)
-    token = stack.enter_context(engine_call.declared(name, interface))
+    programs = {name: method.program for name, method in methods.items()}
+    interfaces = {name: read_interface(name, program) for name, program in programs.items()}
+    # Before the engines are built: it refuses some methods, and costs nothing.
+    tokens = {name: stack.enter_context(engine_call.declared(name, interfaces[name])) for name in programs}
     if engine != "tensorrt_rtx":
         from torchtrt_ws.export.sources import host
 
-        built = host.build(name, program, interface)
+        built = host.build(programs, interfaces)
     else:
         from torchtrt_ws.export.sources import tensorrt_rtx
 
-        profiles = method.profiles.bind(name, interface.inputs) if method.profiles else None
-        built = tensorrt_rtx.build(name, program, interface, compute_capabilities, placement.device_id, profiles)
-    return LoweredMethod(engine_call.engine_program(token, program, interface), {token: built})
+        built = {}
+        for name, method in methods.items():
+            interface = interfaces[name]
+            profiles = method.profiles.bind(name, interface.inputs) if method.profiles else None
+            built[name] = tensorrt_rtx.build(
+                name, method.program, interface, compute_capabilities, placement.device_id, profiles
+            )
+    return {
+        name: LoweredMethod(
+            engine_call.engine_program(tokens[name], program, interfaces[name]), {tokens[name]: built[name]}
+        )
+        for name, program in programs.items()
+    }
 
 
 def _is_compiled(given: object) -> bool:

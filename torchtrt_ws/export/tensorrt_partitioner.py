@@ -78,7 +78,7 @@ class TensorRTPartitioner(Partitioner):  # type: ignore[misc]  # executorch has 
             for node in calls
         ]
         baked = budget.bake(*self._budgets, [engine.budget_size() for engine in engines])
-        shares = ProgramShares.of(tuple(engines))
+        shares = ProgramShares.of(engines)
         tags = {}
         for node, engine in zip(calls, engines, strict=True):
             node.meta[BLOB_META] = EngineBlob(engine, shares)

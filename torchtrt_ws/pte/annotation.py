@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from torchtrt_ws import blob
 from torchtrt_ws.atomic import check_target, write_atomically
+from torchtrt_ws.budget import EngineSize
 from torchtrt_ws.digests import UNKNOWN, Digests, Hashing
 from torchtrt_ws.errors import BlobError, ProgramError
 from torchtrt_ws.identifiers import SIGNATURE_SUFFIX, TENSORRT
@@ -113,8 +114,7 @@ def _changed_blobs(file: PteFile, program: ProgramInfo) -> dict[int, _Blob]:
     """Segment number to the blob in it, for those that lack something."""
     engines = program.engines
     sizes = [_streamable(engine)[0] for engine in engines]
-    known = [size for size in sizes if size is not None]
-    total = sum(known) if len(known) == len(sizes) else None
+    total, distinct = _totals(sizes, program.engine_sizes())
     segments = _segments_of(file, program)
     changed: dict[int, _Blob] = {}
     for engine, segment, values in zip(engines, segments, passed_values(file.root), strict=True):
@@ -131,7 +131,9 @@ def _changed_blobs(file: PteFile, program: ProgramInfo) -> dict[int, _Blob]:
                 inputs=inputs,
                 outputs=outputs,
             )
-        wanted = replace(own, program_engines=len(engines), program_streamable_bytes=total)
+        wanted = replace(
+            own, program_engines=len(engines), program_streamable_bytes=total, program_distinct_bytes=distinct
+        )
         if wanted == engine.metadata.own and wanted.crc32c is not None:
             continue
         digests = None if wanted.crc32c is None else Digests(wanted.crc32c, wanted.sha256)
@@ -139,6 +141,15 @@ def _changed_blobs(file: PteFile, program: ProgramInfo) -> dict[int, _Blob]:
     if changed and len({engine.name for engine in engines}) < len(engines):
         raise ProgramError(file.path, "two engines of one name", "a name for each engine", "Save it again.")
     return changed
+
+
+def _totals(sizes: Sequence[int | None], engines: Sequence[EngineSize]) -> tuple[int | None, int | None]:
+    """Of all engines; and with those on the same weights counted once, where there are any."""
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes):
+        return None, None
+    distinct = [size for size, each in zip(known, engines, strict=True) if each.weights_of is None]
+    return sum(known), sum(distinct) if len(distinct) < len(known) else None
 
 
 def _streamable(engine: EngineInfo) -> tuple[int | None, bool]:

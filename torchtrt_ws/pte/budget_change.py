@@ -76,7 +76,8 @@ def set_budget(
         budget: As `torchtrt_ws.save` takes it: "auto" or None (nothing is baked), bytes, "1GiB", "50%". The program's
             total, split over its engines by their streamable size; with `engines`, for each of those. Or a mapping
             from engine name to a budget.
-        engines: Names of the engines to change; the others keep what they have. None is the whole program.
+        engines: Names of the engines to change; the others keep what they have, but for those that run on the same
+            weights. None is the whole program.
         output: Another file to write, instead of changing this one.
 
     Returns:
@@ -133,11 +134,13 @@ def _baked(
     total = None if isinstance(given, Mapping) else given
     if names is not None:
         per_engine, total = dict.fromkeys(names, total), None
+    sizes = program.engine_sizes()
     known = [engine.name for engine in program.engines]
     if len(set(known)) < len(known):
         twice = next(name for name in known if known.count(name) > 1)
         raise ProgramError(program.file, f"two engines named {twice!r}", "a name for each engine", "Save it again.")
-    sizes = [budget.EngineSize(each.name, each.streamable_bytes, each.streamable_estimated) for each in program.engines]
+    if per_engine is not None:
+        per_engine = budget.for_shared_weights(per_engine, sizes)
     _require_sizes(program, total, per_engine)
     baked = budget.bake(total, per_engine, sizes)
     without_effect = tuple(budget.without_effect(total, per_engine, sizes))

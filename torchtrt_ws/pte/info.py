@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from torchtrt_ws import blob, budget
@@ -73,8 +74,9 @@ class EngineInfo:
 
     `streamable_bytes` is None if it was not known at export, `sha256` and `crc32c` if the file does not
     record them, `baked_budget` if
-    nothing is baked. `name` is engine0, engine1, ... (loading order) without our metadata. `optimization_profiles` is
-    empty if the file does not record them; each has all `inputs`, which are their hull.
+    nothing is baked. `name` is engine0, engine1, ... (loading order) without our metadata. `same_plan_as` is the first
+    engine whose bytes in the file are these; None: no engine before this one has them. `optimization_profiles` is empty
+    if the file does not record them; each has all `inputs`, which are their hull.
     """
 
     name: str
@@ -94,6 +96,7 @@ class EngineInfo:
     engine_offset: int
     compile_specs: tuple[CompileSpec, ...]
     metadata: blob.Metadata
+    same_plan_as: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The engine as `inspect --json` prints it."""
@@ -107,6 +110,7 @@ class EngineInfo:
             "baked_budget": self.baked_budget,
             "sha256": self.sha256,
             "crc32c": self.crc32c,
+            "same_plan_as": self.same_plan_as,
             "inputs": [_plain(tensor) for tensor in self.inputs],
             "outputs": [_plain(tensor) for tensor in self.outputs],
             "optimization_profiles": [
@@ -138,6 +142,18 @@ class ProgramInfo:
             "engines": [engine.as_dict() for engine in self.engines],
             "other_backends": dict(self.other_backends),
         }
+
+    def engine_sizes(self) -> list[budget.EngineSize]:
+        """The engines as budgets are split over them: those that run on the same weights, once they are loaded, have
+        one."""
+        first: dict[tuple[int, int, str, int], str] = {}
+        sizes = []
+        for each in self.engines:
+            weights = (each.engine_offset, each.engine_bytes, each.kind, each.metadata.device_id)
+            other = first.setdefault(weights, each.name)
+            weights_of = None if other == each.name else other
+            sizes.append(budget.EngineSize(each.name, each.streamable_bytes, each.streamable_estimated, weights_of))
+        return sizes
 
     def require_engines(self) -> None:
         """Refuses a program without engines, and says whose program it is.
@@ -204,7 +220,16 @@ def read_open(file: PteFile) -> ProgramInfo:
                 engines.append(_engine(blobs, delegate, method.name, len(engines)))
             else:
                 others[backend] = others.get(backend, 0) + 1
-    return ProgramInfo(file.path, file.view.nbytes, tuple(methods), tuple(engines), others)
+    return ProgramInfo(file.path, file.view.nbytes, tuple(methods), tuple(_with_equal_plans(engines)), others)
+
+
+def _with_equal_plans(engines: list[EngineInfo]) -> Iterator[EngineInfo]:
+    """Engines whose bytes are stored once say so."""
+    first: dict[Region, str] = {}
+    for each in engines:
+        region = Region(each.engine_offset, each.engine_bytes)
+        yield replace(each, same_plan_as=first.get(region))
+        first.setdefault(region, each.name)
 
 
 class _Blobs:

@@ -65,8 +65,8 @@ def load(
         cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat. None: no.
         share_engines: Use the weights of an engine that this process has loaded already, with the same bytes on the
             same device: one copy and one budget, the first one's, with an execution context for each. A file that is
-            loaded twice shares where it is mapped; copies of it share where their SHA-256, computed, is the same.
-            None: yes.
+            loaded twice shares where it is mapped; copies of it share where their SHA-256, computed, is the same. Host
+            engines share within a program only. None: yes.
         share_activation_memory: Let the execution contexts of a program's TensorRT engines work in one piece of device
             memory, as large as the largest needs. They take turns on the device then. None: yes.
         contexts: Calls that run at the same time, from as many threads; more than that wait, in the order of arrival.
@@ -111,6 +111,10 @@ def load(
         report.require_engines()
         margin = budget.margin_options(weight_streaming_margin)
         names = [engine.name for engine in report.engines]
+        if share_engines and isinstance(weight_streaming_budget_per_engine, Mapping):
+            weight_streaming_budget_per_engine = budget.for_shared_weights(
+                weight_streaming_budget_per_engine, report.engine_sizes()
+            )
         usual = budget.load_options(weight_streaming_budget, weight_streaming_budget_per_engine, names)
         spending = Spending(path, report, split, profile, trusting=trusted_keys is not None)
         spent = spending.options(weight_streaming_budget, weight_streaming_budget_per_engine, split)

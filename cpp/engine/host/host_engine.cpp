@@ -4,6 +4,7 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 #include <utility>
 
@@ -57,18 +58,69 @@ std::mutex& loading() {
   return mutex;
 }
 
+/// A program loaded with `path`, and the mappings of the file there that it brought: XNNPACK tells nobody where it
+/// maps.
+Result<std::vector<Range>> new_mappings(const std::string& path, const std::function<Status()>& load) {
+  const std::vector<Range> before = mappings_behind(path);  // of other programs
+  Status loaded = load();
+  if (!loaded.ok()) return std::move(loaded).failure();
+  std::vector<Range> mappings = mappings_behind(path);
+  const auto is_old = [&before](const Range& range) {
+    return std::find(before.begin(), before.end(), range) != before.end();
+  };
+  mappings.erase(std::remove_if(mappings.begin(), mappings.end(), is_old), mappings.end());
+  return mappings;
+}
+
+std::string method_of(const Metadata& metadata) { return metadata.own ? metadata.own->nested_method : "forward"; }
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> HostEngine::open(Payload payload, const OpenRequest& request) {
-  std::unique_ptr<HostEngine> engine(new HostEngine(std::move(payload)));
+  std::unique_ptr<HostEngine> engine(
+      new HostEngine(std::move(payload), std::make_shared<SharedWeights>(request.program)));
   Status loaded = engine->load(request);
   if (!loaded.ok()) return std::move(loaded).failure();
   return std::unique_ptr<Engine>(std::move(engine));
 }
 
+HostEngine::HostEngine(Payload payload, std::shared_ptr<SharedWeights> weights)
+    : payload_(std::move(payload)), weights_(std::move(weights)) {
+  weights_->sharers().join(this);
+}
+
 HostEngine::~HostEngine() {
   const auto lock = lock_patiently(loading());
+  weights_->sharers().leave(this);
+  if (program_ && weights_.use_count() > 1) weights_->keep(*std::move(program_));
   program_.reset();
+  weights_.reset();
+}
+
+Result<std::unique_ptr<Engine>> HostEngine::share(Payload& payload, const OpenRequest& request) const {
+  if (request.program == nullptr || request.program != weights_->program()) return std::unique_ptr<Engine>();
+  std::unique_ptr<HostEngine> engine(new HostEngine(std::move(payload), weights_));
+  Status joined = engine->join(request);
+  if (!joined.ok()) return std::move(joined).failure();
+  return std::unique_ptr<Engine>(std::move(engine));
+}
+
+Status HostEngine::join(const OpenRequest& request) {
+  {
+    const auto lock = lock_patiently(loading());
+    Status loaded = load_program(method_of(request.metadata), weights_->packed_cache_path());
+    if (!loaded.ok()) return loaded;
+    weights_->take_back_lock();
+  }
+  give_back_what_was_read();
+  return read_io(request.metadata);
+}
+
+Status HostEngine::load_program(const std::string& method, const std::string& packed_cache_path) {
+  auto program = NestedProgram::load(payload_.data(), payload_.size(), method, packed_cache_path);
+  if (!program.ok()) return std::move(program).failure();
+  program_.emplace(std::move(program).value());
+  return ok_status();
 }
 
 Status HostEngine::load(const OpenRequest& request) {
@@ -83,10 +135,8 @@ Status HostEngine::load(const OpenRequest& request) {
     log_info("warning: " + subject + " cannot stream its weights: " + streamable.failure().message());
   }
   if (!program_) {
-    packed_.reset();
-    auto program = NestedProgram::load(payload_.data(), payload_.size(), "");
-    if (!program.ok()) return std::move(program).failure();
-    program_.emplace(std::move(program).value());
+    Status loaded = load_program(method_of(request.metadata), "");
+    if (!loaded.ok()) return loaded;
   }
   give_back_what_was_read();
   return read_io(request.metadata);
@@ -104,33 +154,52 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
   };
   const PackedEngine engine{digest, confirm, static_cast<int64_t>(payload_.size()),
                             own ? own->streamable_bytes.value_or(0) : 0};
+  const std::string method = method_of(request.metadata);
   const auto lock = lock_patiently(loading());
-  std::vector<Range> before;  // mappings that other engines have of the same file
-  const auto load = [&](const std::string& path) -> Status {
-    before = mappings_behind(path);
-    auto program = NestedProgram::load(payload_.data(), payload_.size(), path);
-    if (!program.ok()) return std::move(program).failure();
-    program_.emplace(std::move(program).value());
-    return ok_status();
+  std::vector<Range> mappings;
+  const auto pack = [&](const std::string& path) -> Status {
+    Status packed = NestedProgram::pack(payload_.data(), payload_.size(), path);
+    malloc_trim(0);
+    return packed;
   };
-  bool packed_now = false;
-  auto packed = PackedFile::open(engine, load, [&] {
+  const auto load = [&](const std::string& path) -> Status {
+    auto found = new_mappings(path, [&] { return load_program(method, path); });
+    if (!found.ok()) return std::move(found).failure();
+    mappings = std::move(found).value();
+    return mappings.empty() ? load_another(path, mappings) : ok_status();
+  };
+  auto packed = PackedFile::open(engine, pack, load);
+  if (!packed.ok()) {
     program_.reset();
-    packed_now = true;
-  });
-  if (!packed.ok()) return std::move(packed).failure();
-  if (packed_now) malloc_trim(0);
-  if (packed.value().weight_bytes() == 0) return ok_status();  // nothing that XNNPACK packs
-  packed_.emplace(std::move(packed).value());
-  // XNNPACK tells nobody where it mapped the file.
-  for (const Range& range : mappings_of(packed_->descriptor())) {
-    if (std::find(before.begin(), before.end(), range) != before.end()) continue;
-    residency_.emplace_back(range);
+    return std::move(packed).failure();
   }
-  if (!residency_.empty()) return ok_status();
+  if (packed.value().weight_bytes() == 0) return ok_status();  // nothing that XNNPACK packs
+  if (!mappings.empty()) {
+    weights_->set_packed(std::move(packed).value(), mappings);
+    return ok_status();
+  }
   program_.reset();
-  return Failure{ErrorCode::NotSupported, packed_->path(), "no mapping of it in this process",
+  return Failure{ErrorCode::NotSupported, packed.value().path(), "no mapping of it in this process",
                  "packed weights that XNNPACK maps", "The engine runs with all weights on the heap"};
+}
+
+/// The engine's own method has none of the packed weights: another one maps the file, and stays for those to come.
+Status HostEngine::load_another(const std::string& path, std::vector<Range>& mappings) {
+  auto methods = NestedProgram::methods(payload_.data(), payload_.size());
+  if (!methods.ok()) return std::move(methods).failure();
+  for (const std::string& method : methods.value()) {
+    auto found = new_mappings(path, [&]() -> Status {
+      auto program = NestedProgram::load(payload_.data(), payload_.size(), method, path);
+      if (!program.ok()) return std::move(program).failure();
+      weights_->keep(std::move(program).value());
+      return ok_status();
+    });
+    if (!found.ok()) return std::move(found).failure();
+    mappings = std::move(found).value();
+    if (!mappings.empty()) return ok_status();
+    weights_->keep_nothing();
+  }
+  return ok_status();
 }
 
 void HostEngine::give_back_what_was_read() {
@@ -149,44 +218,44 @@ Status HostEngine::read_io(const Metadata& metadata) {
   return described.ok() ? describe(outputs_, metadata.own->outputs) : described;
 }
 
-int64_t HostEngine::budget() const {
-  if (residency_.empty()) return 0;
-  const auto least = std::min_element(residency_.begin(), residency_.end(),
-                                      [](const Residency& a, const Residency& b) { return a.kept() < b.kept(); });
-  return std::min(least->kept(), streamable_bytes());
-}
-
 Result<int64_t> HostEngine::automatic_budget() const {
   return std::clamp<int64_t>(memory().free, 0, streamable_bytes());
 }
 
 int64_t HostEngine::device_bytes() const {
-  int64_t resident = 0;
-  for (const Residency& part : residency_) resident += part.resident();
-  return resident;
+  return weights_->sharers().holder(this).weights ? weights_->resident_bytes() : 0;
 }
 
 MemoryFacts HostEngine::memory() const {
+  if (!weights_->sharers().holder(this).weights) return {available_memory(), 0, 0, 0, 0};
   const int64_t held = budget();  // what is locked is available to nobody else
   return {available_memory() + held, 0, 0, streamable_bytes(), held};
 }
 
 Status HostEngine::set_budget(int64_t bytes) {
-  if (has_context_) {
+  if (weights_->sharers().any_context()) {
     return Failure{ErrorCode::WrongState, "budget", "an execution context", "none while the budget changes",
                    "Drop the context first"};
   }
-  const int64_t kept = std::clamp<int64_t>(bytes, 0, streamable_bytes());
   const auto lock = lock_patiently(loading());
-  for (Residency& mapping : residency_) mapping.keep(kept, streamable_bytes());
+  weights_->set_budget(bytes);
   return ok_status();
+}
+
+Status HostEngine::make_context() {
+  has_context_ = true;
+  weights_->sharers().note_context(this, true);
+  return ok_status();
+}
+
+void HostEngine::drop_context() noexcept {
+  has_context_ = false;
+  weights_->sharers().note_context(this, false);
 }
 
 Status HostEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {
   Status ran = program_->run(inputs, outputs);
-  if (budget() < streamable_bytes()) {
-    for (Residency& part : residency_) part.drop_rest();
-  }
+  weights_->drop_rest();
   return ran;
 }
 

@@ -14,12 +14,29 @@ using executorch::aten::SizesType;
 using executorch::runtime::Error;
 using executorch::runtime::EValue;
 
-constexpr char kMethod[] = "forward";
-
 Failure refused(const std::string& step, Error error) {
   return {ErrorCode::BadEngine, "host engine",
           std::string(executorch::runtime::to_string(error)) + " from ExecuTorch while " + step,
-          "an ExecuTorch program with one method 'forward'", "ExecuTorch's own log lines above say more"};
+          "an ExecuTorch program with the method that the file names", "ExecuTorch's own log lines above say more"};
+}
+
+using executorch::extension::Module;
+
+/// A program of which no method is loaded yet.
+Result<std::unique_ptr<Module>> open(const uint8_t* data, size_t size, const std::string& packed_cache_path) {
+  auto module = std::make_unique<Module>(std::make_unique<executorch::extension::BufferDataLoader>(data, size));
+  executorch::runtime::BackendOptions<2> xnnpack;
+  executorch::runtime::LoadBackendOptionsMap options;
+  if (!packed_cache_path.empty()) {
+    // Keys: backends/xnnpack/runtime/XNNPACKBackend.h, executorch 1.5.1.
+    Error set = xnnpack.set_option("weight_cache_enabled", true);
+    if (set == Error::Ok) set = xnnpack.set_option("packed_cache_path", packed_cache_path.c_str());
+    if (set == Error::Ok) set = options.set_options("XnnpackBackend", xnnpack.view());
+    if (set != Error::Ok) return refused("setting XNNPACK's options", set);
+  }
+  const Error error = module->load(options, executorch::runtime::Program::Verification::InternalConsistency);
+  if (error != Error::Ok) return refused("loading it", error);
+  return module;
 }
 
 template <typename MetaOf>
@@ -37,32 +54,43 @@ Result<std::vector<TensorSpec>> specs_of(size_t count, const std::string& role, 
 
 }  // namespace
 
-Result<NestedProgram> NestedProgram::load(const uint8_t* data, size_t size, const std::string& packed_cache_path) {
-  auto module = std::make_unique<executorch::extension::Module>(
-      std::make_unique<executorch::extension::BufferDataLoader>(data, size));
-  executorch::runtime::BackendOptions<2> xnnpack;
-  executorch::runtime::LoadBackendOptionsMap options;
-  if (!packed_cache_path.empty()) {
-    // Keys: backends/xnnpack/runtime/XNNPACKBackend.h, executorch 1.5.1.
-    Error set = xnnpack.set_option("weight_cache_enabled", true);
-    if (set == Error::Ok) set = xnnpack.set_option("packed_cache_path", packed_cache_path.c_str());
-    if (set == Error::Ok) set = options.set_options("XnnpackBackend", xnnpack.view());
-    if (set != Error::Ok) return refused("setting XNNPACK's options", set);
+Result<NestedProgram> NestedProgram::load(const uint8_t* data, size_t size, const std::string& method,
+                                          const std::string& packed_cache_path) {
+  auto module = open(data, size, packed_cache_path);
+  if (!module.ok()) return std::move(module).failure();
+  const Error error = module.value()->load_method(method);
+  if (error != Error::Ok) return refused("loading its method '" + method + "'", error);
+  return NestedProgram(std::move(module).value(), method);
+}
+
+Result<std::vector<std::string>> NestedProgram::methods(const uint8_t* data, size_t size) {
+  auto module = open(data, size, "");
+  if (!module.ok()) return std::move(module).failure();
+  const auto names = module.value()->method_names();
+  if (!names.ok()) return refused("reading its methods", names.error());
+  return std::vector<std::string>(names->begin(), names->end());
+}
+
+Status NestedProgram::pack(const uint8_t* data, size_t size, const std::string& packed_cache_path) {
+  auto module = open(data, size, packed_cache_path);
+  if (!module.ok()) return std::move(module).failure();
+  const auto methods = module.value()->method_names();
+  if (!methods.ok()) return refused("reading its methods", methods.error());
+  for (const std::string& method : methods.get()) {
+    const Error error = module.value()->load_method(method);
+    if (error != Error::Ok) return refused("loading its method '" + method + "'", error);
   }
-  Error error = module->load(options, executorch::runtime::Program::Verification::InternalConsistency);
-  if (error == Error::Ok) error = module->load_method(kMethod);
-  if (error != Error::Ok) return refused("loading it", error);
-  return NestedProgram(std::move(module));
+  return ok_status();
 }
 
 Result<std::vector<TensorSpec>> NestedProgram::inputs() const {
-  const auto meta = module_->method_meta(kMethod);
+  const auto meta = module_->method_meta(method_);
   if (!meta.ok()) return refused("reading its method", meta.error());
   return specs_of(meta->num_inputs(), "input ", [&meta](size_t i) { return meta->input_tensor_meta(i); });
 }
 
 Result<std::vector<TensorSpec>> NestedProgram::outputs() const {
-  const auto meta = module_->method_meta(kMethod);
+  const auto meta = module_->method_meta(method_);
   if (!meta.ok()) return refused("reading its method", meta.error());
   return specs_of(meta->num_outputs(), "output ", [&meta](size_t i) { return meta->output_tensor_meta(i); });
 }
@@ -77,7 +105,7 @@ Status NestedProgram::run(const std::vector<TensorView>& inputs, OutputSink& out
         std::vector<SizesType>(input.sizes, input.sizes + input.rank), input.data, input.dtype));
     values.emplace_back(tensors.back());
   }
-  auto results = module_->execute(kMethod, values);
+  auto results = module_->execute(method_, values);
   if (!results.ok()) {
     return Failure{ErrorCode::EngineFault, "host engine",
                    std::string(executorch::runtime::to_string(results.error())) + " from ExecuTorch while running it",

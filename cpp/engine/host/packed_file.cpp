@@ -99,7 +99,7 @@ Result<int64_t> check_packed(int file, const std::string& path) {
 }
 
 /// XNNPACK keeps an exclusive lock on the file for as long as the program lives, though it never writes it again.
-void take_back_lock(int own, dev_t device, ino_t inode) {
+void unlock(int own, dev_t device, ino_t inode) {
   DIR* folder = opendir("/proc/self/fd");
   if (folder == nullptr) return;
   while (const dirent* entry = readdir(folder)) {
@@ -177,7 +177,7 @@ Status publish(const std::string& path, const PackedEngine& engine, int file, co
 
 /// Lets XNNPACK write the packed weights to a temporary file and gives that its name.
 Status build(const CacheFolder& folder, const std::string& name, const PackedEngine& engine,
-             const PackedFile::Load& load, const std::function<void()>& unload) {
+             const PackedFile::Load& pack) {
   folder.remove_leftovers(name);
   const std::string path = folder.path() + "/" + name;
   std::string temporary = path + ".XXXXXX", temporary_sum = path + ".XXXXXX";
@@ -189,10 +189,7 @@ Status build(const CacheFolder& folder, const std::string& name, const PackedEng
   } else {
     built = reserve(file.get(), 2 * engine.bytes + (int64_t{1} << 20), path);  // packing pads: twice is enough
   }
-  if (built.ok()) {
-    built = load(path_of(file.get()));
-    unload();
-  }
+  if (built.ok()) built = pack(path_of(file.get()));
   if (built.ok()) built = publish(path, engine, file.get(), temporary, sum.get(), temporary_sum);
   if (!built.ok()) {
     unlink(temporary.c_str());
@@ -219,7 +216,14 @@ std::string real_path(int file) {
 
 }  // namespace
 
-Result<PackedFile> PackedFile::open(const PackedEngine& engine, const Load& load, const std::function<void()>& unload) {
+std::string PackedFile::loading_path() const { return path_of(file_.get()); }
+
+void PackedFile::take_back_lock() const {
+  struct stat info{};
+  if (file_ && fstat(file_.get(), &info) == 0) unlock(file_.get(), info.st_dev, info.st_ino);
+}
+
+Result<PackedFile> PackedFile::open(const PackedEngine& engine, const Load& pack, const Load& load) {
   auto found = CacheFolder::open();
   if (!found.ok()) return std::move(found).failure();
   const CacheFolder folder = std::move(found).value();
@@ -241,7 +245,7 @@ Result<PackedFile> PackedFile::open(const PackedEngine& engine, const Load& load
     if (!file) {
       if (!folder.is_writable()) return unusable_cache(folder.path(), "a folder that this process may not write");
       Status built = engine.confirm();
-      if (built.ok()) built = build(folder, name, engine, load, unload);
+      if (built.ok()) built = build(folder, name, engine, pack);
       if (!built.ok()) return std::move(built).failure();
       folder.evict(name);
       continue;
@@ -260,7 +264,7 @@ Result<PackedFile> PackedFile::open(const PackedEngine& engine, const Load& load
     opened.weight_bytes_ = weights.value();
     if (opened.weight_bytes_ > 0) {
       Status loaded = load(path_of(file.get()));
-      take_back_lock(file.get(), info.st_dev, info.st_ino);
+      unlock(file.get(), info.st_dev, info.st_ino);
       if (!loaded.ok()) return std::move(loaded).failure();
       opened.file_ = std::move(file);
     }

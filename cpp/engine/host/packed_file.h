@@ -27,15 +27,22 @@ struct PackedEngine {
 /// backends/xnnpack/runtime/XNNWeightsCache.cpp).
 class PackedFile {
  public:
-  /// Loads the program with `path` as XNNPACK's `packed_cache_path`. The path is short and its own for each call, so
-  /// that two engines of one digest get two mappings and two budgets.
+  /// Loads with `path` as XNNPACK's `packed_cache_path`. The path is short and its own for each call, so that two
+  /// programs of one digest get two mappings and two budgets.
   using Load = std::function<Status(const std::string& path)>;
 
   /// Builds the file when there is none, then loads for good. Building confirms the digest first: no file can bring its
-  /// weights to another model, by mistake or not. Then it calls `load`, whose program `unload` drops at once. Fails
-  /// with what `load` fails with, or with NotSupported when the cache folder cannot be used, has no room, or holds a
-  /// file that is not as this version of XNNPACK writes it; then `load` was not called for good.
-  static Result<PackedFile> open(const PackedEngine& engine, const Load& load, const std::function<void()>& unload);
+  /// weights to another model, by mistake or not. Then it calls `pack`, which loads all methods of the program and
+  /// drops them at once. Fails with what `pack` or `load` fails with, or with NotSupported when the cache folder cannot
+  /// be used, has no room, or holds a file that is not as this version of XNNPACK writes it; then `load` was not
+  /// called.
+  static Result<PackedFile> open(const PackedEngine& engine, const Load& pack, const Load& load);
+
+  /// The path that `load` was called with: who loads with it again, while a program lives, gets the same mapping.
+  std::string loading_path() const;
+
+  /// What open() does with XNNPACK's lock, after another load with that path.
+  void take_back_lock() const;
 
   /// Where the file lies, and the descriptor that it is open under; -1 when it has no weights.
   const std::string& path() const { return path_; }

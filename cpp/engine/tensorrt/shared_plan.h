@@ -4,9 +4,8 @@
 
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <vector>
 
+#include "engine/sharers.h"
 #include "engine/tensorrt/runtime.h"
 #include "engine/tensorrt/weight_budget.h"
 
@@ -30,32 +29,16 @@ class SharedPlan {
   /// Held while TensorRT makes a context of the plan.
   std::mutex& making_context() noexcept { return making_; }
 
-  void join(const void* user);
-  void leave(const void* user) noexcept;
-  void note_context(const void* user, bool has_context) noexcept;
-  bool any_context() const noexcept;
-
-  /// What `user` counts as its own. Weights are counted once: by the first user with a context, or by whoever asks when
-  /// nobody has one.
-  Holder holder(const void* user) const noexcept;
-
-  /// Whether `user` counts the weights in a report of all users: as above, but the first one when nobody has a context.
-  bool reports_weights(const void* user) const noexcept;
+  /// The engines on it. Weights are counted by one of them.
+  Sharers& sharers() noexcept { return sharers_; }
 
  private:
-  struct User {
-    const void* engine;
-    bool has_context;
-  };
-
   // Each of these needs those above it.
   std::shared_ptr<Runtime> runtime_;
   std::unique_ptr<nvinfer1::ICudaEngine> engine_;
   WeightBudget budget_;
   std::mutex making_;
-
-  mutable std::mutex mutex_;  // guards users_
-  std::vector<User> users_;   // in the order in which they joined
+  Sharers sharers_;
 };
 
 }  // namespace torchtrt_ws::tensorrt

@@ -39,8 +39,8 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
 
 Status TensorRTEngine::take(std::shared_ptr<SharedPlan> plan, const OpenRequest& request) {
   plan_ = std::move(plan);
-  plan_->join(this);
-  if (request.program != nullptr) block_ = ActivationBlock::of(request.program, device_);
+  plan_->sharers().join(this);
+  if (request.share_activation_memory) block_ = ActivationBlock::of(request.program, device_);
   auto io = read_io(subject_, plan_->engine(), request.metadata, plan_->library());
   if (!io.ok()) return std::move(io).failure();
   io_ = std::move(io).value();
@@ -50,7 +50,7 @@ Status TensorRTEngine::take(std::shared_ptr<SharedPlan> plan, const OpenRequest&
   return ok_status();
 }
 
-Result<std::unique_ptr<Engine>> TensorRTEngine::share(const OpenRequest& request) const {
+Result<std::unique_ptr<Engine>> TensorRTEngine::share(Payload&, const OpenRequest& request) const {
   std::unique_ptr<TensorRTEngine> engine(new TensorRTEngine("engine '" + request.name + "'", device_));
   const DeviceGuard guard(device_);
   Status step = guard.check(engine->subject_);
@@ -66,7 +66,7 @@ TensorRTEngine::~TensorRTEngine() {
   drop_context();
   execution_.reset();
   block_.reset();
-  plan_->leave(this);
+  plan_->sharers().leave(this);
   plan_.reset();
 }
 
@@ -74,18 +74,18 @@ Result<int64_t> TensorRTEngine::automatic_budget() const {
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
   if (!current.ok()) return std::move(current).failure();
-  return plan_->budget().automatic(plan_->holder(this));
+  return plan_->budget().automatic(plan_->sharers().holder(this));
 }
 
 int64_t TensorRTEngine::scratch_bytes() const {
   const DeviceGuard guard(device_);
-  const bool may_probe = !plan_->any_context() && guard.error() == cudaSuccess;
+  const bool may_probe = !plan_->sharers().any_context() && guard.error() == cudaSuccess;
   return plan_->budget().scratch(may_probe);
 }
 
 int64_t TensorRTEngine::device_bytes() const {
-  Holder holder = plan_->holder(this);
-  holder.weights = plan_->reports_weights(this);
+  Holder holder = plan_->sharers().holder(this);
+  holder.weights = plan_->sharers().reports_weights(this);
   int64_t bytes = execution_->staging_bytes();
   if (block_ != nullptr && holder.context) {
     bytes += (block_->is_counted_by(this) ? block_->size() : 0) - plan_->budget().context_now();
@@ -99,7 +99,7 @@ MemoryFacts TensorRTEngine::memory() const {
 }
 
 MemoryFacts TensorRTEngine::memory_now() const {
-  const Holder holder = plan_->holder(this);
+  const Holder holder = plan_->sharers().holder(this);
   MemoryFacts facts = plan_->budget().memory(holder);
   facts.staging = std::max<int64_t>(most_staged(io_) - execution_->staging_bytes(), 0);
   if (block_ == nullptr) return facts;
@@ -112,7 +112,7 @@ MemoryFacts TensorRTEngine::memory_now() const {
 }
 
 Status TensorRTEngine::set_budget(int64_t bytes) {
-  if (plan_->any_context()) {  // TensorRT refuses it too, but not with what to do
+  if (plan_->sharers().any_context()) {  // TensorRT refuses it too, but not with what to do
     return Failure{ErrorCode::WrongState, subject_, "an execution context", "none while the budget changes",
                    "Drop the context first"};
   }
@@ -142,7 +142,7 @@ Status TensorRTEngine::make_context_here() {
   Status bounded = bound_outputs(subject_, *context.value(), execution_->own_stream(), io_);
   if (!bounded.ok()) return bounded;
   execution_->attach(std::move(context).value(), block_);
-  plan_->note_context(this, true);
+  plan_->sharers().note_context(this, true);
   return ok_status();
 }
 
@@ -150,7 +150,7 @@ void TensorRTEngine::drop_context() noexcept {
   if (execution_ == nullptr) return;
   const DeviceGuard guard(device_);
   execution_->detach();
-  plan_->note_context(this, false);
+  plan_->sharers().note_context(this, false);
   if (block_ != nullptr) block_->need_nothing(this);
 }
 

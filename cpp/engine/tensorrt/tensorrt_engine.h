@@ -22,7 +22,7 @@ class TensorRTEngine final : public Engine {
   static Result<std::unique_ptr<Engine>> open(Payload payload, const OpenRequest& request);
   ~TensorRTEngine() override;
 
-  Result<std::unique_ptr<Engine>> share(const OpenRequest& request) const override;
+  Result<std::unique_ptr<Engine>> share(Payload& payload, const OpenRequest& request) const override;
   const void* weights() const override { return plan_.get(); }
   std::string device_name() const override { return "cuda:" + std::to_string(device_); }
   const std::vector<TensorSpec>& inputs() const override { return io_.input_specs; }

@@ -8,15 +8,10 @@
 
 #include "base/result.h"
 #include "budget/ladder.h"
+#include "engine/sharers.h"
 #include "engine/tensorrt/library.h"
 
 namespace torchtrt_ws::tensorrt {
-
-/// What the engine that asks counts as its own: contexts come with every engine that shares a plan, weights with one.
-struct Holder {
-  bool context;  // it has one
-  bool weights;  // it counts the weights
-};
 
 /// The weight-streaming side of one engine: its budget, and where its device memory goes. Sizes are bytes.
 ///

@@ -11,7 +11,8 @@ class ShareTest : public Acceptance {
   static Result<std::unique_ptr<Engine>> share(const Engine& engine) {
     const Metadata metadata = acceptance_metadata();
     const std::string name = "second";
-    return engine.share({metadata, name, {}, false});
+    Payload not_needed(nullptr, 0, nullptr);
+    return engine.share(not_needed, {metadata, name, {}, false});
   }
 
   /// Two engines on one plan, ready to run at `budget`.

@@ -193,7 +193,9 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
   static Status share(const Engine& engine, std::unique_ptr<Engine>& second) {
     const Metadata metadata = acceptance_metadata();
     const std::string name = "second";
-    auto shared = engine.share({metadata, name, GetParam().device, GetParam().cuda_graph, Verify::Checksum, program()});
+    Payload not_needed(nullptr, 0, nullptr);
+    auto shared = engine.share(not_needed, {metadata, name, GetParam().device, GetParam().cuda_graph, Verify::Checksum,
+                                            program(), program() != nullptr});
     if (!shared.ok()) return std::move(shared).failure();
     second = std::move(shared).value();
     return ok_status();

@@ -69,6 +69,10 @@ class Grouped(torch.nn.Module):
         return product + wide[:, :1] @ torch.ones(2, 1, 4, 4) + mask.sum()
 
 
+def lowered(program: torch.export.ExportedProgram) -> Any:
+    return host._lower({"forward": program}, "method 'forward'")
+
+
 def export(module: torch.nn.Module, shapes: Any = ({0: BATCH, 1: TOKENS}, {0: BATCH, 1: TOKENS})) -> Any:
     inputs = (torch.randn(2, 5, HEADS * SIZE), torch.randn(2, 5))
     return torch.export.export(module.eval(), inputs, dynamic_shapes=shapes)
@@ -102,7 +106,7 @@ def test_without_products_it_is_the_program_itself() -> None:
 def test_lowered_it_equals_eager(module: type[torch.nn.Module]) -> None:
     torch.manual_seed(0)
     made = module()
-    run = runner(host._lower("forward", export(made)))
+    run = runner(lowered(export(made)))
     for batch, tokens in ((2, 5), (1, 1), (4, 16)):
         inputs = torch.randn(batch, tokens, HEADS * SIZE), torch.randn(batch, tokens)
         torch.testing.assert_close(tuple(run(inputs)), made(*inputs), atol=1e-5, rtol=1e-5)
@@ -110,7 +114,7 @@ def test_lowered_it_equals_eager(module: type[torch.nn.Module]) -> None:
 
 def test_attention_of_dynamic_shapes_is_five_partitions() -> None:
     """Three linear layers; their heads; products, mask and softmax; the heads again; the last layer."""
-    assert len(delegates(host._lower("forward", export(Attention())))) == 5
+    assert len(delegates(lowered(export(Attention())))) == 5
 
 
 def test_a_view_with_one_dynamic_dimension_is_left_to_xnnpack() -> None:
@@ -119,7 +123,7 @@ def test_a_view_with_one_dynamic_dimension_is_left_to_xnnpack() -> None:
             return (x + 1).view(x.shape[0], 2, 4).exp()
 
     program = torch.export.export(Reshape(), (torch.ones(3, 8),), dynamic_shapes=({0: BATCH},))
-    nested = host._lower("forward", program)
+    nested = lowered(program)
     assert len(delegates(nested)) == 1
     for rows in (1, 4):
         (found,) = runner(nested)((torch.ones(rows, 8),))
@@ -131,7 +135,7 @@ def test_a_convolution_and_its_view_run_at_every_batch() -> None:
     convolution = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU())
     module = torch.nn.Sequential(convolution, torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(36, 5)).eval()
     program = torch.export.export(module, (torch.randn(2, 3, 8, 8),), dynamic_shapes=({0: BATCH},))
-    run = runner(host._lower("forward", program))
+    run = runner(lowered(program))
     for rows in (1, 2, 4):
         x = torch.randn(rows, 3, 8, 8)
         torch.testing.assert_close(run((x,)), [module(x)], atol=1e-5, rtol=1e-5)
@@ -147,7 +151,7 @@ def test_copies_of_inputs_and_in_another_order_stay() -> None:
             )
 
     x = torch.randn(2, 3, 4, 5)
-    found = runner(host._lower("forward", torch.export.export(Copies(), (x,))))((x,))
+    found = runner(lowered(torch.export.export(Copies(), (x,))))((x,))
     torch.testing.assert_close(tuple(found), Copies()(x))
 
 
@@ -183,7 +187,7 @@ def test_fewer_passes_make_the_same_bytes(monkeypatch: pytest.MonkeyPatch, dynam
     torch.manual_seed(0)
     module = Plain()
     program = torch.export.export(module, (torch.randn(3, 8),), dynamic_shapes=({0: BATCH},) if dynamic else None)
-    few = host._lower("forward", program)
+    few = lowered(program)
     for rows in (1, 3, 4) if dynamic else (3,):
         x = torch.randn(rows, 8)
         (found,) = runner(few)((x,))
@@ -191,7 +195,7 @@ def test_fewer_passes_make_the_same_bytes(monkeypatch: pytest.MonkeyPatch, dynam
     used = {spec.key for each in few.executorch_program.execution_plan[0].delegates for spec in each.compile_specs}
     assert used == {xnnpack.FEW_PASSES}
     monkeypatch.setattr(xnnpack, "FEW_PASSES", "a_key_that_xnnpack_does_not_know")
-    assert delegates(few) == delegates(host._lower("forward", program))
+    assert delegates(few) == delegates(lowered(program))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +209,7 @@ def test_fewer_passes_make_the_same_bytes(monkeypatch: pytest.MonkeyPatch, dynam
 )
 def test_what_needs_the_passes_gets_them(module: torch.nn.Module) -> None:
     x = torch.randn(2, 3, 8).to(next(module.parameters()).dtype)
-    nested = host._lower("forward", torch.export.export(module.eval(), (x,)))
+    nested = lowered(torch.export.export(module.eval(), (x,)))
     (delegate,) = nested.executorch_program.execution_plan[0].delegates
     assert not delegate.compile_specs
     (found,) = runner(nested)((x,))
@@ -215,7 +219,7 @@ def test_what_needs_the_passes_gets_them(module: torch.nn.Module) -> None:
 def test_double_precision_is_left_to_the_portable_kernels() -> None:
     module = torch.nn.Sequential(torch.nn.Linear(8, 8)).double()
     x = torch.randn(2, 8, dtype=torch.float64)
-    nested = host._lower("forward", torch.export.export(module, (x,)))
+    nested = lowered(torch.export.export(module, (x,)))
     assert delegates(nested) == []
     torch.testing.assert_close(runner(nested)((x,)), [module(x)])
 

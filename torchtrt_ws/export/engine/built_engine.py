@@ -47,6 +47,10 @@ class Payload(Protocol):
         """Bytes."""
 
     @property
+    def sample(self) -> bytes:
+        """A few of its bytes, of set places: payloads of one size are told apart by it, or need their digests."""
+
+    @property
     def digests(self) -> Digests:
         """Of all its bytes. Reads the whole engine if nothing has yet; known after `write_to`."""
 
@@ -73,6 +77,7 @@ class BuiltEngine:
         serialized_metadata: Torch-TensorRT's, kept as it is.
         target_platform: As Torch-TensorRT writes it.
         optimization_profiles: The plan's, each with all of `inputs` in their order; none where they are not known.
+        nested_method: Which method of a payload that is a program runs; None: "forward".
     """
 
     name: str
@@ -89,13 +94,15 @@ class BuiltEngine:
     serialized_metadata: str = ""
     target_platform: str = ""
     optimization_profiles: tuple[OptimizationProfile, ...] = ()
+    nested_method: str | None = None
 
     def __deepcopy__(self, memo: object) -> BuiltEngine:
         return self  # immutable, and exir deep-copies graphs whose nodes carry engines
 
-    def budget_size(self) -> EngineSize:
-        """This engine as `torchtrt_ws.budget.bake` wants it."""
-        return EngineSize(self.name, self.streamable_bytes, self.streamable_estimated)
+    def budget_size(self, weights_of: str | None = None) -> EngineSize:
+        """This engine as `torchtrt_ws.budget.bake` wants it. `weights_of`: whose weights it runs on."""
+        other = None if weights_of == self.name else weights_of
+        return EngineSize(self.name, self.streamable_bytes, self.streamable_estimated, other)
 
 
 @dataclass(frozen=True)

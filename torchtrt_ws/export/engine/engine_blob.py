@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torchtrt_ws.blob import Binding, Metadata, OwnFacts, header_and_metadata
 from torchtrt_ws.digests import Digests
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
+from torchtrt_ws.export.engine.equal_plans import EqualPlans
 
 __all__ = ["EngineBlob", "ProgramShares"]
 
@@ -17,13 +19,27 @@ class ProgramShares:
 
     engines: int
     streamable_bytes: int | None
+    distinct_bytes: int | None = None  # with engines on the same weights counted once; None: there are none
 
     @staticmethod
-    def of(engines: tuple[BuiltEngine, ...]) -> ProgramShares:
-        """The number of engines, and the sum of their streamable bytes: None as soon as one is not known."""
-        sizes = [engine.streamable_bytes for engine in engines]
-        known = [size for size in sizes if size is not None]
-        return ProgramShares(len(sizes), sum(known) if len(known) == len(sizes) else None)
+    def of(engines: Sequence[BuiltEngine], plans: EqualPlans | None = None) -> ProgramShares:
+        """What blobs record of a program.
+
+        Args:
+            engines: Its engines.
+            plans: Which of them are equal; None: nobody asked.
+
+        Returns:
+            The number of engines, and the sums of their streamable bytes: None as soon as one is not known.
+        """
+        total = _sum(engines)
+        distinct = [each for each in engines if plans is None or plans.loaded_as(each.name) == each.name]
+        return ProgramShares(len(engines), total, None if len(distinct) == len(engines) else _sum(distinct))
+
+
+def _sum(engines: Sequence[BuiltEngine]) -> int | None:
+    known = [each.streamable_bytes for each in engines if each.streamable_bytes is not None]
+    return sum(known) if len(known) == len(engines) else None
 
 
 @dataclass(frozen=True)
@@ -36,13 +52,14 @@ class EngineBlob:
     def __deepcopy__(self, memo: object) -> EngineBlob:
         return self
 
-    def prefix(self, input_order: tuple[int, ...] | None = None, digests: Digests | None = None) -> bytes:
+    def prefix(self, input_order: tuple[int, ...] | None = None, digests: Digests | None = None, gap: int = 0) -> bytes:
         """Header, metadata and padding. Its size does not depend on the digests.
 
         Args:
             input_order: For each delegate argument, which of `engine.inputs` it is; None for the same order.
             digests: The engine's, where the caller has them, or `UNKNOWN`; None asks the payload, which may read the
                 whole engine.
+            gap: Bytes between this and the engine.
 
         Returns:
             All that comes before the engine.
@@ -64,11 +81,13 @@ class EngineBlob:
             streamable_estimated=engine.streamable_estimated,
             program_engines=self.shares.engines,
             program_streamable_bytes=self.shares.streamable_bytes,
+            program_distinct_bytes=self.shares.distinct_bytes,
             inputs=inputs,
             outputs=engine.outputs,
             optimization_profiles=tuple(
                 tuple(profile[index] for index in order) for profile in engine.optimization_profiles
             ),
+            nested_method=engine.nested_method,
         )
         metadata = Metadata(
             io_bindings=tuple(Binding(t.name, t.dtype, t.shape, True) for t in inputs)
@@ -80,4 +99,4 @@ class EngineBlob:
             target_platform=engine.target_platform,
             own=own,
         )
-        return header_and_metadata(metadata, engine.payload.size)
+        return header_and_metadata(metadata, engine.payload.size, gap)

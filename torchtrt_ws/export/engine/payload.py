@@ -21,6 +21,8 @@ __all__ = ["BufferPayload", "FilePayload", "StreamedPayload"]
 PIECE = 512 << 10
 HASHED = 4 << 20  # bytes that are hashed at a time: the thread that does it waits for the interpreter between two
 HEAD = 32  # bytes that are enough to know what a plan is
+SAMPLE = 4096  # bytes of each sample
+SAMPLES = 16  # over the whole payload: weights differ everywhere
 
 
 class BufferPayload(Hashed):
@@ -39,6 +41,10 @@ class BufferPayload(Hashed):
     def head(self) -> bytes:
         """The first bytes."""
         return bytes(self._view[:HEAD])
+
+    @property
+    def sample(self) -> bytes:
+        return b"".join(self._view[at : at + SAMPLE] for at in _sampled(self.size))
 
     def write_to(self, file: Writable) -> None:
         with self._hashed():
@@ -86,6 +92,10 @@ class FilePayload(Hashed):
     def head(self) -> bytes:
         """The first bytes."""
         return os.pread(self._file.fileno(), HEAD, 0)
+
+    @property
+    def sample(self) -> bytes:
+        return b"".join(os.pread(self._file.fileno(), SAMPLE, at) for at in _sampled(self.size))
 
     def write_to(self, file: Writable) -> None:
         """The kernel copies where `file` can have that (`copy_from`): the hash reads the same bytes beside it."""
@@ -148,6 +158,7 @@ class StreamedPayload:
         self._write_to = write_to
         self.size = meter.hasher.size
         self.digests = meter.hasher.digests()
+        self.sample = b""  # the digests are known
 
     def write_to(self, file: Writable) -> None:
         self._write_to(file)
@@ -163,6 +174,12 @@ class _Meter:
         view = memoryview(data).cast("B")
         self.hasher.update(view)
         return view.nbytes
+
+
+def _sampled(size: int) -> Iterator[int]:
+    """Where samples begin, the first bytes and the last ones among them."""
+    last = max(0, size - SAMPLE)
+    yield from sorted({last * part // (SAMPLES - 1) for part in range(SAMPLES)})
 
 
 def _extents(descriptor: int, size: int) -> Iterator[tuple[int, int, bool]]:

@@ -6,16 +6,17 @@ segment when the file is laid out, and the engine is read when the file is writt
 
 from __future__ import annotations
 
-import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
-from executorch.exir._serialize._cord import Cord, FileBackedData
+from executorch.exir._serialize._cord import Cord
 from executorch.exir._serialize._program import PTEFile, _get_extended_header, serialize_pte_binary
 
-from torchtrt_ws.digests import UNKNOWN, Digests
 from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.export.file.shared_segments import share_segments
+from torchtrt_ws.export.file.streamed_blobs import Member, StreamedBlobs
 from torchtrt_ws.export.graph import backend
 from torchtrt_ws.export.graph.call_partitioner import EngineCallPartitioner
 from torchtrt_ws.identifiers import BACKEND_ID
@@ -99,7 +100,7 @@ def _serialize(
     for index in {delegate.processed.index for delegate in ours}:
         inline: Any = program.backend_delegate_data[index]
         name, input_order = backend.read_stand_in(inline.data)
-        inline.data = _StreamedBlob(blobs[name], input_order)
+        inline.data = StreamedBlobs([Member(blobs[name], input_order)])
     cord = serialize_pte_binary(
         PTEFile(
             program=program,
@@ -111,7 +112,13 @@ def _serialize(
         constant_tensor_alignment=config.constant_tensor_alignment,
         delegate_alignment=config.delegate_alignment,
     )
-    return _with_room(cord)
+    return _with_room(share_segments(cord, _alignment(manager, config)))
+
+
+def _alignment(manager: ExecutorchProgramManager, config: ExecutorchBackendConfig) -> int:
+    """What is aligned for every segment: named data may ask for more than the others."""
+    named = manager._named_data.pte_data.values() if manager._named_data is not None else ()
+    return math.lcm(config.segment_alignment, 16, *(each.alignment for each in named if each.alignment))
 
 
 def _with_room(cord: Cord) -> Cord:
@@ -128,36 +135,3 @@ def _with_room(cord: Cord) -> Cord:
     for each in rest:
         roomy.append(each)
     return roomy
-
-
-class _StreamedBlob(FileBackedData):  # type: ignore[misc]  # executorch has no types
-    """A blob whose engine stays where it is. `Cord` takes it, since it takes any `FileBackedData`."""
-
-    def __init__(self, blob: EngineBlob, input_order: tuple[int, ...]) -> None:
-        self._blob = blob  # deliberately no super().__init__(): there is no file
-        self._input_order = input_order
-        self._size = len(self._prefix(UNKNOWN)) + blob.engine.payload.size
-
-    def __deepcopy__(self, memo: object) -> _StreamedBlob:
-        return self  # the serializer deep-copies the program it is given
-
-    def __len__(self) -> int:
-        return self._size
-
-    def write_to_file(self, outfile: SeekableFile) -> None:
-        """Writes the engine once, and then its digests, which are known by then, before it."""
-        start = outfile.tell()
-        outfile.write(self._prefix(UNKNOWN))
-        self._blob.engine.payload.write_to(outfile)
-        end = outfile.tell()
-        outfile.seek(start)
-        outfile.write(self._prefix(self._blob.engine.payload.digests))
-        outfile.seek(end)
-
-    def to_bytes(self) -> bytes:
-        file = io.BytesIO()
-        self.write_to_file(file)
-        return file.getvalue()
-
-    def _prefix(self, digests: Digests) -> bytes:
-        return self._blob.prefix(self._input_order, digests)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,6 +14,7 @@ from torchtrt_ws import budget
 from torchtrt_ws.atomic import write_atomically
 from torchtrt_ws.export.engine.built_engine import BuiltEngine, LoweredMethod
 from torchtrt_ws.export.engine.engine_blob import EngineBlob, ProgramShares
+from torchtrt_ws.export.engine.equal_plans import EqualPlans
 from torchtrt_ws.export.engine.hashed import hashed_early
 from torchtrt_ws.export.file.progress import ProgressFile
 from torchtrt_ws.export.options import SaveOptions
@@ -38,16 +40,22 @@ def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: S
         ProgramError: A graph that ExecuTorch cannot lower, or a file that cannot be written.
     """
     engines = tuple(each for method in methods.values() for each in method.engines.values())
-    baked = budget.bake(options.total, options.per_engine, [each.budget_size() for each in engines])
-    _warn_of_resident(engines, options)
+    plans = EqualPlans(engines)
+    sizes = [each.budget_size(plans.loaded_as(each.name)) for each in engines]
+    baked = budget.bake(options.total, options.per_engine, sizes)
+    _warn_of_resident(engines, sizes, options)
     specs = {each.name: list(_specs(options, each, baked[each.name])) for each in engines}
-    shares = ProgramShares.of(engines)
-    blobs = {token: EngineBlob(each, shares) for method in methods.values() for token, each in method.engines.items()}
+    shares = ProgramShares.of(engines, plans)
+    blobs = {
+        token: EngineBlob(replace(each, payload=plans.payload(each.name)), shares)
+        for method in methods.values()
+        for token, each in method.engines.items()
+    }
 
     from torchtrt_ws.export.file.laid_out import lay_out  # not at the top: it imports executorch
 
     config = options.config or (options.placement or HOST_MEMORY).config()
-    with hashed_early(each.payload for each in engines), _no_collection():
+    with hashed_early(plans.payloads()), _no_collection():
         program_file = lay_out(methods, blobs, specs, config, options.partitioners, options.lowering)
 
         def write(file: BinaryIO) -> None:
@@ -69,10 +77,10 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _warn_of_resident(engines: tuple[BuiltEngine, ...], options: SaveOptions) -> None:
+def _warn_of_resident(engines: Sequence[BuiltEngine], sizes: Sequence[budget.EngineSize], options: SaveOptions) -> None:
     """A budget for an engine that has nothing to stream is not baked; whoever gave it should know."""
     kinds = {engine.name: engine.kind for engine in engines}
-    for name in budget.without_effect(options.total, options.per_engine, [each.budget_size() for each in engines]):
+    for name in budget.without_effect(options.total, options.per_engine, sizes):
         why = " (XNNPACK packs those of linear and convolution layers in float32 and float16)"
         warnings.warn(
             f"engine {name!r} has no weights that can be streamed{why if kinds[name] == HOST else ''}: "

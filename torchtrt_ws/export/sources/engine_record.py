@@ -146,6 +146,10 @@ class _SizeOnly:
     size: int
 
     @property
+    def sample(self) -> bytes:
+        raise AssertionError("a fake tensor has no bytes")
+
+    @property
     def digests(self) -> Digests:
         raise AssertionError("a fake tensor has no bytes")
 

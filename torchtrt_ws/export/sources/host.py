@@ -1,12 +1,13 @@
-"""The source of host engines: a method lowered to XNNPACK, as an ExecuTorch program inside the program.
+"""The source of host engines: methods lowered to XNNPACK, as ExecuTorch programs inside the program.
 
-Its weights travel as named data, under names made from their content: that is what lets XNNPACK keep the packed weights
-in a file (`packed_cache_path`), which is what the host engine streams from.
+Methods with weights in common are one such program, which holds them once. The weights travel as named data, under
+names made from their content: that is what lets XNNPACK keep the packed weights in a file (`packed_cache_path`), which
+is what the host engine streams from, and find those that another method has packed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -22,50 +23,77 @@ if TYPE_CHECKING:
 
 __all__ = ["NESTED_METHOD", "build"]
 
-NESTED_METHOD = "forward"  # of the program inside, whatever the method outside is called
+NESTED_METHOD = "forward"  # of a program inside that has one, whatever the method outside is called
 
 
-def build(name: str, program: ExportedProgram, interface: Interface) -> BuiltEngine:
-    """Builds the host engine of a method.
+def build(programs: Mapping[str, ExportedProgram], interfaces: Mapping[str, Interface]) -> dict[str, BuiltEngine]:
+    """Builds the host engines of methods.
 
     Args:
-        name: The engine's name.
-        program: The method; not modified.
-        interface: Its inputs and outputs.
+        programs: Method name, which becomes the engine's, to the method; not modified.
+        interfaces: Method name to its inputs and outputs.
 
     Returns:
-        The engine. Its streamable bytes are those of the weights XNNPACK was given: an estimate, since packing pads.
+        Method name to the engine. Its streamable bytes are those of the weights XNNPACK was given: an estimate, since
+        packing pads. Engines of methods with weights in common have one payload.
 
     Raises:
         ProgramError: Weights that are not on the CPU, an operator ExecuTorch does not have, or a tensor that is not in
             the default memory format.
     """
-    _check_on_cpu(name, program, interface)
-    nested = _lower(name, program)
-    _check_kernels(name, nested)
-    _check_convolutions(name, nested)
-    _check_tensors(name, nested, interface)
+    from torchtrt_ws.export.graph.common_weights import in_groups
+
+    for name, program in programs.items():
+        _check_on_cpu(name, program, interfaces[name])
+    built: dict[str, BuiltEngine] = {}
+    for group in in_groups(programs):
+        built.update(_build({name: programs[name] for name in group}, interfaces))
+    return {name: built[name] for name in programs}
+
+
+def _build(
+    programs: Mapping[str, ExportedProgram], interfaces: Mapping[str, Interface]
+) -> Iterator[tuple[str, BuiltEngine]]:
+    """Methods that become one program inside."""
+    inside = {NESTED_METHOD if len(programs) == 1 else name: name for name in programs}
+    nested = _lower({method: programs[name] for method, name in inside.items()}, _subject(programs))
+    _check_kernels(_subject(programs), nested)
     streamable = _weight_bytes(nested)
-    return BuiltEngine(
-        name=name,
-        kind=HOST,
-        builder=f"executorch {version('executorch')}",
-        payload=StreamedPayload(nested.write_to_file),
-        inputs=interface.inputs,
-        outputs=interface.outputs,
-        streamable_bytes=streamable,
-        streamable_estimated=streamable > 0,
-    )
+    payload = StreamedPayload(nested.write_to_file)
+    for plan in nested.executorch_program.execution_plan:
+        name = inside[plan.name]
+        interface = interfaces[name]
+        _check_convolutions(name, plan)
+        _check_tensors(name, plan, interface)
+        yield (
+            name,
+            BuiltEngine(
+                name=name,
+                kind=HOST,
+                builder=f"executorch {version('executorch')}",
+                payload=payload,
+                inputs=interface.inputs,
+                outputs=interface.outputs,
+                streamable_bytes=streamable,
+                streamable_estimated=streamable > 0,
+                nested_method=None if plan.name == NESTED_METHOD else plan.name,
+            ),
+        )
 
 
-def _lower(name: str, program: ExportedProgram) -> ExecutorchProgramManager:
+def _subject(names: Iterable[str]) -> str:
+    listed = [repr(name) for name in names]
+    return f"method{'s' if len(listed) > 1 else ''} {', '.join(listed)}"
+
+
+def _lower(programs: Mapping[str, ExportedProgram], subject: str) -> ExecutorchProgramManager:
     from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
     from torchtrt_ws.export.graph import host_passes, xnnpack
 
     try:
         edge = to_edge_transform_and_lower(
-            {NESTED_METHOD: program},
+            dict(programs),
             transform_passes=[host_passes.tidy],
             partitioner=[xnnpack.partitioner()],
             # Operators outside of core ATen are fine if a kernel exists: _check_kernels asks for it.
@@ -74,7 +102,7 @@ def _lower(name: str, program: ExportedProgram) -> ExecutorchProgramManager:
         return edge.to_executorch()
     except Exception as error:  # exir raises what it likes: this is the boundary
         raise ProgramError(
-            f"method {name!r}",
+            subject,
             f"{type(error).__name__}: {first_line(error)}",
             "a graph that ExecuTorch can lower",
             "The error above this one says where it stopped; change that part of the module.",
@@ -95,7 +123,7 @@ def _check_on_cpu(name: str, program: ExportedProgram, interface: Interface) -> 
                 )
 
 
-def _check_kernels(name: str, nested: ExecutorchProgramManager) -> None:
+def _check_kernels(subject: str, nested: ExecutorchProgramManager) -> None:
     """Refuses operators that the runtime has no kernel for: a save that works should load."""
     from executorch.runtime import Runtime
 
@@ -108,40 +136,38 @@ def _check_kernels(name: str, nested: ExecutorchProgramManager) -> None:
     missing = sorted(used - available)
     if missing:
         raise ProgramError(
-            f"method {name!r}",
+            subject,
             f"operators that the ExecuTorch runtime has no kernel for: {', '.join(missing)}",
             "operators of XNNPACK or of the portable kernels",
             "Express them with other operators.",
         )
 
 
-def _check_convolutions(name: str, nested: ExecutorchProgramManager) -> None:
+def _check_convolutions(name: str, plan: Any) -> None:
     """Refuses what has a kernel that then fails in every run: convolutions of volumes.
 
     Source:
         ExecuTorch 1.5.1, kernels/portable/cpu/util/kernel_ops_util.cpp, check_convolution_args: 3-D or 4-D input.
     """
-    for plan in nested.executorch_program.execution_plan:
-        for chain in plan.chains:
-            for instruction in chain.instructions:
-                call = instruction.instr_args
-                operator = plan.operators[call.op_index] if hasattr(call, "op_index") else None
-                if operator is None or operator.name != "aten::convolution":
-                    continue
-                rank = len(plan.values[call.args[0]].val.sizes)
-                if rank not in (3, 4):
-                    raise ProgramError(
-                        f"method {name!r}",
-                        f"a convolution of a {rank}-D tensor",
-                        "3-D or 4-D (batch, channels, and one or two spatial dimensions): ExecuTorch's CPU kernels "
-                        "have no other",
-                        'Build for a GPU with engine="tensorrt_rtx", or express it with 2-D convolutions.',
-                    )
+    for chain in plan.chains:
+        for instruction in chain.instructions:
+            call = instruction.instr_args
+            operator = plan.operators[call.op_index] if hasattr(call, "op_index") else None
+            if operator is None or operator.name != "aten::convolution":
+                continue
+            rank = len(plan.values[call.args[0]].val.sizes)
+            if rank not in (3, 4):
+                raise ProgramError(
+                    f"method {name!r}",
+                    f"a convolution of a {rank}-D tensor",
+                    "3-D or 4-D (batch, channels, and one or two spatial dimensions): ExecuTorch's CPU kernels "
+                    "have no other",
+                    'Build for a GPU with engine="tensorrt_rtx", or express it with 2-D convolutions.',
+                )
 
 
-def _check_tensors(name: str, nested: ExecutorchProgramManager, interface: Interface) -> None:
+def _check_tensors(name: str, plan: Any, interface: Interface) -> None:
     """The program inside must take and give what the metadata says, in the default memory format."""
-    (plan,) = nested.executorch_program.execution_plan
     for what, facts, indices in (("input", interface.inputs, plan.inputs), ("output", interface.outputs, plan.outputs)):
         assert len(facts) == len(indices), f"{len(indices)} {what}s in the program inside, {len(facts)} outside"
         for tensor, index in zip(facts, indices, strict=True):
