@@ -111,7 +111,7 @@ def load(
         report.require_engines()
         margin = budget.margin_options(weight_streaming_margin)
         names = [engine.name for engine in report.engines]
-        if share_engines and isinstance(weight_streaming_budget_per_engine, Mapping):
+        if share_engines is not False and isinstance(weight_streaming_budget_per_engine, Mapping):
             weight_streaming_budget_per_engine = budget.for_shared_weights(
                 weight_streaming_budget_per_engine, report.engine_sizes()
             )
