@@ -34,12 +34,12 @@ struct Read {
 };
 
 /// `options` in place of what `before` says of the same.
-Result<Read> read_over(Defaults before, const std::vector<Option>& options) {
+Result<Read> read_over(const Defaults& before, const std::vector<Option>& options) {
   auto request = read_request(options, {}, "");
   if (!request.ok()) return std::move(request).failure();
   auto open = read_open_options(options, before.open);
   if (!open.ok()) return std::move(open).failure();
-  Read read{std::move(before), std::move(request.value().notes)};
+  Read read{before, std::move(request.value().notes)};
   read.defaults.open = open.value();
   for (const Option& option : options) {
     if (option.key == kContextsKey) return of_one_load(option, "Leave it out");
@@ -54,7 +54,7 @@ Status keep(Result<Read> read) {
   log_notes("defaults of the process", read.value().notes);
   Guarded& guarded = guarded_defaults();
   const std::lock_guard<std::mutex> lock(guarded.mutex);
-  guarded.defaults = std::move(read.value().defaults);
+  guarded.defaults = read.value().defaults;
   return ok_status();
 }
 

@@ -147,7 +147,11 @@ class FakeEngine final : public Engine {
   }
 
  private:
-  static bool is_refused() { return device().fails_in > 0 && --device().fails_in == 0; }
+  static bool is_refused() {
+    if (device().fails_in == 0) return false;
+    --device().fails_in;
+    return device().fails_in == 0;
+  }
   bool streams() const { return budget() < streamable_bytes(); }
   int64_t context_now() const { return context_ + (streams() ? scratch_ : 0); }
   bool counts_weights() const { return weights_->contexts.empty() || weights_->contexts.front() == this; }

@@ -168,7 +168,7 @@ void wait_a_while(void*) { std::this_thread::sleep_for(std::chrono::milliseconds
 TEST_F(StreamTest, AnInputThatIsWrittenLateOnExecuTorchsStreamIsSeen) {
   Stream stream;
   for (const Where to : {Where::Device, Where::Pinned, Where::Pageable}) {
-    for (const size_t misaligned : {0, 16}) {
+    for (const size_t misaligned : {size_t{0}, size_t{16}}) {
       Tensor x = make_x(4, 1, Where::Device, misaligned), late = make_x(4, 6), y = make_y(4, to);
       const executorch::extension::cuda::CallerStreamGuard guard(stream);
       ASSERT_EQ(cudaLaunchHostFunc(stream, wait_a_while, nullptr), cudaSuccess);
