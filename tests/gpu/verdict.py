@@ -163,6 +163,8 @@ def _arbiter(section: dict[str, Any]) -> Iterator[str]:
                         yield f"{label}: sleep: an engine is awake"
                 elif not all(row["right"]):
                     yield f"{label}: {name}: ran wrong"
+            if (kept := steps["sleep"]["device"]) > steps["load"]["device"] // 10:
+                yield f"{label}: sleep: {kept} bytes stay on the device, of {steps['load']['device']}"
             if steps["make_room"]["freed"] < scene["room"]:
                 yield f"{label}: make_room: {steps['make_room']['freed']} bytes of {scene['room']} are free"
             for name in ("give_back", "wake"):
