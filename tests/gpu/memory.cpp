@@ -5,6 +5,9 @@
 //     microseconds of each engine, and what is left
 //   memory copies --program FILE --copies N METHOD
 //     the program loaded N times in this process, with shared engines and without: memory on the device and the host
+//   memory activation --program FILE --percent P [--runs 20] METHOD...
+//     the methods loaded with P percent of each engine's weights on the device, their execution contexts in one block
+//     and apart: memory on the device, and microseconds of each engine
 //   memory contexts --program FILE --contexts N --percent P --seconds S METHOD
 //     N threads, each with a module of its own on the one file and so on one copy of the weights, P percent of them on
 //     the device: calls a second of all together, and memory on the device
@@ -44,7 +47,7 @@ struct Arguments {
 
 Arguments read_arguments(int argc, char** argv) {
   Arguments arguments;
-  if (argc < 2) die("needs split, copies or contexts");
+  if (argc < 2) die("needs split, copies, activation or contexts");
   arguments.what = argv[1];
   for (int i = 2; i < argc; ++i) {
     const std::string flag = argv[i];
@@ -140,6 +143,32 @@ Json copies(const Arguments& arguments) {
   return result;
 }
 
+Json activation(const Arguments& arguments) {
+  Json result = {{"percent", arguments.percent}};
+  for (const bool shared : {true, false}) {
+    {
+      Program warm(arguments.program, LoadOptions());
+      if (warm.load(arguments.methods[0]) != Error::Ok) die(torchtrt_ws::last_error().message);
+    }
+    const int64_t free = free_on_device();
+    Program program(arguments.program, LoadOptions().set_percent(arguments.percent).set_share_scratch(shared));
+    for (const std::string& method : arguments.methods) {
+      if (program.load(method) != Error::Ok) die(torchtrt_ws::last_error().message);
+    }
+    Json engines = Json::array();
+    for (const auto& report : torchtrt_ws::engines()) {
+      engines.push_back({{"method", report.method},
+                         {"streamable", report.streamable_bytes},
+                         {"budget", report.budget_bytes},
+                         {"us", median_us(program, report.method, arguments.runs)}});
+    }
+    bool right = true;  // each after the others worked in the same memory
+    for (const std::string& method : arguments.methods) right = right && program.runs_right(method);
+    result[shared ? "block" : "apart"] = {{"device", free - free_on_device()}, {"right", right}, {"engines", engines}};
+  }
+  return result;
+}
+
 struct Caller {
   std::unique_ptr<Program> program;
   int64_t calls = 0, wrong = 0;
@@ -202,10 +231,11 @@ int main(int argc, char** argv) {
   executorch::runtime::runtime_init();
   check(cudaFree(nullptr), "CUDA");
   if (torchtrt_ws::load_adapter("tensorrt") != Error::Ok) die(torchtrt_ws::last_error().message);
-  const Json result = arguments.what == "split"      ? split(arguments)
-                      : arguments.what == "copies"   ? copies(arguments)
-                      : arguments.what == "contexts" ? contexts(arguments)
-                                                     : Json();
+  const Json result = arguments.what == "split"        ? split(arguments)
+                      : arguments.what == "copies"     ? copies(arguments)
+                      : arguments.what == "activation" ? activation(arguments)
+                      : arguments.what == "contexts"   ? contexts(arguments)
+                                                       : Json();
   if (result.is_null()) die("does not know " + arguments.what);
   std::printf("%s\n", result.dump().c_str());
   return 0;

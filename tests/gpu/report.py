@@ -418,6 +418,16 @@ def contexts(machine: Machine, name: str) -> list[dict[str, Any]]:
     ]
 
 
+def activation(machine: Machine) -> list[dict[str, Any]]:
+    """Three engines of a program, their contexts in one block of device memory and apart."""
+    program, methods = machine.programs / machine.facts["trio"]["file"], list(machine.facts["trio"]["engines"])
+    memory = machine.tool("torchtrt_ws_gpu_memory")
+    return [
+        machine.json(memory, "activation", "--program", program, "--percent", percent, *methods)
+        for percent in (100, 50, 0)
+    ]
+
+
 def arbiter(machine: Machine) -> dict[str, Any]:
     """Memory made free and given back, sleeping and waking, beside the load that begins each life of a program."""
     scenes = {
@@ -460,6 +470,7 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
         "probes": lambda: probe(machine, "small"),
         "split": lambda: split(machine),
         "copies": lambda: copies(machine),
+        "activation": lambda: activation(machine),
         "contexts": lambda: {name: contexts(machine, name) for name in ("small", "big")},
         "arbiter": lambda: arbiter(machine),
         "full": lambda: {free: machine.json(stress, "full", *big, "--free", free << 20) for free in (300, 130, 60)},

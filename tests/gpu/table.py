@@ -41,6 +41,7 @@ def markdown(results: dict[str, Any]) -> str:
             partial(_changes, floor=results.get("changes_floor")),
         ),
         ("changes_big", "Budget changes while two threads run (big plan)", _changes),
+        ("activation", "Where the contexts of three engines work: one block of device memory, or apart", _activation),
         ("contexts", "Calls at the same time: N threads, a module each, one copy of the weights", _contexts),
         ("arbiter", "Memory made free and given back, sleep and wake, beside a load (medians)", _arbiter),
         ("acceptance", "Acceptance tests (tests/engine/tensorrt)", _acceptance),
@@ -241,6 +242,17 @@ def _copies(section: dict[str, Any]) -> list[str]:
         sizes = [f"{row[key] / 1e6:.0f}" for key in ("device", "host") for row in (shared, apart)]
         body.append([copies, *sizes, *(f"{row['load_seconds']:.2f}" for row in (shared, apart))])
     head = ["loads", "device MB, shared", "apart", "host MB, shared", "apart", "seconds of the last, shared", "apart"]
+    return _table(head, body)
+
+
+def _activation(rows: list[dict[str, Any]]) -> list[str]:
+    body: list[list[object]] = []
+    for row in rows:
+        memory = [f"{row[how]['device'] / 1e6:.0f}" for how in ("block", "apart")]
+        times = [", ".join(f"{each['us'] / 1e3:.2f}" for each in row[how]["engines"]) for how in ("block", "apart")]
+        body.append([f"{row['percent']} %", *memory, *times])
+    names = ", ".join(each["method"] for each in rows[0]["block"]["engines"])
+    head = ["resident", "device MB, one block", "apart", f"ms a call, one block: {names}", "apart"]
     return _table(head, body)
 
 

@@ -12,6 +12,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOOD: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / "gpu-h100.json").read_text())
+# The report is from before the section.
+BLOCKS = {
+    how: {"device": device, "right": True, "engines": [{"method": "little", "us": 250.0}]}
+    for how, device in (("block", 74), ("apart", 172))
+}
+GOOD.setdefault("activation", [{"percent": 0, **BLOCKS}])
 STEPS = ("load", "make_room", "give_back", "sleep", "wake")  # of the section `arbiter`
 
 
@@ -77,6 +83,9 @@ def life(step: str, *path: Any, value: Any) -> Change:
         (at("split", value=[]), "split: nothing was measured"),
         (at("copies", "shared", 1, "right", value=False), "copies: shared: load 2 ran wrong"),
         (at("copies", "shared", 3, "device", value=2 * 10**9), "copies: shared: 2000000000 bytes after 4 loads"),
+        (at("activation", 0, "block", "right", value=False), "activation: 0 %, block: ran wrong"),
+        (at("activation", 0, "block", "device", value=200), "activation: 0 %: 200 bytes in one block, 172 apart"),
+        (at("activation", value=[]), "activation: nothing was measured"),
         (at("contexts", "small", 5, "wrong", value=1), "contexts: small at 50 %, 4 contexts: 1 calls failed or were"),
         (at("contexts", "big", 4, "sharing", value=1), "contexts: big at 50 %, 2 contexts: 1 on the weights of the"),
         (at("contexts", "big", value=[]), "contexts: nothing was measured"),
@@ -109,7 +118,9 @@ def test_what_is_wrong_is_a_problem(verdict: Any, change: Change, words: str) ->
 def test_the_committed_table_is_that_of_the_report(verdict: Any) -> None:
     import table
 
-    assert table.markdown(GOOD) == (ROOT / "benchmarks" / "results" / "gpu-h100.md").read_text()
+    measured = json.loads((ROOT / "benchmarks" / "results" / "gpu-h100.json").read_text())
+    assert table.markdown(measured) == (ROOT / "benchmarks" / "results" / "gpu-h100.md").read_text()
+    assert "| 0 % | 0 | 0 | 0.25 | 0.25 |" in table.markdown(GOOD)
 
 
 def test_what_a_machine_lacks_is_no_problem(verdict: Any) -> None:

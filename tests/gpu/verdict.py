@@ -121,6 +121,14 @@ def _copies(section: dict[str, Any]) -> Iterator[str]:
         yield f"shared: {last['device']} bytes after {len(section['shared'])} loads, {first['device']} after one"
 
 
+def _activation(section: list[dict[str, Any]]) -> Iterator[str]:
+    yield from _at_least_one(section)
+    for row in section:
+        yield from (f"{row['percent']} %, {how}: ran wrong" for how in ("block", "apart") if not row[how]["right"])
+        if row["block"]["device"] > row["apart"]["device"]:
+            yield f"{row['percent']} %: {row['block']['device']} bytes in one block, {row['apart']['device']} apart"
+
+
 def _verify(section: dict[str, Any]) -> Iterator[str]:
     damaged = section["damaged"]
     yield from (f"{how}: a damaged plan was loaded" for how in ("checksum", "digest") if damaged[how]["exit"] == 0)
@@ -206,6 +214,7 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "probes": _probes,
     "split": _split,
     "copies": _copies,
+    "activation": _activation,
     "contexts": _contexts,
     "arbiter": _arbiter,
     "acceptance": _acceptance,
