@@ -6,6 +6,7 @@
 #include "delegate/arguments.h"
 #include "delegate/error.h"
 #include "delegate/paused_sharers.h"
+#include "engine/caller_stream.h"
 
 namespace torchtrt_ws {
 namespace {
@@ -43,6 +44,7 @@ Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<
 }
 
 Status Handle::execute(Span<EValue*> args) {
+  note_event(nullptr);  // an engine that leaves work behind says so
   const Turns::Run turn(turns_);
   if (engine_ == nullptr) return gone(identity_);
   if (asleep_) return sleeps(identity_, "a run");

@@ -3,6 +3,7 @@
 #include <executorch/extension/tensor/tensor_ptr.h>
 #include <gtest/gtest.h>
 
+#include "engine/caller_stream.h"
 #include "fake_engine.h"
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
@@ -41,6 +42,17 @@ TEST_F(Execute, RunsAtEveryShapeWithinTheBounds) {
   }
   EXPECT_EQ(engines()[0].runs, 3u);
   EXPECT_GT(engines()[0].seconds, 0);
+}
+
+TEST_F(Execute, NoEventOfAnEarlierCallIsLeft) {
+  char earlier = 0;
+  note_event(&earlier);
+  ASSERT_EQ(loaded_->run(1, 3.0f), Error::Ok);
+  EXPECT_EQ(last_event(), nullptr);
+  note_event(&earlier);
+  device().fault = true;
+  EXPECT_EQ(loaded_->run(1, 3.0f), Error::Internal);
+  EXPECT_EQ(last_event(), nullptr);
 }
 
 TEST_F(Execute, AShapeOutsideTheBoundsIsRefused) {

@@ -31,8 +31,8 @@ class TORCHTRT_WS_API CallerStreamGuard {
 
 /// What to wait for before the results of this thread's last call are used outside of the caller's stream: a
 /// `cudaEvent_t` of the engine, for cudaStreamWaitEvent() or cudaEventSynchronize(). Null where that call waited
-/// itself. Of a program with several engines it is that of the last one, which comes after the others on their stream.
-/// The engine's next call records it anew, and it goes with the engine.
+/// itself, failed, or ran an engine that is not on a GPU. Of a program with several engines it is that of the last one,
+/// which comes after the others on their stream. The engine's next call records it anew, and it goes with the engine.
 TORCHTRT_WS_API void* last_event() noexcept;
 
 }  // namespace torchtrt_ws
