@@ -49,12 +49,18 @@ Result<Read> read_over(const Defaults& before, const std::vector<Option>& option
   return read;
 }
 
-Status keep(Result<Read> read) {
-  if (!read.ok()) return std::move(read).failure();
-  log_notes("defaults of the process", read.value().notes);
-  Guarded& guarded = guarded_defaults();
-  const std::lock_guard<std::mutex> lock(guarded.mutex);
-  guarded.defaults = read.value().defaults;
+/// Who changes what is there holds the lock from reading to writing: of two at once neither is lost.
+Status change(bool keep_the_rest, const std::vector<Option>& options) {
+  std::vector<std::string> notes;
+  {
+    Guarded& guarded = guarded_defaults();
+    const std::lock_guard<std::mutex> lock(guarded.mutex);
+    auto read = read_over(keep_the_rest ? guarded.defaults : Defaults{}, options);
+    if (!read.ok()) return std::move(read).failure();
+    guarded.defaults = read.value().defaults;
+    notes = std::move(read.value().notes);
+  }
+  log_notes("defaults of the process", notes);
   return ok_status();
 }
 
@@ -78,7 +84,7 @@ Status replace_defaults(const std::vector<Option>& options) {
       return of_one_load(option, "Give it to the load, or a budget for every engine here");
     }
   }
-  return keep(read_over({}, options));
+  return change(false, options);
 }
 
 Status check_defaults(const std::vector<Option>& options) {
@@ -87,7 +93,7 @@ Status check_defaults(const std::vector<Option>& options) {
   return ok_status();
 }
 
-Status merge_defaults(const std::vector<Option>& options) { return keep(read_over(process_defaults(), options)); }
+Status merge_defaults(const std::vector<Option>& options) { return change(true, options); }
 
 executorch::runtime::Error set_defaults(executorch::runtime::Span<const executorch::runtime::BackendOption> options) {
   return guarded("set_defaults", [&] { return replace_defaults(copy_options(options)); });

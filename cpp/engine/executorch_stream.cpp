@@ -59,9 +59,11 @@ std::optional<void*> executorch_stream() noexcept {
     const unsigned long long loaded = count_loaded();
     if (loaded == looked_among.load(std::memory_order_acquire)) return std::nullopt;
     get = find();
+    if (get == nullptr) {  // not stored: another thread may have found it meanwhile
+      looked_among.store(loaded, std::memory_order_release);
+      return std::nullopt;
+    }
     found.store(get, std::memory_order_release);
-    looked_among.store(loaded, std::memory_order_release);
-    if (get == nullptr) return std::nullopt;
   }
   return get();
 }

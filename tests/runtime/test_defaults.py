@@ -77,7 +77,7 @@ def test_all_forms_travel(baked: Path, monkeypatch: pytest.MonkeyPatch, budget: 
 
 def test_a_variable_that_cannot_be_read_fails_the_load(baked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "1GB")
-    with pytest.raises(torchtrt_ws.WeightStreamingError, match=f'{VARIABLE}: found "1GB"; expected auto, a number'):
+    with pytest.raises(torchtrt_ws.BudgetError, match=f'{VARIABLE}: found "1GB"; expected auto, a number'):
         torchtrt_ws.load(baked)
 
 

@@ -20,6 +20,8 @@ __all__ = [
     "shown",
 ]
 
+VARIABLE = "TORCHTRT_WS_WEIGHT_STREAMING_BUDGET"  # of the environment, for loads that say nothing
+
 # README "Options" says what each means.
 KEY = "weight_streaming_budget"  # the option for each engine, and the baked compile spec
 TOTAL_KEY = "weight_streaming_total_budget"
@@ -82,8 +84,9 @@ def engine_key(engine: str) -> str:
 
 
 def is_budget_key(key: str) -> bool:
-    """True if `key` is an option key of a budget, one for a single engine among them, or of the margin."""
-    return key in (KEY, TOTAL_KEY, PERCENT_KEY, RESERVE_KEY, MARGIN_KEY) or key.startswith(engine_key(""))
+    """True if `key` is an option key of a budget, one for a single engine among them, or of the margin; or VARIABLE."""
+    names = (KEY, TOTAL_KEY, PERCENT_KEY, RESERVE_KEY, MARGIN_KEY, VARIABLE)
+    return key in names or key.startswith(engine_key(""))
 
 
 def shown(value: object) -> str:

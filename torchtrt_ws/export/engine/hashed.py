@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ __all__ = ["Hashed", "hashed_early"]
 _SWITCH_EVERY = 1e-4  # seconds
 
 
-class Hashed:
+class Hashed(ABC):
     """What payloads of plain bytes share: digests that are found once, in a thread, and early where there is time."""
 
     def __init__(self) -> None:
@@ -54,9 +55,9 @@ class Hashed:
             self._digests = self._hashing.digests()
         return self._digests
 
+    @abstractmethod
     def _pieces(self) -> Iterator[memoryview]:
         """All bytes, each piece good until the next one is asked for."""
-        raise NotImplementedError
 
 
 @contextmanager
