@@ -131,6 +131,15 @@ def test_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("keyword", ["arg_inputs", "kwarg_inputs", "dynamic_shapes"])
+def test_inputs_of_a_method_that_is_not_there(tmp_path: Path, program_of: Callable[..., Any], keyword: str) -> None:
+    methods = {"encode": program_of(BODIES["alone"][0])}
+    keywords: dict[str, Any] = {keyword: {"encoed": (torch.ones(1),)}}
+    with pytest.raises(torchtrt_ws.ProgramError, match="no method named 'encoed'"):
+        torchtrt_ws.save(methods, tmp_path / "a.pte", **keywords)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_method_that_is_no_program(tmp_path: Path, program_of: Callable[..., Any]) -> None:
     methods = {"a": program_of(BODIES["alone"][0]), "b": torch.nn.Linear(4, 4)}
     with pytest.raises(torchtrt_ws.ProgramError, match=r"method 'b'.*not compiled"):
