@@ -41,6 +41,8 @@ message(STATUS "torchtrt-ws: nlohmann/json in ${NLOHMANN_JSON_INCLUDE_DIR}")
 add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/base/file_mapping.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/file_region.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/base/huge_pages.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/base/pieces.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/quote.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/result.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/blob.cpp
@@ -60,6 +62,8 @@ add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/digest/crc32c.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/sha256.cpp)
 target_compile_features(torchtrt_ws_core PUBLIC cxx_std_17)
+find_package(Threads REQUIRED)
+target_link_libraries(torchtrt_ws_core PUBLIC Threads::Threads)
 target_include_directories(torchtrt_ws_core PUBLIC ${CMAKE_CURRENT_LIST_DIR} ${CMAKE_CURRENT_LIST_DIR}/include)
 target_include_directories(torchtrt_ws_core SYSTEM PRIVATE ${NLOHMANN_JSON_INCLUDE_DIR})
 target_compile_options(torchtrt_ws_core PRIVATE ${TORCHTRT_WS_WARNINGS})

@@ -89,7 +89,12 @@ Options read_options(int argc, char** argv) {
     else if (flag == "--option") {
       const size_t equals = value.find('=');
       if (equals == std::string::npos) die("--option wants KEY=VALUE");
-      options.load.add_text(value.substr(0, equals), value.substr(equals + 1));
+      const std::string key = value.substr(0, equals), text = value.substr(equals + 1);
+      if (text == "true" || text == "false") {
+        options.load.add(key, text == "true");
+      } else {
+        options.load.add_text(key, text);
+      }
     } else
       die("does not know " + flag);
   }

@@ -27,10 +27,21 @@ bool parse(const char* line, Mapping& mapping) {
   return fields == 4;
 }
 
+uintptr_t page_size() noexcept {
+  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  return page;
+}
+
 }  // namespace
 
+void read_ahead(const void* data, uint64_t from, uint64_t to) noexcept {
+  const auto begin = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t start = (begin + from) / page_size() * page_size();
+  if (from < to) (void)madvise(reinterpret_cast<void*>(start), begin + to - start, MADV_WILLNEED);
+}
+
 void drop_pages(const void* data, uint64_t from, uint64_t to) noexcept {
-  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t page = page_size();
   const auto begin = reinterpret_cast<uintptr_t>(data);
   const uintptr_t first = (begin + page - 1) / page * page;
   const uintptr_t start = std::max(first, (begin + from) / page * page);

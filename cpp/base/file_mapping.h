@@ -13,4 +13,7 @@ bool is_file_mapping(const void* data, uint64_t size) noexcept;
 /// with other parts of the file and stay. Another thread may read them meanwhile.
 void drop_pages(const void* data, uint64_t from, uint64_t to) noexcept;
 
+/// Asks the system to begin reading [from, to) of a file mapping's `data` from the disk, where it has to.
+void read_ahead(const void* data, uint64_t from, uint64_t to) noexcept;
+
 }  // namespace torchtrt_ws

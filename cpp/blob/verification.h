@@ -29,12 +29,17 @@ class Verification {
   /// What to tell the user when there is nothing to compare with, though it was not switched off; empty otherwise.
   [[nodiscard]] const std::string& note() const noexcept { return note_; }
 
-  /// Reads the whole engine, from its start, and compares. `done(from, to)` is called behind each piece, in bytes.
+  /// Reads the whole engine and compares; for a checksum of many bytes in several threads. `done(from, to)` is called
+  /// behind each piece, in bytes, in the thread that read it; it does not throw.
   /// Fails with BadEngine for other bytes, and with BadBlob when a digest was asked for and none is recorded.
   [[nodiscard]] Status compare(const uint8_t* engine, uint64_t size,
                                const std::function<void(uint64_t from, uint64_t to)>& done = nullptr) const;
 
  private:
+  [[nodiscard]] Status compare_checksum(const uint8_t* engine, uint64_t size,
+                                        const std::function<void(uint64_t from, uint64_t to)>& done) const;
+  [[nodiscard]] Status compare_digest(const uint8_t* engine, uint64_t size,
+                                      const std::function<void(uint64_t from, uint64_t to)>& done) const;
   [[nodiscard]] Failure differs(const char* what, const std::string& found, const std::string& recorded,
                                 uint64_t size) const;
 

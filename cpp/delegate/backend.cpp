@@ -128,7 +128,7 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   const auto only_one = lock_patiently(*mutex);
   const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
   const OpenRequest how_to_open{metadata,   identity.name,  how.device_id, how.cuda_graph,
-                                how.verify, identity.scope, share_scratch};
+                                how.verify, identity.scope, share_scratch, how.huge_pages};
   std::unique_lock<std::mutex> planned;  // until the engine has gone, if something fails
   auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
   if (!opened.ok()) return std::move(opened).failure();

@@ -43,6 +43,7 @@ bool* switch_of(std::string_view key, OpenOptions& options) {
   if (key == kCudaGraphKey) return &options.cuda_graph;
   if (key == kShareEnginesKey) return &options.share_engines;
   if (key == kShareScratchKey) return &options.share_scratch;
+  if (key == kHugePagesKey) return &options.huge_pages;
   return nullptr;
 }
 

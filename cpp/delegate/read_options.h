@@ -26,6 +26,7 @@ struct OpenOptions {
   Verify verify = Verify::Checksum;
   bool share_engines = true;
   bool share_scratch = true;
+  bool huge_pages = true;
   int contexts = 1;
 };
 

@@ -92,6 +92,26 @@ __attribute__((target("sse4.2"))) std::uint32_t by_instruction(std::uint32_t sta
 
 #endif
 
+/// a * b modulo the polynomial; reflected, so that the highest bit is x^0.
+std::uint32_t product(std::uint32_t a, std::uint32_t b) noexcept {
+  std::uint32_t sum = 0;
+  for (std::uint32_t bit = std::uint32_t{1} << 31; bit != 0; bit >>= 1) {
+    if (a & bit) sum ^= b;
+    b = (b >> 1) ^ (b & 1 ? kPolynomial : 0);
+  }
+  return sum;
+}
+
+/// x^(8 bytes) modulo the polynomial: what zero bytes multiply a register by.
+std::uint32_t power(std::uint64_t bytes) noexcept {
+  std::uint32_t result = std::uint32_t{1} << 31;  // x^0
+  std::uint32_t square = std::uint32_t{1} << 23;  // x^8
+  for (; bytes != 0; bytes >>= 1, square = product(square, square)) {
+    if (bytes & 1) result = product(result, square);
+  }
+  return result;
+}
+
 std::uint32_t extended(std::uint32_t state, const unsigned char* data, std::size_t size) noexcept {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("sse4.2")) return by_instruction(state, data, size);
@@ -103,6 +123,10 @@ std::uint32_t extended(std::uint32_t state, const unsigned char* data, std::size
 
 void Crc32c::update(const void* data, std::size_t size) noexcept {
   state_ = extended(state_, static_cast<const unsigned char*>(data), size);
+}
+
+void Crc32c::append(const Crc32c& next, std::uint64_t size) noexcept {
+  state_ = ~(product(power(size), value()) ^ next.value());
 }
 
 std::uint32_t crc32c_by_table(const void* data, std::size_t size) noexcept {

@@ -15,6 +15,10 @@ class Crc32c {
   /// Takes `size` bytes more. `data` may be null when `size` is 0.
   void update(const void* data, std::size_t size) noexcept;
 
+  /// Takes the `size` bytes more that `next` took, and nothing else: pieces may be read in any order, by several
+  /// threads.
+  void append(const Crc32c& next, std::uint64_t size) noexcept;
+
   /// The checksum of all bytes taken so far; 0 of none.
   [[nodiscard]] std::uint32_t value() const noexcept { return ~state_; }
 

@@ -23,6 +23,7 @@ struct OpenRequest {
   Verify verify = Verify::Checksum;  // how the payload is compared with the metadata; the engine does it as it reads
   const void* program = nullptr;     // tells the engines of one program from those of others; null: alone
   bool share_activation_memory = false;  // of its engines, which then run one after the other
+  bool huge_pages = true;                // for the memory that large weights are read into; a wish
 };
 
 /// What an engine kind is: how to deserialize one. The payload is released by the engine, as soon as it has no more use
@@ -32,7 +33,7 @@ using OpenEngine = Result<std::unique_ptr<Engine>> (*)(Payload payload, const Op
 /// Counts the layouts that adapters and this library share. Raise it with every change of a class or struct that
 /// crosses between them: those of this file and of engine.h, payload.h, blob/metadata.h, blob/verification.h,
 /// budget/ladder.h and base/result.h.
-inline constexpr int kEngineAbi = 4;
+inline constexpr int kEngineAbi = 5;
 
 /// Makes an engine kind known; there is one for each adapter ("host", "tensorrt"), whose library calls this while it is
 /// loaded, and stays loaded. Returns false for a second registration of a name, and for an adapter that was compiled

@@ -180,7 +180,8 @@ Device& device() {
   return device;
 }
 
-Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest&) {
+Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& request) {
+  device().huge_pages = request.huge_pages;
   if (const auto hook = device().on_open) hook();
   return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::move(payload)));
 }

@@ -28,6 +28,7 @@ struct Device {
   ErrorCode refusal = ErrorCode::EngineFault;
   std::vector<std::string> calls;  // "set 400", "make", "drop", "run", "close", in order
   bool payload_held = false;
+  bool huge_pages = false;  // what the last engine was opened with
   std::string input_name = "x";
   std::function<void()> on_open;  // at the start of each; may throw, or wait
   std::function<void()> on_run;

@@ -181,6 +181,15 @@ TEST_F(Load, ATotalWithoutSharesIsRefused) {
   EXPECT_EQ(loaded.error, Error::InvalidProgram);
 }
 
+TEST_F(Load, HugePagesUnlessTheyAreNotWanted) {
+  {
+    Loaded loaded(make_blob("e"));
+    EXPECT_TRUE(device().huge_pages);
+  }
+  Loaded loaded(make_blob("e"), {{"huge_pages", false}});
+  EXPECT_FALSE(device().huge_pages);
+}
+
 TEST_F(Load, PercentOfTheStreamableWeights) {
   Loaded loaded(make_blob("e"), {{"weight_streaming_percent", text("50")}});
   EXPECT_EQ(only_engine().budget_bytes, 400);

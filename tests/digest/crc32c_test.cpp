@@ -49,6 +49,19 @@ TEST(Crc32c, PiecesAreTheWhole) {
   EXPECT_EQ(crc.value(), crc32c(data.data(), data.size()));
 }
 
+TEST(Crc32c, PiecesThatWereReadApartAreTheWhole) {
+  const auto data = bytes(30000);
+  Crc32c crc;
+  for (std::size_t at = 0, count = 0; at < data.size(); ++count) {
+    const std::size_t size = std::min(data.size() - at, count * 331 % 4097);
+    Crc32c piece;
+    piece.update(data.data() + at, size);
+    crc.append(piece, size);  // also of nothing
+    at += size;
+  }
+  EXPECT_EQ(crc.value(), crc32c(data.data(), data.size()));
+}
+
 TEST(Crc32c, EveryChangedByteIsSeen) {
   auto data = bytes(512);
   const uint32_t whole = crc32c(data.data(), data.size());

@@ -24,6 +24,7 @@ import numpy as np
 
 BATCH = 16
 PLANS = {"small": (8, 1024), "big": (16, 4096)}  # layers, features
+LARGE = (160, 4096)  # 5.4 GB, for programs.py --large: needs some 16 GB of memory and of disk to build
 UNEQUAL = {"large": (16, 4096), "middle": (8, 4096), "little": (8, 2048)}  # of the programs `pair` and `trio`
 ACCEPTANCE_WIDTH = 1024
 PROFILES = ((1, 2, 2), (4, 8, 8))  # rows: min, opt, max

@@ -36,11 +36,11 @@ def facts_of(path: Path, columns: int) -> dict[str, Any]:
     }
 
 
-def write_measured(folder: Path, name: str) -> dict[str, Any]:
-    """`small` or `big`."""
+def write_measured(folder: Path, name: str, size: tuple[int, int]) -> dict[str, Any]:
+    """`small`, `big` or `large`; `size` is layers and features."""
     import torchtrt_ws
 
-    layers, features = plans.PLANS[name]
+    layers, features = size
     plan = plans.build(layers, features)
     shape = f"float16:{plans.BATCH}x{features}"
     path = folder / f"{name}.pte"
@@ -134,13 +134,25 @@ def write_minilm(folder: Path) -> dict[str, Any]:
     return {**facts_of(path, 0), "inputs": names, "expected": "minilm-expected.npy"}
 
 
+def add_large(folder: Path) -> None:
+    """`large`, in the programs.json that is there."""
+    path = folder / "programs.json"
+    facts = json.loads(path.read_text()) if path.exists() else {}
+    facts["large"] = write_measured(folder, "large", plans.LARGE)
+    path.write_text(json.dumps(facts, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--large", action="store_true", help="the program of 5.4 GB alone, beside what is there")
     parser.add_argument("--without-minilm", action="store_true", help="the model's packages are not installed")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    facts = {name: write_measured(arguments.folder, name) for name in plans.PLANS}
+    if arguments.large:
+        add_large(arguments.folder)
+        return
+    facts = {name: write_measured(arguments.folder, name, size) for name, size in plans.PLANS.items()}
     facts["acceptance"] = write_acceptance(arguments.folder)
     facts["profiles"] = write_acceptance(arguments.folder, "profiles", plans.PROFILES)
     facts["planned"] = write_planned(arguments.folder)

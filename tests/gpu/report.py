@@ -310,11 +310,11 @@ def towers(machine: Machine) -> Any:
     return rows
 
 
-def answers(machine: Machine, name: str, *flags: str) -> list[dict[str, Any]]:
+def answers(machine: Machine, name: str, *flags: str, percents: tuple[int, ...] = PERCENTS) -> list[dict[str, Any]]:
     """A program through examples/cpp_app, against what numpy computes."""
     facts = machine.facts[name]
     rows = []
-    for percent in PERCENTS:
+    for percent in percents:
         report, found = machine.app(name, "--weight-streaming-budget", f"{percent}%", *flags)
         expected = np.load(machine.programs / facts["expected"])
         difference = float(np.abs(found.astype(np.float64) - expected).max())
@@ -351,6 +351,38 @@ def verify(machine: Machine) -> dict[str, Any]:
     return {
         "load_seconds": seconds,
         "damaged": {how: {"exit": done.returncode, "said": done.stderr[-300:]} for how, done in answers.items()},
+    }
+
+
+# What a load of `large` is compared with: the option that makes the difference.
+LOADS = {
+    "ours": (),
+    "ours, verify=off": ("verify=off",),
+    "ours, verify=digest": ("verify=digest",),
+    "ours, small pages": ("huge_pages=false",),
+}
+
+
+def large(machine: Machine) -> dict[str, Any]:
+    """Loading 5.4 GB from a warm file: bare TensorRT, and ours with one thing switched off at a time."""
+    if "large" not in machine.facts:
+        return {"skipped": "programs.json has no `large`; programs.py --large makes it"}
+    floor, ours = machine.tool("torchtrt_ws_gpu_floor"), machine.tool("torchtrt_ws_gpu_ours")
+    rows = []
+    for percent in (100, 50):
+        samples: dict[str, list[dict[str, Any]]] = {}
+        for _ in range(REPEATS):
+            bare = ["--library", machine.library, *machine.plan("large"), "--percent", percent, "--runs", 3]
+            samples.setdefault("floor", []).append(machine.json(floor, *bare))
+            for label, options in LOADS.items():
+                flags = [f"weight_streaming_percent={percent}", *options]
+                words = [word for flag in flags for word in ("--option", flag)]
+                samples.setdefault(label, []).append(machine.json(ours, *machine.engine("large"), *words, "--runs", 3))
+        rows.append({"percent": percent, "samples": samples})
+    return {
+        "bytes": machine.facts["large"]["engine_bytes"],
+        "rows": rows,
+        "answers": answers(machine, "large", percents=(100, 50)),
     }
 
 
@@ -467,6 +499,7 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
         ),
         "changes_big": lambda: machine.json(stress, "changes", *big, "--changes", 20),
         "verify": lambda: verify(machine),
+        "large": lambda: large(machine),
         "probes": lambda: probe(machine, "small"),
         "split": lambda: split(machine),
         "copies": lambda: copies(machine),

@@ -30,6 +30,7 @@ def markdown(results: dict[str, Any]) -> str:
             "What comparing an engine's bytes costs a load (big plan, median of 7), and one changed bit",
             _verify,
         ),
+        ("large", "Loading a large plan from a warm file: host memory, and seconds (least of three)", _large),
         ("probes", "One byte of the small plan changed, at 24 places spread over it (examples/cpp_app)", _probes),
         ("split", "A program of several engines on a device with less than their weights free", _split),
         ("copies", "One file loaded several times in a process (big plan, all weights resident)", _copies),
@@ -285,6 +286,33 @@ def _verify(section: dict[str, Any]) -> list[str]:
         ["one bit changed", *("refused" if row["exit"] else "loaded" for row in section["damaged"].values()), ""]
     )
     return _table(["resident", "off, s", "checksum, s", "digest, s", "checksum / off"], rows)
+
+
+def _large(section: dict[str, Any]) -> list[str]:
+    if "skipped" in section:
+        return [section["skipped"]]
+    body: list[list[object]] = []
+    for row in section["rows"]:
+        least = {how: min(each["load_seconds"] for each in found) for how, found in row["samples"].items()}
+        for how, found in row["samples"].items():
+            peak = statistics.median(each["host_peak_over_before_bytes"] for each in found)
+            spans = " ".join(f"{each['load_seconds']:.2f}" for each in found)
+            body.append(
+                [
+                    f"{row['percent']} %",
+                    how,
+                    f"{least[how]:.2f}",
+                    f"{least[how] / least['floor']:.2f}",
+                    spans,
+                    f"{section['bytes'] / least[how] / 1e9:.1f}",
+                    f"{peak / 1e6:.0f}",
+                ]
+            )
+    facts = f"{section['bytes'] / 1e6:.0f} MB of plan. Outputs against numpy: " + ", ".join(
+        f"cosine {row['cosine']:.6f} at {row['percent']} %" for row in section["answers"]
+    )
+    head = ["resident", "load", "s", "of floor", "each", "GB/s", "host peak over before MB"]
+    return [facts + "\n", *_table(head, body)]
 
 
 # What Torch-TensorRT says of its own delegate (cpp/src/torch_tensorrt/executorch/README.md at 0154994): "24 probes that

@@ -134,6 +134,16 @@ def _verify(section: dict[str, Any]) -> Iterator[str]:
     yield from (f"{how}: a damaged plan was loaded" for how in ("checksum", "digest") if damaged[how]["exit"] == 0)
 
 
+def _large(section: dict[str, Any]) -> Iterator[str]:
+    if "skipped" in section:
+        return
+    yield from _at_least_one(section["rows"])
+    yield from _at_least_one(section["answers"])
+    for row in section["answers"]:  # 160 layers round in float16
+        if not row["cosine"] >= LEAST_COSINE:
+            yield f"at {row['percent']} %: cosine {row['cosine']}"
+
+
 def _probes(section: dict[str, Any]) -> Iterator[str]:
     for verify, outcome in section["unchanged"].items():
         if outcome != "right":
@@ -211,6 +221,7 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "changes": _changes,
     "changes_big": _changes,
     "verify": _verify,
+    "large": _large,
     "probes": _probes,
     "split": _split,
     "copies": _copies,

@@ -18,6 +18,7 @@ def set_defaults(
     cuda_graph: bool | None = None,
     share_engines: bool | None = None,
     share_activation_memory: bool | None = None,
+    huge_pages: bool | None = None,
     verify: str | None = None,
 ) -> None:
     """Says what loads in this process do, from now on, where they do not say it themselves.
@@ -36,6 +37,7 @@ def set_defaults(
         cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat.
         share_engines: Use the weights of engines that are loaded already.
         share_activation_memory: Let the execution contexts of a program work in one piece of device memory.
+        huge_pages: Ask the system for huge pages for the host memory that large engines are read into.
         verify: "checksum", "digest" or "off".
 
     Raises:
@@ -50,6 +52,7 @@ def set_defaults(
             cuda_graph=cuda_graph,
             share_engines=share_engines,
             share_activation_memory=share_activation_memory,
+            huge_pages=huge_pages,
             verify=verify,
         ),
     }

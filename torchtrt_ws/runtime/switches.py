@@ -15,6 +15,7 @@ def switch_options(
     cuda_graph: bool | None = None,
     share_engines: bool | None = None,
     share_activation_memory: bool | None = None,
+    huge_pages: bool | None = None,
     verify: str | None = None,
 ) -> dict[str, bool | int | str]:
     """Turns keywords of `load` into the backend's options.
@@ -24,6 +25,7 @@ def switch_options(
         cuda_graph: Whether runs are captured and replayed as CUDA graphs.
         share_engines: Whether the weights of an engine that is loaded already are used.
         share_activation_memory: Whether a program's execution contexts work in one piece of device memory.
+        huge_pages: Whether they are asked for, for the memory that large engines are read into.
         verify: "checksum", "digest" or "off".
 
     Returns:
@@ -40,6 +42,7 @@ def switch_options(
         "cuda_graph": cuda_graph,
         "use_shared_engines": share_engines,
         "use_shared_activation_scratch": share_activation_memory,
+        "huge_pages": huge_pages,
         "verify": verify,
     }
     return {key: value for key, value in switches.items() if value is not None}

@@ -2,10 +2,14 @@
 
 #include <future>
 #include <map>
+#include <mutex>
+#include <optional>
 #include <system_error>
 #include <utility>
 
+#include "base/huge_pages.h"
 #include "engine/compare_payload.h"
+#include "engine/log.h"
 #include "engine/python_lock.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
@@ -64,6 +68,18 @@ std::future<Status> begin_comparing(const Verification& verification, const uint
   return std::async(std::launch::deferred, compare);
 }
 
+/// The least plan for which huge pages are asked for.
+constexpr uint64_t kPlanForHugePages = uint64_t{256} << 20;  // bytes
+
+void say_no_huge_pages() {
+  static std::once_flag said;
+  std::call_once(said, [] {
+    log_info(
+        "this system gives no huge pages on request, so that large engines load more slowly than they could: "
+        "/sys/kernel/mm/transparent_hugepage/enabled would have to say madvise");
+  });
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Runtime>> Runtime::shared(const std::string& subject, Product product, int device) {
@@ -85,7 +101,7 @@ Result<std::shared_ptr<Runtime>> Runtime::shared(const std::string& subject, Pro
 }
 
 Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::string& subject, Payload payload,
-                                                                    const Verification& verification) {
+                                                                    const Verification& verification, bool huge_pages) {
   const uint8_t* const plan = payload.data();
   const uint64_t size = payload.size();
   const DeviceGuard guard(device_);
@@ -95,7 +111,10 @@ Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::s
   StreamReader reader(plan, size);
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    std::optional<HugePageWatcher> watcher;
+    if (huge_pages && size >= kPlanForHugePages) watcher.emplace(size);
     engine.reset(runtime_->deserializeCudaEngine(reader));
+    if (watcher && watcher->stop() == HugePageWatcher::Outcome::Refused) say_no_huge_pages();
   }
   // Before TensorRT's own words: of a damaged plan they are about its internals.
   if (Status verified = compared.get(); !verified.ok()) return std::move(verified).failure();

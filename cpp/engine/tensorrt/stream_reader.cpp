@@ -4,12 +4,16 @@
 #include <cstring>
 
 #include "base/file_mapping.h"
+#include "base/pieces.h"
 #include "engine/tensorrt/cuda.h"
 
 namespace torchtrt_ws::tensorrt {
 namespace {
 
-constexpr uint64_t kPiece = uint64_t{8} << 20;  // bytes copied between two hand-backs: small beside any peak we report
+constexpr uint64_t kPiece = uint64_t{2} << 20;  // bytes copied between two hand-backs, of each thread
+
+/// The least that is worth other threads; starting them takes as long as copying some MiB.
+constexpr uint64_t kLarge = uint64_t{64} << 20;  // bytes
 
 }  // namespace
 
@@ -22,29 +26,45 @@ int64_t StreamReader::read(void* destination, int64_t bytes, cudaStream_t stream
   if (wanted == 0) return 0;
   cudaPointerAttributes attributes{};  // host memory that CUDA does not know is no error
   if (!succeeded("cudaPointerGetAttributes", cudaPointerGetAttributes(&attributes, destination))) return -1;
-  const bool to_device = attributes.type == cudaMemoryTypeDevice;
   auto* to = static_cast<char*>(destination);
-  for (uint64_t done = 0; done < wanted;) {
-    const uint64_t piece = std::min(kPiece, wanted - done);
-    if (!copy(to + done, piece, to_device, stream)) return -1;
-    done += piece;
+  if (attributes.type == cudaMemoryTypeDevice) {
+    if (!copy_to_device(to, wanted, stream)) return -1;
+  } else {
+    copy_to_host(to, wanted);
   }
+  position_ += wanted;
   return static_cast<int64_t>(wanted);
 }
 
-bool StreamReader::copy(char* destination, uint64_t bytes, bool to_device, cudaStream_t stream) noexcept {
-  const uint8_t* source = plan_ + position_;
-  if (to_device) {
+void StreamReader::copy_to_host(char* destination, uint64_t bytes) noexcept {
+  const auto copy = [&](uint64_t from, uint64_t to) {
+    if (file_backed_) read_ahead(plan_, position_ + from, position_ + to);
+    std::memcpy(destination + from, plan_ + position_ + from, to - from);
+    drop(position_ + from, position_ + to);
+  };
+  // Pieces lie as pages do: a page fault brings in the pages around it, which would be those of a piece that was dropped.
+  const uint64_t into_piece = reinterpret_cast<uintptr_t>(plan_ + position_) % kPiece;
+  const uint64_t head = std::min(bytes, kPiece - into_piece);
+  copy(0, head);
+  for_each_piece(bytes - head, kPiece, bytes < kLarge ? 1 : moving_threads(),
+                 [&](uint64_t from, uint64_t to) { copy(head + from, head + to); });
+}
+
+bool StreamReader::copy_to_device(char* destination, uint64_t bytes, cudaStream_t stream) noexcept {
+  for (uint64_t from = 0; from < bytes; from += kPiece) {
+    const uint64_t to = std::min(bytes, from + kPiece);
     // From pageable memory this returns once CUDA has taken the bytes, so the pages may go (CUDA's "API synchronization
     // behavior").
-    const cudaError_t copied = cudaMemcpyAsync(destination, source, bytes, cudaMemcpyHostToDevice, stream);
+    const cudaError_t copied =
+        cudaMemcpyAsync(destination + from, plan_ + position_ + from, to - from, cudaMemcpyHostToDevice, stream);
     if (!succeeded("cudaMemcpyAsync", copied)) return false;
-  } else {
-    std::memcpy(destination, source, bytes);
+    drop(position_ + from, position_ + to);
   }
-  if (file_backed_) drop_pages(plan_, position_, position_ + bytes);
-  position_ += bytes;
   return true;
+}
+
+void StreamReader::drop(uint64_t from, uint64_t to) const noexcept {
+  if (file_backed_) drop_pages(plan_, from, to);
 }
 
 bool StreamReader::succeeded(const char* call, cudaError_t error) noexcept {

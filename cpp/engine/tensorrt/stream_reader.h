@@ -9,8 +9,9 @@ namespace torchtrt_ws::tensorrt {
 
 /// Feeds TensorRT a plan that lies in memory, through the interface that spares it a copy of the weights.
 ///
-/// When the plan is a file mapping, pages that were read are handed back at once, so that the plan and the weights are
-/// not in memory together. Reading them again would take them from the file.
+/// Several threads copy what is large: TensorRT asks for all weights in one call. When the plan is a file mapping, the
+/// disk is asked for each piece as a whole, and pages that were read are handed back at once, so that the plan and the
+/// weights are not in memory together. Reading them again would take them from the file.
 class StreamReader final : public nvinfer1::IStreamReaderV2 {
  public:
   /// `plan` stays valid while the reader lives. Sizes are bytes.
@@ -25,7 +26,9 @@ class StreamReader final : public nvinfer1::IStreamReaderV2 {
   const char* failed_call() const noexcept { return failed_call_; }
 
  private:
-  bool copy(char* destination, uint64_t bytes, bool to_device, cudaStream_t stream) noexcept;
+  void copy_to_host(char* destination, uint64_t bytes) noexcept;
+  bool copy_to_device(char* destination, uint64_t bytes, cudaStream_t stream) noexcept;
+  void drop(uint64_t from, uint64_t to) const noexcept;
   bool succeeded(const char* call, cudaError_t error) noexcept;
 
   const uint8_t* const plan_;

@@ -32,7 +32,7 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   Verification verification(request.verify, request.metadata, subject_);
   if (!verification.note().empty()) log_info(verification.note());
   const cudaError_t before = cudaPeekAtLastError();
-  auto engine = runtime.value()->deserialize(subject_, std::move(payload), verification);
+  auto engine = runtime.value()->deserialize(subject_, std::move(payload), verification, request.huge_pages);
   if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
   return take(std::make_shared<SharedPlan>(subject_, std::move(runtime).value(), std::move(engine).value()), request);
 }

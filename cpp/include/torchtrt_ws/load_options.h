@@ -73,6 +73,10 @@ class LoadOptions {
   /// threads call them.
   LoadOptions& set_share_scratch(bool wanted) { return add(kShareScratchKey, wanted); }
 
+  /// Whether huge pages are asked for, of the system, for the host memory that an engine of 256 MiB or more is read
+  /// into: it is filled more than twice as fast. True unless set.
+  LoadOptions& set_huge_pages(bool wanted) { return add(kHugePagesKey, wanted); }
+
   /// How each engine's bytes are compared with what the file records of them: "checksum" (the default; finds damage),
   /// "digest" (SHA-256; some 1 to 2 GB/s) or "off".
   LoadOptions& set_verify(std::string_view how) { return add_text(kVerifyKey, how); }

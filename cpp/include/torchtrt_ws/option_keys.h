@@ -24,6 +24,7 @@ inline constexpr std::string_view kVerifyKey = "verify";         // "checksum" (
 
 inline constexpr std::string_view kShareEnginesKey = "use_shared_engines";             // a bool; true where not given
 inline constexpr std::string_view kShareScratchKey = "use_shared_activation_scratch";  // a bool; true where not given
+inline constexpr std::string_view kHugePagesKey = "huge_pages";                        // a bool; true where not given
 
 inline constexpr std::string_view kContextsKey =
     "contexts";  // how many loads of the file will share; 1 where not given
