@@ -22,11 +22,10 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from torchtrt_ws import budget
-from torchtrt_ws.errors import EngineError, ProgramError
+from torchtrt_ws.errors import EngineError
 
 __all__ = ["Enabled", "disable", "enable"]
 
-_ORIGINAL_ONLY = ("generate_etrecord",)  # what only Torch-TensorRT's own path can do
 _FORMAT = "executorch"
 
 
@@ -120,9 +119,6 @@ def _wrapped(save: Callable[..., Any]) -> Callable[..., Any]:
 
         check_budget_forms(*budgets)  # before Torch-TensorRT exports anything
         kept = {key: value for key, value in keywords.items() if key not in (budget.KEY, budget.PER_ENGINE_KEYWORD)}
-        for option in _ORIGINAL_ONLY:
-            if keywords.get(option):
-                raise ProgramError(option, repr(keywords[option]), f"none with {budget.KEY}", "Leave one of them out.")
         token = _budgets.set(budgets)
         try:
             return save(*arguments, **kept)
@@ -151,5 +147,6 @@ def _save_as_executorch(exp_program: Any, file_path: str, **keywords: Any) -> No
         config=keywords.get("backend_config"),
         partitioners=tuple(keywords.get("partitioners") or ()),
         lowering={key: keywords[key] for key in lowering if keywords.get(key) is not None},
+        etrecord=bool(keywords.get("generate_etrecord")),
     )
     save_compiled(check_target(file_path), {DEFAULT_METHOD: exp_program}, options, xnnpack=False)

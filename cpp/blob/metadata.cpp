@@ -162,6 +162,7 @@ OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   if (!is_engine_name(facts.nested_method)) {
     own.refuse("nested_method", torchtrt_ws::quoted(facts.nested_method), std::string(kEngineNames));
   }
+  facts.keeps_state = own.boolean("keeps_state", false);
   facts.builder = own.text("builder", "");
   facts.streamable_bytes = own.bytes_or_null("streamable_bytes");
   facts.streamable_estimated = own.boolean("streamable_estimated", false);

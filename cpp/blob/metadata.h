@@ -48,6 +48,7 @@ struct OwnFacts {
   std::string kind;                ///< "host", "tensorrt", ... The reader does not know which kinds exist.
   std::string sha256;              ///< 64 lower-case hex digits, of the engine's bytes. Compared by Verification.
   std::optional<uint32_t> crc32c;  ///< Of the engine's bytes; nullopt: a file of an early version.
+  bool keeps_state = false;        ///< A call changes buffers that the next one sees.
   std::string nested_method;       ///< Of the program inside a host engine; "forward" where the file does not say.
   std::string builder;             ///< For people: "executorch 1.5.1".
   std::optional<int64_t> streamable_bytes;

@@ -118,6 +118,13 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   auto wanted = read_open_options(options, defaults.open);
   if (!wanted.ok()) return std::move(wanted).failure();
 
+  if (wanted.value().contexts > 1 && metadata.own && metadata.own->keeps_state) {
+    return Failure{
+        ErrorCode::BadOption, "engine '" + identity.name + "'",
+        std::to_string(wanted.value().contexts) + " contexts of an engine that keeps state from call to call",
+        "one: each would have a state of its own", "Load the program once for each stream of calls"};
+  }
+
   identity.kind = metadata.own ? metadata.own->kind : guess_engine_kind(payload.data(), payload.size());
   auto open = find_engine_kind(identity.kind);
   if (!open.ok()) return std::move(open).failure();

@@ -67,6 +67,7 @@ Json to_json(const OwnFacts& own) {
           {"program_engines", own.program_engines},
           {"program_streamable_bytes", to_json(own.program_streamable_bytes)},
           {"program_distinct_bytes", to_json(own.program_distinct_bytes)},
+          {"keeps_state", own.keeps_state},
           {"nested_method", own.nested_method == "forward" ? Json(nullptr) : Json(own.nested_method)},
           {"inputs", to_json(own.inputs)},
           {"outputs", to_json(own.outputs)},

@@ -169,6 +169,7 @@ def golden() -> dict[str, tuple[bytes, str]]:
             program_streamable_bytes=96,
             program_distinct_bytes=48,
             nested_method="prefill",
+            keeps_state=True,
         ),
     )
     names = [("input_0", True), ("output_0", False)]
@@ -366,6 +367,7 @@ def hostile_own() -> dict[str, tuple[bytes, str]]:
             "a count that is no integer",
         ),
         "own_nested_method_empty": ({"nested_method": ""}, "a method without a name"),
+        "own_keeps_state_number": ({"keeps_state": 1}, "a number where a bool belongs"),
         "own_nested_method_slash": ({"nested_method": "a/b"}, "a method name with a slash"),
         "own_inputs_missing": ({"inputs": ...}, "no inputs"),
         "own_inputs_other_name": ({"inputs": [{**tensor, "name": "z"}]}, "an input that io_bindings does not have"),

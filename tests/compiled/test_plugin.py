@@ -80,6 +80,17 @@ def test_their_options_travel(tensorrt: Any, towers: Any, tmp_path: Path) -> Non
         assert engine.payload_offset % 4096 == 0
 
 
+def test_a_record_for_the_inspector(tensorrt: Any, alone: Any, tmp_path: Path) -> None:
+    from executorch.devtools.etrecord import parse_etrecord
+
+    with plugin.enable():
+        save(tensorrt, alone, tmp_path / "a.pte", weight_streaming_budget=1024, generate_etrecord=True)
+    assert baked(tmp_path / "a.pte") == [1024]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pte", "a_etrecord.bin"]
+    graph = parse_etrecord(str(tmp_path / "a_etrecord.bin")).edge_dialect_program.graph
+    assert any("engine" in str(node.target) for node in graph.nodes)
+
+
 def test_other_calls_are_theirs(tensorrt: Any, alone: Any, tmp_path: Path) -> None:
     save(tensorrt, alone, tmp_path / "before.pte")
     with plugin.enable():
@@ -101,7 +112,6 @@ def test_other_calls_are_theirs(tensorrt: Any, alone: Any, tmp_path: Path) -> No
         ({"weight_streaming_budget": "free-1GiB"}, "when the program is loaded"),
         ({"weight_streaming_budget": 1, "weight_streaming_budget_per_engine": 1}, "one of the two"),
         ({"weight_streaming_budget_per_engine": {"other": 1}}, "no engine named 'other'"),
-        ({"weight_streaming_budget": 1, "generate_etrecord": True}, "generate_etrecord"),
     ],
 )
 def test_refused(tensorrt: Any, alone: Any, tmp_path: Path, keywords: dict[str, Any], words: str) -> None:

@@ -89,6 +89,7 @@ class OwnFacts:
     `crc32c`. `program_streamable_bytes` counts each engine; `program_distinct_bytes` engines on the same weights once,
     and is None where there are none. `optimization_profiles` are those of a plan, where they were known at export;
     `inputs` are their hull. `nested_method` is which method of the program inside a host engine runs; None: "forward".
+    `keeps_state`: a call changes buffers that the next one sees.
     """
 
     name: str
@@ -105,6 +106,7 @@ class OwnFacts:
     outputs: tuple[TensorFacts, ...] = ()
     optimization_profiles: tuple[OptimizationProfile, ...] = ()
     nested_method: str | None = None
+    keeps_state: bool = False
     schema: int = SCHEMA_VERSION
 
 
@@ -217,6 +219,8 @@ def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
         yield "crc32c", own.crc32c
     if own.nested_method is not None:
         yield "nested_method", own.nested_method
+    if own.keeps_state:
+        yield "keeps_state", True
     yield "builder", own.builder
     yield "streamable_bytes", own.streamable_bytes
     yield "streamable_estimated", own.streamable_estimated
@@ -312,6 +316,7 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
             for profile in node.items("optimization_profiles", default=())
         ),
         nested_method=nested_method,
+        keeps_state=node.boolean("keeps_state", default=False),
     )
 
 

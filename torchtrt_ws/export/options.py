@@ -32,6 +32,7 @@ class SaveOptions:
         config: How ExecuTorch plans memory; None for what `placement` says.
         partitioners: For what lies around the engines.
         lowering: More keywords of `to_edge_transform_and_lower`.
+        etrecord: Whether ExecuTorch's record for its Inspector is written as well (`etrecord_path`).
     """
 
     total: Any = None
@@ -41,6 +42,7 @@ class SaveOptions:
     config: ExecutorchBackendConfig | None = None
     partitioners: Sequence[Partitioner] = ()
     lowering: Mapping[str, Any] = field(default_factory=dict)
+    etrecord: bool = False
 
 
 def check_budgets(total: Any, per_engine: Any, engine_names: Sequence[str]) -> None:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from torchtrt_ws.atomic import check_target
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import LoweredMethod
-from torchtrt_ws.export.file.write_program import write_program
+from torchtrt_ws.export.file.write_program import etrecord_path, write_program
 from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs
 from torchtrt_ws.export.packages import require_exporter
 from torchtrt_ws.export.placement import HOST_MEMORY, Placement, read_device
 from torchtrt_ws.identifiers import DEFAULT_METHOD, HOST
+from torchtrt_ws.names import check_name
 
 if TYPE_CHECKING:
     from executorch.exir.backend.compile_spec_schema import CompileSpec
+    from executorch.exir.backend.partitioner import Partitioner
 
     from torchtrt_ws.export.graph.methods import Method, ModuleOrProgram
 
@@ -41,12 +43,18 @@ def save(
     device: str | None = None,
     device_io: bool = False,
     compile_specs: Sequence[CompileSpec] | None = None,
+    partitioners: Sequence[Partitioner] | None = None,
+    constant_methods: Mapping[str, Any] | None = None,
+    generate_etrecord: bool = False,
 ) -> None:
     """Saves an ExecuTorch program whose methods are engines, each with its weight streaming budget.
 
     Each method becomes one engine, named after the method. What Torch-TensorRT compiled keeps its engines, however many
     and however connected, each as a delegate of its own; XNNPACK and the portable kernels run what lies around them. A
     method's only engine is named after the method, others as Torch-TensorRT names them.
+
+    A host engine keeps the buffers that a call changes, from call to call and across changes of budget; they begin as
+    the module has them, and are each method's own. Other engines keep no state.
 
     Engines that are the same bytes are in the file once, and so are the weights of host engines of methods that have at
     least half of them in common. Such engines have one budget, and count once in a total.
@@ -78,12 +86,17 @@ def save(
         device_io: With `device`: the method's inputs and outputs are on the device as well, and the caller provides
             both.
         compile_specs: Further ExecuTorch compile specs for each engine's delegate.
+        partitioners: ExecuTorch's, for what lies around the engines; XNNPACK gets what they leave.
+        constant_methods: Method name to a value that the method returns, such as a vocabulary's size: a tensor, a
+            number, a bool or a str.
+        generate_etrecord: Write the record that ExecuTorch's Inspector reads as well, beside the program:
+            "model_etrecord.bin" for "model.pte". It holds what ExecuTorch runs; engines are opaque to it.
 
     Raises:
         BudgetError: A malformed budget, both budget keywords at once, an unknown engine name, or a budget in
             `compile_specs`.
-        ProgramError: A module that cannot be exported or lowered, inputs or outputs that an engine cannot have, or a
-            path that cannot be written.
+        ProgramError: A constant method with the name of another method; a module that cannot be exported or lowered;
+            inputs, outputs or state that an engine cannot have; or a path that cannot be written.
         EngineError: TensorRT-RTX cannot build the engine; or what builds it, or PyTorch, is not installed.
     """
     require_exporter()
@@ -98,7 +111,17 @@ def save(
     elif engine in (None, HOST):
         _check_for_host(placement, compute_capabilities)
     extra_specs = read_compile_specs(compile_specs)
-    options = SaveOptions(weight_streaming_budget, weight_streaming_budget_per_engine, extra_specs, placement)
+    options = SaveOptions(
+        weight_streaming_budget,
+        weight_streaming_budget_per_engine,
+        extra_specs,
+        placement,
+        partitioners=tuple(partitioners or ()),
+        lowering=_constants(constant_methods, named),
+        etrecord=generate_etrecord,
+    )
+    if generate_etrecord:
+        check_target(etrecord_path(target))
     if compiled:
         from torchtrt_ws.export.save_compiled import save_compiled
 
@@ -140,7 +163,8 @@ def _lowered(
     from torchtrt_ws.export.graph.interface import read_interface
 
     programs = {name: method.program for name, method in methods.items()}
-    interfaces = {name: read_interface(name, program) for name, program in programs.items()}
+    keeps_state = engine != "tensorrt_rtx"
+    interfaces = {name: read_interface(name, program, keeps_state) for name, program in programs.items()}
     # Before the engines are built: it refuses some methods, and costs nothing.
     tokens = {name: stack.enter_context(engine_call.declared(name, interfaces[name])) for name in programs}
     if engine != "tensorrt_rtx":
@@ -163,6 +187,15 @@ def _lowered(
         )
         for name, program in programs.items()
     }
+
+
+def _constants(constant_methods: Mapping[str, Any] | None, methods: Mapping[str, Any]) -> dict[str, Any]:
+    for name in constant_methods or {}:
+        check_name("constant method", name)
+        if name in methods:
+            found = f"{name!r}, which is a method of the program"
+            raise ProgramError("constant_methods", found, "a name of its own", "Choose another name.")
+    return {"constant_methods": dict(constant_methods)} if constant_methods else {}
 
 
 def _is_compiled(given: object) -> bool:

@@ -92,7 +92,8 @@ def load(
         BudgetError: A budget or margin that cannot be read, both budgets at once, or a total for several engines whose
             sizes the file does not record; another word for `split`; for "latency" nothing to split, or no profile.
         ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify`; a profile
-            that is not valid, or of other engines; several contexts of a file that is not mapped, or does not share.
+            that is not valid, or of other engines; several contexts of a file that is not mapped, does not share, or
+            has an engine that keeps state.
             With `trusted_keys`: a key that cannot be read; a signature that is missing, malformed, by another key or of
             another file.
         CapacityError: The budget or a context does not fit, the error says what does; or there is no memory for the

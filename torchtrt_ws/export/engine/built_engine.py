@@ -78,6 +78,7 @@ class BuiltEngine:
         target_platform: As Torch-TensorRT writes it.
         optimization_profiles: The plan's, each with all of `inputs` in their order; none where they are not known.
         nested_method: Which method of a payload that is a program runs; None: "forward".
+        keeps_state: Whether a call changes buffers that the next one sees.
     """
 
     name: str
@@ -95,6 +96,7 @@ class BuiltEngine:
     target_platform: str = ""
     optimization_profiles: tuple[OptimizationProfile, ...] = ()
     nested_method: str | None = None
+    keeps_state: bool = False
 
     def __deepcopy__(self, memo: object) -> BuiltEngine:
         return self  # immutable, and exir deep-copies graphs whose nodes carry engines

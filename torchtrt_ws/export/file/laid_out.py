@@ -23,6 +23,7 @@ from torchtrt_ws.identifiers import BACKEND_ID
 from torchtrt_ws.pte.room import make_room
 
 if TYPE_CHECKING:
+    from executorch.devtools.etrecord import ETRecord
     from executorch.exir import ExecutorchProgramManager
     from executorch.exir.backend.compile_spec_schema import CompileSpec
     from executorch.exir.backend.partitioner import Partitioner
@@ -34,11 +35,12 @@ __all__ = ["LaidOutProgram", "lay_out"]
 
 
 class LaidOutProgram:
-    """A .pte that is ready to be written. `size` is in bytes."""
+    """A .pte that is ready to be written. `size` is in bytes; `etrecord` is ExecuTorch's, where it was asked for."""
 
-    def __init__(self, cord: Cord) -> None:
+    def __init__(self, cord: Cord, etrecord: ETRecord | None = None) -> None:
         self._cord = cord
         self.size = len(cord)
+        self.etrecord = etrecord
 
     def write_to(self, file: SeekableFile) -> None:
         """Writes the program to `file`, from its start; engines stream from where they are."""
@@ -52,6 +54,7 @@ def lay_out(
     config: ExecutorchBackendConfig | None = None,
     partitioners: Sequence[Partitioner] = (),
     lowering: Mapping[str, Any] | None = None,
+    etrecord: bool = False,
 ) -> LaidOutProgram:
     """Turns engine calls into delegates and lays the program out.
 
@@ -62,6 +65,7 @@ def lay_out(
         config: As `EdgeProgramManager.to_executorch` takes it; None for its defaults.
         partitioners: For what lies around the engine calls.
         lowering: More keywords of `to_edge_transform_and_lower`.
+        etrecord: Whether to make the record that ExecuTorch's Inspector reads.
 
     Returns:
         The program.
@@ -72,6 +76,7 @@ def lay_out(
     edge = to_edge_transform_and_lower(
         {name: method.program for name, method in methods.items()},
         partitioner=[EngineCallPartitioner(blobs, compile_specs), *partitioners],
+        generate_etrecord=etrecord,
         # The engine operator is no edge operator, which exir would check for.
         **{"compile_config": EdgeCompileConfig(_check_ir_validity=False), **(lowering or {})},
     )
@@ -85,7 +90,7 @@ def lay_out(
             "Leave external_constants out of the config, and partitioners that keep weights outside.",
         )
     by_name = {each.engine.name: each for each in blobs.values()}
-    return LaidOutProgram(_serialize(manager, config, by_name))
+    return LaidOutProgram(_serialize(manager, config, by_name), manager.get_etrecord() if etrecord else None)
 
 
 def _serialize(

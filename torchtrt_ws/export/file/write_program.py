@@ -24,7 +24,7 @@ from torchtrt_ws.identifiers import HOST
 if TYPE_CHECKING:
     from executorch.exir.backend.compile_spec_schema import CompileSpec
 
-__all__ = ["write_program"]
+__all__ = ["etrecord_path", "write_program"]
 
 
 def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: SaveOptions) -> None:
@@ -56,13 +56,33 @@ def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: S
 
     config = options.config or (options.placement or HOST_MEMORY).config()
     with hashed_early(plans.payloads()), _no_collection():
-        program_file = lay_out(methods, blobs, specs, config, options.partitioners, options.lowering)
+        program_file = lay_out(methods, blobs, specs, config, options.partitioners, options.lowering, options.etrecord)
 
         def write(file: BinaryIO) -> None:
             with ProgressFile(file, program_file.size, target.name) as shown:
                 program_file.write_to(shown)
 
-        write_atomically(target, write)
+        if (record := program_file.etrecord) is None:
+            write_atomically(target, write)
+            return
+
+        def write_both(file: BinaryIO) -> None:
+            record.save(file)
+            write_atomically(target, write)  # first: when it fails, the old record stays as well
+
+        write_atomically(etrecord_path(target), write_both)
+
+
+def etrecord_path(target: Path) -> Path:
+    """Where the record for ExecuTorch's Inspector goes: "model_etrecord.bin" beside "model.pte".
+
+    Args:
+        target: The program.
+
+    Source:
+        torch_tensorrt/_compile.py (2.14), `_save_as_executorch`, which follows ExecuTorch's examples.
+    """
+    return target.with_name(f"{target.stem}_etrecord.bin")
 
 
 @contextmanager

@@ -33,6 +33,7 @@ class Interface:
     outputs: tuple[TensorFacts, ...]
     input_values: tuple[FakeTensor, ...]
     output_values: tuple[FakeTensor, ...]
+    changed_buffers: tuple[str, ...] = ()  # by their names in the module: state that the next call sees
 
     @property
     def fake_mode(self) -> FakeTensorMode:
@@ -40,21 +41,25 @@ class Interface:
         return self.input_values[0].fake_mode
 
 
-def read_interface(method: str, program: ExportedProgram) -> Interface:
+def read_interface(method: str, program: ExportedProgram, keeps_state: bool = False) -> Interface:
     """Reads a method's inputs and outputs, and refuses what an engine cannot have.
 
     Args:
         method: Its name, for errors.
         program: The method.
+        keeps_state: Whether the engine has buffers that a call changes and the next one sees.
 
     Returns:
         Names, dtypes, shapes and bounds. Nested arguments and results are flat here, in pytree order.
 
     Raises:
-        ProgramError: An input or output that is not a tensor, state that changes in a call, a dtype no engine has, a
-            dimension without an upper bound, or no input or output at all.
+        ProgramError: An input or output that is not a tensor, an input that a call changes, a buffer that it changes
+            where the engine keeps no state, a dtype no engine has, a dimension without an upper bound, or no input or
+            output at all.
     """
-    _check_no_effects(method, program)
+    changed = _changed_buffers(method, program)
+    if changed and not keeps_state:
+        raise _has_effect(method, changed[0], OutputKind.BUFFER_MUTATION)
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     inputs = _input_names(method, program)
     sources = _output_sources(method, program)
@@ -76,6 +81,7 @@ def read_interface(method: str, program: ExportedProgram) -> Interface:
         ),
         tuple(values[name] for name in inputs),
         tuple(values[source] for source in sources),
+        tuple(changed),
     )
 
 
@@ -97,19 +103,27 @@ def _input_names(method: str, program: ExportedProgram) -> list[str]:
     return names
 
 
-def _check_no_effects(method: str, program: ExportedProgram) -> None:
-    """Refuses methods that change a buffer or an input."""
+def _changed_buffers(method: str, program: ExportedProgram) -> list[str]:
+    """The buffers that a call changes. Refuses methods that change anything else, such as an input."""
     if any(_is_mutating(node) for node in program.graph.nodes):
         # In-place operators are fine on temporaries. Only the functional form of the graph says what they reach.
         program = program.run_decompositions({})
+    changed = []
     for spec in program.graph_signature.output_specs:
-        if spec.kind is not OutputKind.USER_OUTPUT:
-            raise ProgramError(
-                f"method {method!r}",
-                f"{spec.target or spec.arg!r}, which a call changes ({spec.kind.name.lower().replace('_', ' ')})",
-                "a method without side effects: an engine keeps no state between calls",
-                "Make the state an input and an output.",
-            )
+        if spec.kind is OutputKind.BUFFER_MUTATION and spec.target is not None:
+            changed.append(spec.target)
+        elif spec.kind is not OutputKind.USER_OUTPUT:
+            raise _has_effect(method, spec.target or str(spec.arg), spec.kind)
+    return changed
+
+
+def _has_effect(method: str, what: str, kind: OutputKind) -> ProgramError:
+    return ProgramError(
+        f"method {method!r}",
+        f"{what!r}, which a call changes ({kind.name.lower().replace('_', ' ')})",
+        "a method without side effects: this engine keeps no state between calls",
+        "Make the state an input and an output.",
+    )
 
 
 def _is_mutating(node: torch.fx.Node) -> bool:
@@ -122,7 +136,8 @@ def _output_sources(method: str, program: ExportedProgram) -> list[str]:
     weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     shared = {node.name for node in program.graph.nodes if len(node.users) > 1}  # with the output node, and another
     sources = []
-    for index, spec in enumerate(signature.output_specs):
+    returned = [spec for spec in signature.output_specs if spec.kind is OutputKind.USER_OUTPUT]
+    for index, spec in enumerate(returned):
         if not isinstance(spec.arg, TensorArgument):
             value = spec.arg.value if isinstance(spec.arg, ConstantArgument) else type(spec.arg).__name__
             raise ProgramError(

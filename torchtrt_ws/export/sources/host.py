@@ -7,6 +7,7 @@ is what the host engine streams from, and find those that another method has pac
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ def build(programs: Mapping[str, ExportedProgram], interfaces: Mapping[str, Inte
 
     for name, program in programs.items():
         _check_on_cpu(name, program, interfaces[name])
+    _check_state(programs, interfaces)
     built: dict[str, BuiltEngine] = {}
     for group in in_groups(programs):
         built.update(_build({name: programs[name] for name in group}, interfaces))
@@ -77,6 +79,7 @@ def _build(
                 streamable_bytes=streamable,
                 streamable_estimated=streamable > 0,
                 nested_method=None if plan.name == NESTED_METHOD else plan.name,
+                keeps_state=bool(interface.changed_buffers),
             ),
         )
 
@@ -87,7 +90,8 @@ def _subject(names: Iterable[str]) -> str:
 
 
 def _lower(programs: Mapping[str, ExportedProgram], subject: str) -> ExecutorchProgramManager:
-    from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
+    from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
+    from executorch.exir.passes.init_mutable_pass import InitializedMutableBufferPass
 
     from torchtrt_ws.export.graph import host_passes, xnnpack
 
@@ -99,7 +103,10 @@ def _lower(programs: Mapping[str, ExportedProgram], subject: str) -> ExecutorchP
             # Operators outside of core ATen are fine if a kernel exists: _check_kernels asks for it.
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
         )
-        return edge.to_executorch()
+        # Buffers that a call changes begin with what the module has in them: exir would leave them as memory comes.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Mutation on a buffer", category=UserWarning)  # so exir says
+            return edge.to_executorch(ExecutorchBackendConfig(passes=[InitializedMutableBufferPass([""])]))
     except Exception as error:  # exir raises what it likes: this is the boundary
         raise ProgramError(
             subject,
@@ -121,6 +128,22 @@ def _check_on_cpu(name: str, program: ExportedProgram, interface: Interface) -> 
                     "the CPU, for a host engine",
                     'Move the module and its inputs there with .to("cpu") before you export.',
                 )
+
+
+def _check_state(programs: Mapping[str, ExportedProgram], interfaces: Mapping[str, Interface]) -> None:
+    """Refuses buffers that one method changes and another one has: each engine would have its own."""
+    for name, program in programs.items():
+        for buffer in interfaces[name].changed_buffers:
+            memory = program.state_dict[buffer].untyped_storage().data_ptr() if buffer in program.state_dict else None
+            for other, others in programs.items():
+                tensors = others.state_dict.values() if other != name and memory else ()
+                if any(tensor.untyped_storage().data_ptr() == memory for tensor in tensors):
+                    raise ProgramError(
+                        f"methods {name!r} and {other!r}",
+                        f"the buffer {buffer!r}, which {name!r} changes and {other!r} has as well",
+                        "buffers of one method: each engine keeps state of its own",
+                        "Make the state an input and an output of both, or put both into one method.",
+                    )
 
 
 def _check_kernels(subject: str, nested: ExecutorchProgramManager) -> None:
