@@ -180,7 +180,9 @@ Device& device() {
   return device;
 }
 
-Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest&) {
+Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& request) {
+  device().graphs = request.cuda_graph;
+  device().margin = request.margin;
   if (const auto hook = device().on_open) hook();
   return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::move(payload)));
 }

@@ -29,7 +29,9 @@ struct Device {
   std::vector<std::string> calls;  // "set 400", "make", "drop", "run", "close", in order
   bool payload_held = false;
   std::string input_name = "x";
-  std::function<void()> on_open;  // at the start of each; may throw, or wait
+  GraphUse graphs = GraphUse::Off;  // what the last engine was opened with
+  int64_t margin = -1;              // likewise
+  std::function<void()> on_open;    // at the start of each; may throw, or wait
   std::function<void()> on_run;
 };
 Device& device();

@@ -670,6 +670,44 @@ def case_cuda_graph(folder: Path) -> None:
         check(program, rows)
 
 
+def case_cuda_graph_unasked(folder: Path) -> None:
+    program = load(folder, "plain")
+    never = load(folder, "plain", cuda_graph="off")
+    x = inputs()
+    for _ in range(8):
+        (y,) = program(x)
+        np.testing.assert_array_equal(y, 2 * x + 1)
+    launches = calls("cudaGraphLaunch")
+    assert launches == 4, launches
+    for _ in range(8):
+        never(x)
+    assert calls("cudaGraphLaunch") == launches, "off is off"
+    for rows in (2, 2, 2, 2, 2, 2, 5, 5, 5, 5, 5, 5):
+        check(program, rows)
+    with refused("ProgramError", "cuda_graph", "maybe", "auto"):
+        load(folder, "plain", cuda_graph="maybe")
+
+
+def case_cuda_graph_while_others_load(folder: Path) -> None:
+    """Captures and replays in two threads, loads, which allocate, in two others."""
+    programs = [load(folder, "plain", share_engines=False) for _ in range(2)]
+
+    def use(program: Any) -> None:
+        for rows in (3, 5, 3, 5):
+            for _ in range(8):
+                check(program, rows)
+
+    def reload() -> None:
+        for _ in range(5):
+            check(load(folder, "plain", share_engines=False))
+
+    with ThreadPoolExecutor(4) as pool:
+        work = [pool.submit(use, program) for program in programs] + [pool.submit(reload) for _ in range(2)]
+    for each in work:
+        each.result()
+    assert calls("cudaGraphLaunch") > 0, "no run was replayed"
+
+
 def case_optimization_profiles(folder: Path) -> None:
     for keywords in ({}, {"cuda_graph": True}, {"contexts": 2}):
         program = load(folder, "profiles", weight_streaming_budget="50%", **keywords)
