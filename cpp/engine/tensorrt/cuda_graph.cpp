@@ -12,6 +12,7 @@ namespace {
 // to make three calls and no more: they are not to wait for a capture.
 constexpr int fewest_repeats(GraphUse use) { return use == GraphUse::On ? 2 : 4; }
 constexpr int kMostRepeats = 1024;
+constexpr int kMostFailures = 3;
 constexpr int kReplaysThatPay = 64;  // a capture and its upload cost about that many launches
 
 /// Bytes that a graph is taken to need on the device; the gpu reports have what was seen (graph_device_bytes).
@@ -45,7 +46,7 @@ void CudaGraph::wait_longer() noexcept {
 
 bool CudaGraph::serves(nvinfer1::IExecutionContext& context, const Crossings& crossings) {
   if (executable_ != nullptr) return true;
-  if (use_ == GraphUse::Off || refused_) return false;
+  if (use_ == GraphUse::Off || failures_ == kMostFailures) return false;
   if (repeats_ < needed_repeats_) {
     ++repeats_;
     return false;
@@ -112,8 +113,12 @@ void CudaGraph::capture(nvinfer1::IExecutionContext& context, const Crossings& c
   executable_ = nullptr;
   (void)cudaGetLastError();
   if (error == cudaErrorMemoryAllocation) return lacks_memory();
-  refused_ = true;
-  if (why.empty()) why = cudaGetErrorString(error);
+  failed(why.empty() ? cudaGetErrorString(error) : why);
+}
+
+void CudaGraph::failed(const std::string& why) {
+  wait_longer();
+  if (++failures_ < kMostFailures) return;
   log_info("warning: " + subject_ + " runs without a CUDA graph: it could not be captured (" + why + ")");
 }
 

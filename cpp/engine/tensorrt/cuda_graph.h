@@ -20,8 +20,11 @@ namespace torchtrt_ws::tensorrt {
 /// number of repeats that the next one waits for: a caller that keeps changing tensors ends with plain calls.
 ///
 /// A graph takes device memory that nobody planned. GraphUse::Auto captures only where enough is free, and looks again
-/// after twice as many calls; so does either where CUDA had no memory for one. Where TensorRT does not let itself be
-/// captured all calls are plain. Each of these is said once.
+/// after twice as many calls; so does either where CUDA had no memory for one.
+///
+/// A capture may fail because of what another thread does: CUDA ends it where one synchronizes the device (CUDA C++
+/// Programming Guide, "Prohibited and Unhandled Operations"). It is tried again later; where it keeps failing all calls
+/// are plain. This and a lack of memory are said once.
 class CudaGraph {
  public:
   /// `margin`: bytes of the device that are not ours to take unasked.
@@ -54,11 +57,12 @@ class CudaGraph {
                      std::string& why);
   void wait_longer() noexcept;
   void lacks_memory();
+  void failed(const std::string& why);
 
   const std::string subject_;
   const GraphUse use_;
   const int64_t margin_;
-  bool refused_ = false;  // a capture failed as all of them would
+  int failures_ = 0;  // of captures, not for want of memory
   bool said_memory_ = false;
   // Captures happen on a stream of our own: the caller's may be the legacy default stream, which cannot be captured. It
   // does not synchronize with that one, or a capture would break other threads' use of it.

@@ -58,16 +58,28 @@ TEST_F(StandinGraph, ChangingTensorsEveryCallCapturesNothing) {
   EXPECT_EQ(standin_calls("cudaStreamBeginCapture"), 0);
 }
 
-TEST_F(StandinGraph, ARefusedCaptureIsNotTriedAgain) {
+TEST_F(StandinGraph, CapturesThatKeepFailingAreGivenUp) {
   PlanText text;
   text.extra = "capturable 0\n";
   auto engine = ready(text, with_graph());
   ASSERT_NE(engine, nullptr);
   Tensor x = make_x(4, 5), y = make_y(4);
-  run(*engine, x, y, 30);
+  run(*engine, x, y, 200);
   EXPECT_TRUE(is_answer(y, 4, 5));
-  EXPECT_EQ(standin_calls("cudaStreamBeginCapture"), 1);
-  EXPECT_GE(standin_calls("enqueueV3"), 30);
+  EXPECT_EQ(standin_calls("cudaStreamBeginCapture"), 3);
+  EXPECT_GE(standin_calls("enqueueV3"), 200);
+}
+
+TEST_F(StandinGraph, ACaptureThatAnotherThreadBrokeIsTriedAgain) {
+  auto engine = ready({}, with_graph());
+  ASSERT_NE(engine, nullptr);
+  Tensor x = make_x(4, 5), y = make_y(4);
+  run(*engine, x, y, 2);
+  standin_fail("cudaStreamEndCapture", 1, 2, cudaErrorStreamCaptureInvalidated);
+  run(*engine, x, y, 20);
+  EXPECT_EQ(standin_calls("cudaStreamBeginCapture"), 3);
+  EXPECT_EQ(standin_live("graph_exec"), 1);
+  EXPECT_TRUE(is_answer(y, 4, 5));
 }
 
 TEST_F(StandinGraph, FailedStepsOfACaptureFallBackToPlainRuns) {
