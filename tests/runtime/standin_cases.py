@@ -90,6 +90,8 @@ def write(folder: Path, library: str) -> None:
     ]
     stages = [make_pte.lower(b"%d" % position, blob) for position, blob in enumerate(theirs)]
     make_pte.save(folder / "theirs.pte", {"forward": make_pte.Chain(*stages)})
+    graphs = make_pte.lower(b"graphs", theirs[0], ("use_cuda_graphs", b"true"))
+    make_pte.save(folder / "their_graphs.pte", {"forward": make_pte.Chain(graphs)})
 
 
 def inputs(rows: int = 2) -> np.ndarray:
@@ -686,6 +688,17 @@ def case_cuda_graph_unasked(folder: Path) -> None:
         check(program, rows)
     with refused("ProgramError", "cuda_graph", "maybe", "auto"):
         load(folder, "plain", cuda_graph="maybe")
+
+
+def case_cuda_graph_that_the_file_wants(folder: Path) -> None:
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for wanted, replays in ((None, 4), ("auto", 2), (False, 0)):  # of six calls
+        program = load(folder, "their_graphs", **({} if wanted is None else {"cuda_graph": wanted}))
+        before = calls("cudaGraphLaunch")
+        for _ in range(6):
+            (y,) = program(x)
+            np.testing.assert_array_equal(y, 2 * x + 1)
+        assert calls("cudaGraphLaunch") - before == replays, wanted
 
 
 def case_cuda_graph_while_others_load(folder: Path) -> None:
