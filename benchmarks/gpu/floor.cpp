@@ -1,7 +1,7 @@
 // The floor of benchmarks/gpu: one plan with bare TensorRT. It loads the plan through a stream reader, sets a budget,
 // makes a context, and times enqueueV3 with its tensors in device memory on a stream of its own, plainly and as a CUDA
-// graph. One process measures one budget, so that the host's peak is that of one load. One JSON object on stdout; sizes
-// are bytes.
+// graph, and with copies from and to host memory around it, pageable and pinned. One process measures one budget, so
+// that the host's peak is that of one load. One JSON object on stdout; sizes are bytes.
 //
 //   g++ -std=c++17 -O2 -I<TensorRT include> -I<CUDA include> floor.cpp -o floor -L<CUDA lib> -lcudart -ldl
 //   floor --library libtensorrt_rtx.so.1 --plan FILE [--offset N --size N] [--percent P | --budget N] [--shape
@@ -343,6 +343,38 @@ std::string as_json(const std::vector<double>& sorted) {
   return text;
 }
 
+/// The same calls with their tensors in host memory: a copy of each to the device before, and from it after.
+std::string measure_host(int runs, cudaStream_t stream, Loaded& loaded, bool pinned) {
+  struct Copy {
+    void* host;
+    void* device;
+    size_t bytes;
+    bool is_input;
+  };
+  std::vector<Copy> copies;
+  for (int32_t i = 0; i < loaded.engine->getNbIOTensors(); ++i) {
+    const char* name = loaded.engine->getIOTensorName(i);
+    const nvinfer1::Dims shape = loaded.context->getTensorShape(name);
+    size_t bytes = bytes_per_element(loaded.engine->getTensorDataType(name));
+    for (int32_t d = 0; d < shape.nbDims; ++d) bytes *= static_cast<size_t>(shape.d[d]);
+    const bool is_input = loaded.engine->getTensorIOMode(name) == nvinfer1::TensorIOMode::kINPUT;
+    void* host = std::calloc(1, bytes);
+    if (pinned) check(cudaMallocHost(&host, bytes), "cudaMallocHost");  // both stay until the process ends
+    copies.push_back({host, const_cast<void*>(loaded.context->getTensorAddress(name)), bytes, is_input});
+  }
+  return as_json(measure(runs, stream, [&] {
+    for (const Copy& copy : copies) {
+      if (!copy.is_input) continue;
+      check(cudaMemcpyAsync(copy.device, copy.host, copy.bytes, cudaMemcpyHostToDevice, stream), "cudaMemcpyAsync");
+    }
+    if (!loaded.context->enqueueV3(stream)) die("enqueueV3 failed");
+    for (const Copy& copy : copies) {
+      if (copy.is_input) continue;
+      check(cudaMemcpyAsync(copy.host, copy.device, copy.bytes, cudaMemcpyDeviceToHost, stream), "cudaMemcpyAsync");
+    }
+  }));
+}
+
 /// The same calls as a CUDA graph; "null" where TensorRT does not let itself be captured.
 std::string measure_graph(int runs, cudaStream_t stream, nvinfer1::IExecutionContext& context) {
   cudaGraph_t graph = nullptr;
@@ -457,8 +489,11 @@ Growth grow(const Options& options, Loaded& loaded, cudaStream_t stream) {
   return {memory_status("VmRSS") - start.host, start.device - free_on_device()};
 }
 
-void print(const LoadReport& report, const std::string& call, const std::string& graph, double bandwidth,
-           const Growth& growth) {
+struct Times {
+  std::string call, graph, host, host_pinned;
+};
+
+void print(const LoadReport& report, const Times& times, double bandwidth, const Growth& growth) {
   const int32_t version = report.version;
   const int64_t over = report.host_peak < 0 ? -1 : report.host_peak - report.host_before;
   std::printf("{\"version\": \"%d.%d.%d\", \"plan_bytes\": %" PRId64 ", \"streamable_bytes\": %" PRId64
@@ -473,7 +508,8 @@ void print(const LoadReport& report, const std::string& call, const std::string&
   std::printf(over < 0 ? ", \"host_peak_over_before_bytes\": null" : ", \"host_peak_over_before_bytes\": %" PRId64,
               over);
   std::printf(", \"device_bytes\": %" PRId64 ", \"enqueue_us\": %s, \"graph_us\": %s", report.device_bytes,
-              call.c_str(), graph.c_str());
+              times.call.c_str(), times.graph.c_str());
+  std::printf(", \"host_io_us\": %s, \"host_io_pinned_us\": %s", times.host.c_str(), times.host_pinned.c_str());
   if (bandwidth > 0) std::printf(", \"pinned_bytes_per_second\": %.0f", bandwidth);
   std::printf(", \"host_growth_bytes\": %" PRId64 ", \"device_growth_bytes\": %" PRId64 "}\n", growth.host,
               growth.device);
@@ -494,12 +530,15 @@ int main(int argc, char** argv) {
   bind(options, *loaded.engine, *loaded.context);
   cudaStream_t stream = nullptr;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
-  const std::vector<double> calls = measure(options.runs, stream, [&] {
+  Times times;
+  times.call = as_json(measure(options.runs, stream, [&] {
     if (!loaded.context->enqueueV3(stream)) die("enqueueV3 failed");
-  });
-  const std::string graph = measure_graph(options.runs, stream, *loaded.context);
+  }));
+  times.graph = measure_graph(options.runs, stream, *loaded.context);
+  times.host = measure_host(options.runs, stream, loaded, false);
+  times.host_pinned = measure_host(options.runs, stream, loaded, true);
   const double bandwidth = options.bandwidth ? pinned_bandwidth(stream) : 0;
-  print(report, as_json(calls), graph, bandwidth, options.changes > 0 ? grow(options, loaded, stream) : Growth());
+  print(report, times, bandwidth, options.changes > 0 ? grow(options, loaded, stream) : Growth());
   loaded.context.reset();
   loaded.engine.reset();
   return 0;

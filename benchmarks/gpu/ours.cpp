@@ -1,16 +1,20 @@
 // The delegate in benchmarks/gpu: one engine of a .pte through the ExecuTorch backend, as ExecuTorch calls it. It loads
 // the payload from a file mapping, as Module::LoadMode::Mmap does, and times execute() with tensors in device memory on
-// a caller's stream, with a CUDA graph, without a caller's stream, and with tensors in host memory. One process
-// measures one budget. One JSON object on stdout, with the keys of floor.cpp; sizes are bytes.
+// a caller's stream and without one, and with tensors in host memory; then the whole file through Module with tensors
+// in host memory, as it is used by default. One process measures one budget. One JSON object on stdout, with the keys
+// of floor.cpp; sizes are bytes. graph_device_bytes is what the calls on the caller's stream took of the device after
+// the first one: with graphs, that of one.
 //
 //   ours --program FILE.pte --offset N --size N --rows 16 --columns 4096 --type float16
-//        [--option KEY=VALUE]... [--runs N] [--graph]
+//        [--option KEY=VALUE]... [--runs N] [--graph auto|on|off]
 //
 // `--offset` and `--size` are the engine's blob in the file (payload_offset, payload_bytes). x and y have one shape.
 
 #include <cuda_runtime_api.h>
 #include <executorch/extension/data_loader/mmap_data_loader.h>
+#include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor_ptr.h>
+#include <executorch/runtime/backend/backend_options_map.h>
 #include <executorch/runtime/backend/interface.h>
 #include <executorch/runtime/core/evalue.h>
 #include <executorch/runtime/platform/runtime.h>
@@ -66,10 +70,6 @@ Options read_options(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string flag = argv[i];
-    if (flag == "--graph") {
-      options.load.set_cuda_graph(true);
-      continue;
-    }
     if (i + 1 == argc) die("misses the value of " + flag);
     const std::string value = argv[++i];
     if (flag == "--program")
@@ -86,6 +86,8 @@ Options read_options(int argc, char** argv) {
       options.type = value == "float32" ? ScalarType::Float : ScalarType::Half;
     else if (flag == "--runs")
       options.runs = std::stoi(value);
+    else if (flag == "--graph")
+      options.load.set_cuda_graph(value.c_str());
     else if (flag == "--option") {
       const size_t equals = value.find('=');
       if (equals == std::string::npos) die("--option wants KEY=VALUE");
@@ -201,6 +203,21 @@ class Call {
   EValue values_[2];
 };
 
+/// Calls of the file's method `forward`, which has x in host memory.
+std::string measure_file(Options& options) {
+  using executorch::extension::Module;
+  executorch::runtime::LoadBackendOptionsMap map;
+  if (options.load.add_to(map) != Error::Ok) die("the options do not fit");
+  Module module(options.program, Module::LoadMode::Mmap);
+  if (module.load(map) != Error::Ok || module.load_forward() != Error::Ok) die(torchtrt_ws::last_error().message);
+  std::vector<char> x(static_cast<size_t>(options.rows) * static_cast<size_t>(options.columns) *
+                      (options.type == ScalarType::Half ? 2 : 4));
+  const auto tensor = executorch::extension::make_tensor_ptr({options.rows, options.columns}, x.data(), options.type);
+  return measure(options.runs, [&] {
+    if (!module.forward(*tensor).ok()) die(torchtrt_ws::last_error().message);
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -219,13 +236,18 @@ int main(int argc, char** argv) {
   cudaStream_t stream = nullptr;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
   Call on_device(options, loaded, true), on_host(options, loaded, false);
+  on_device();  // what only the first call takes of the device
+  check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  const int64_t free_before_graph = free_on_device();
   const std::string callers = measure(options.runs, [&] {
     torchtrt_ws::CallerStreamGuard guard(stream);
     on_device();
     check(cudaStreamSynchronize(stream), "cudaStreamSynchronize");
   });
+  const int64_t graph_bytes = free_before_graph - free_on_device();
   const std::string plain = measure(options.runs, [&] { on_device(); });
   const std::string host = measure(options.runs, [&] { on_host(); });
+  const std::string file = measure_file(options);
 
   const auto report = torchtrt_ws::engines().at(0);
   std::printf("{\"streamable_bytes\": %" PRId64 ", \"budget_bytes\": %" PRId64
@@ -235,8 +257,9 @@ int main(int argc, char** argv) {
   std::printf(", \"load_seconds\": %.4f, \"host_before_bytes\": %" PRId64 ", \"host_peak_over_before_bytes\": %" PRId64
               ", \"device_bytes\": %" PRId64,
               load_seconds, host_before, over, device);
-  std::printf(", \"callers_stream_us\": %s, \"own_stream_us\": %s, \"host_io_us\": %s}\n", callers.c_str(),
-              plain.c_str(), host.c_str());
+  std::printf(", \"callers_stream_us\": %s, \"own_stream_us\": %s, \"host_io_us\": %s, \"default_file_us\": %s",
+              callers.c_str(), plain.c_str(), host.c_str(), file.c_str());
+  std::printf(", \"graph_device_bytes\": %" PRId64 "}\n", graph_bytes);
   backend().destroy(loaded.handle);
   return 0;
 }

@@ -117,6 +117,7 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   if (!request.ok()) return std::move(request).failure();
   auto wanted = read_open_options(options, defaults.open);
   if (!wanted.ok()) return std::move(wanted).failure();
+  const auto baked_graphs = baked_graph_use(copy_specs(specs), request.value().notes);
 
   if (wanted.value().contexts > 1 && metadata.own && metadata.own->keeps_state) {
     return Failure{
@@ -134,8 +135,10 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   const auto mutex = opening(key);
   const auto only_one = lock_patiently(*mutex);
   const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
-  const OpenRequest how_to_open{metadata,   identity.name,  how.device_id, how.cuda_graph,
-                                how.verify, identity.scope, share_scratch, how.huge_pages};
+  const GraphUse graphs = how.cuda_graph.value_or(baked_graphs.value_or(GraphUse::Auto));
+  const OpenRequest how_to_open{metadata,      identity.name,  how.device_id,
+                                graphs,        how.verify,     identity.scope,
+                                share_scratch, how.huge_pages, request.value().margin.value_or(kDefaultMargin)};
   std::unique_lock<std::mutex> planned;  // until the engine has gone, if something fails
   auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
   if (!opened.ok()) return std::move(opened).failure();

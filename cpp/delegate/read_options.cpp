@@ -38,9 +38,24 @@ Result<int> read_contexts(const OptionValue& value) {
                  "an int from 1 to " + std::to_string(kMost), "Leave it out for one"};
 }
 
+GraphUse graph_use(bool wanted) { return wanted ? GraphUse::On : GraphUse::Off; }
+
+Result<GraphUse> read_graph_use(const Option& option) {
+  if (const bool* wanted = std::get_if<bool>(&option.value)) return graph_use(*wanted);
+  const auto* text = std::get_if<std::string>(&option.value);
+  const bool words = option.key == kCudaGraphKey;
+  if (words && text != nullptr) {
+    if (*text == "auto") return GraphUse::Auto;
+    if (*text == "on") return GraphUse::On;
+    if (*text == "off") return GraphUse::Off;
+  }
+  return Failure{ErrorCode::BadOption, option.key,
+                 text == nullptr ? "a value that is not a bool" : torchtrt_ws::quoted(*text),
+                 words ? "a bool, or auto, on or off" : "a bool", "Leave it out for auto."};
+}
+
 /// The option that is a bool called `key`; null where there is none.
 bool* switch_of(std::string_view key, OpenOptions& options) {
-  if (key == kCudaGraphKey) return &options.cuda_graph;
   if (key == kShareEnginesKey) return &options.share_engines;
   if (key == kShareScratchKey) return &options.share_scratch;
   if (key == kHugePagesKey) return &options.huge_pages;
@@ -76,6 +91,7 @@ std::vector<BakedSpec> copy_specs(executorch::runtime::ArrayRef<executorch::runt
 
 Result<OpenOptions> read_open_options(const std::vector<Option>& options, OpenOptions otherwise) {
   OpenOptions read = otherwise;
+  std::optional<GraphUse> graph;
   for (const Option& option : options) {
     if (option.key == kDeviceIdKey) {
       auto id = read_device_id(option.value);
@@ -85,6 +101,14 @@ Result<OpenOptions> read_open_options(const std::vector<Option>& options, OpenOp
       auto contexts = read_contexts(option.value);
       if (!contexts.ok()) return contexts.failure();
       read.contexts = contexts.value();
+    } else if (option.key == kCudaGraphKey || option.key == kUseCudaGraphsKey) {
+      auto use = read_graph_use(option);
+      if (!use.ok()) return use.failure();
+      if (graph.value_or(use.value()) != use.value()) {
+        return Failure{ErrorCode::BadOption, option.key, "another value than that of the other option for CUDA graphs",
+                       std::string(kCudaGraphKey) + " or " + std::string(kUseCudaGraphsKey), "Leave one of them out."};
+      }
+      graph = read.cuda_graph = use.value();
     } else if (bool* switched = switch_of(option.key, read)) {
       const bool* wish = std::get_if<bool>(&option.value);
       if (wish == nullptr) {
@@ -104,6 +128,20 @@ Result<OpenOptions> read_open_options(const std::vector<Option>& options, OpenOp
     }
   }
   return read;
+}
+
+std::optional<GraphUse> baked_graph_use(const std::vector<BakedSpec>& specs, std::vector<std::string>& notes) {
+  for (const BakedSpec& spec : specs) {
+    if (spec.key != kUseCudaGraphsKey) continue;
+    const std::string_view value = spec.value;
+    if (value == std::string_view("\1", 1) || value == "1" || value == "true" || value == "True") return GraphUse::On;
+    if (value == std::string_view("\0", 1) || value == "0" || value == "false" || value == "False") return GraphUse::Off;
+    notes.push_back("warning: compile spec " + std::string(kUseCudaGraphsKey) + ": found " +
+                    torchtrt_ws::quoted(spec.value) + "; expected true or false. It is ignored: set the option " +
+                    std::string(kCudaGraphKey) + " at load.");
+    break;
+  }
+  return std::nullopt;
 }
 
 }  // namespace torchtrt_ws

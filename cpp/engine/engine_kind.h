@@ -8,7 +8,9 @@
 #include "base/result.h"
 #include "blob/metadata.h"
 #include "blob/verification.h"
+#include "budget/request.h"
 #include "engine/engine.h"
+#include "engine/graph_use.h"
 #include "engine/payload.h"
 #include "torchtrt_ws/api.h"
 
@@ -18,12 +20,13 @@ namespace torchtrt_ws {
 struct OpenRequest {
   const Metadata& metadata;
   const std::string& name;
-  std::optional<int> device_id;      // load-time choice of the device; beats the one in the metadata
-  bool cuda_graph = false;           // load-time wish; engines without CUDA ignore it
+  std::optional<int> device_id;          // load-time choice of the device; beats the one in the metadata
+  GraphUse cuda_graph = GraphUse::Auto;  // engines without CUDA ignore it
   Verify verify = Verify::Checksum;  // how the payload is compared with the metadata; the engine does it as it reads
   const void* program = nullptr;     // tells the engines of one program from those of others; null: alone
   bool share_activation_memory = false;  // of its engines, which then run one after the other
   bool huge_pages = true;                // for the memory that large weights are read into; a wish
+  int64_t margin = kDefaultMargin;       // bytes that what nobody asked for leaves free on the device
 };
 
 /// What an engine kind is: how to deserialize one. The payload is released by the engine, as soon as it has no more use
@@ -31,8 +34,8 @@ struct OpenRequest {
 using OpenEngine = Result<std::unique_ptr<Engine>> (*)(Payload payload, const OpenRequest& request);
 
 /// Counts the layouts that adapters and this library share. Raise it with every change of a class or struct that
-/// crosses between them: those of this file and of engine.h, payload.h, blob/metadata.h, blob/verification.h,
-/// budget/ladder.h and base/result.h.
+/// crosses between them: those of this file and of engine.h, graph_use.h, payload.h, blob/metadata.h,
+/// blob/verification.h, budget/ladder.h and base/result.h.
 inline constexpr int kEngineAbi = 5;
 
 /// Makes an engine kind known; there is one for each adapter ("host", "tensorrt"), whose library calls this while it is

@@ -101,8 +101,9 @@ inline torchtrt_ws::LoadOptions load_options(const Flags& flags) {
   }
   for (const std::string& text : flags.options) {
     const std::string key = text.substr(0, text.find('=')), value = text.substr(key.size() + 1);
-    const bool is_flag = key == "cuda_graph" && (value == "true" || value == "false");
-    is_flag ? options.set_cuda_graph(value == "true") : options.add_text(key, value);
+    const bool takes_flag = key == "cuda_graph" || key == "use_cuda_graphs";
+    const bool is_flag = takes_flag && (value == "true" || value == "false");
+    is_flag ? options.add(key, value == "true") : options.add_text(key, value);
   }
   return options;
 }

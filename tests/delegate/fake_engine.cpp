@@ -182,6 +182,8 @@ Device& device() {
 
 Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& request) {
   device().huge_pages = request.huge_pages;
+  device().graphs = request.cuda_graph;
+  device().margin = request.margin;
   if (const auto hook = device().on_open) hook();
   return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::move(payload)));
 }

@@ -30,7 +30,9 @@ struct Device {
   bool payload_held = false;
   bool huge_pages = false;  // what the last engine was opened with
   std::string input_name = "x";
-  std::function<void()> on_open;  // at the start of each; may throw, or wait
+  GraphUse graphs = GraphUse::Off;  // what the last engine was opened with
+  int64_t margin = -1;              // likewise
+  std::function<void()> on_open;    // at the start of each; may throw, or wait
   std::function<void()> on_run;
 };
 Device& device();

@@ -24,7 +24,7 @@ class HandleInThreads : public ::testing::Test {
     device().free = 10000;
     Metadata metadata;
     const std::string name = "e";
-    auto engine = open_fake(Payload(nullptr, 0, nullptr), {metadata, name, {}, false});
+    auto engine = open_fake(Payload(nullptr, 0, nullptr), {metadata, name, {}});
     ProgramMemory memory(*engine.value(), std::nullopt, {}, std::nullopt);
     auto applied = apply_budget(*engine.value(), of(300), std::nullopt, name, memory);
     handle_ = std::make_unique<Handle>(Identity{1, name, "forward", "fake", nullptr}, std::nullopt,

@@ -175,7 +175,7 @@ def test_an_empty_option_warns(baked: Path, run: Callable[..., Any]) -> None:
         ([PER_ENGINE, "forward=-1"], 1, "-1"),
         (["--option", "weight_streaming_percent=101"], 1, "101"),
         (["--option", "weight_streaming_percent=1", TOTAL, "1"], 1, "weight_streaming_percent"),
-        (["--option", "cuda_graph=maybe"], 1, "not a bool"),
+        (["--option", "cuda_graph=maybe"], 1, "auto, on or off"),
         (["--option", "x" * 64 + "=1"], 1, "63 bytes"),
         (["--method", "backward"], 1, "backward"),
         (["--input", "/no/such.bin"], 1, "expected 2"),

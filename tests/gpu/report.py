@@ -178,7 +178,7 @@ def counted(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def against_the_floor(machine: Machine, name: str, percents: tuple[int, ...]) -> list[dict[str, Any]]:
-    """One plan by budget: bare TensorRT and the delegate, processes in turn."""
+    """One plan by budget: bare TensorRT, the delegate without graphs, and as it is by default; processes in turn."""
     floor, ours = machine.tool("torchtrt_ws_gpu_floor"), machine.tool("torchtrt_ws_gpu_ours")
     rows = []
     for percent in percents:
@@ -189,8 +189,8 @@ def against_the_floor(machine: Machine, name: str, percents: tuple[int, ...]) ->
             bandwidth = ["--bandwidth"] if repeat == 0 else []
             bare = ["--library", machine.library, *machine.plan(name), "--percent", percent, *runs, *bandwidth]
             samples["floor"].append(machine.json(floor, *bare))
-            samples["ours"].append(machine.json(ours, *machine.engine(name), *budget, *runs))
-            samples["graph"].append(machine.json(ours, *machine.engine(name), *budget, *runs, "--graph"))
+            samples["ours"].append(machine.json(ours, *machine.engine(name), *budget, *runs, "--graph", "off"))
+            samples["graph"].append(machine.json(ours, *machine.engine(name), *budget, *runs, "--graph", "auto"))
         rows.append(summarized(percent, samples))
     return rows
 
@@ -209,6 +209,14 @@ def summarized(percent: int, samples: dict[str, list[dict[str, Any]]]) -> dict[s
         "own_stream_us": middle("ours", lambda s: s["own_stream_us"]["p50"]),
         "host_io_us": middle("ours", lambda s: s["host_io_us"]["p50"]),
         "graph_us": middle("graph", lambda s: s["callers_stream_us"]["p50"]),
+        "default_file_us": middle("ours", lambda s: s["default_file_us"]["p50"]),
+        "floor_host_io_us": middle("floor", lambda s: s["host_io_us"]["p50"]),
+        "floor_host_io_pinned_us": middle("floor", lambda s: s["host_io_pinned_us"]["p50"]),
+        **{
+            f"graph_{key}": middle("graph", lambda s, key=key: s[key]["p50"])
+            for key in ("own_stream_us", "host_io_us", "default_file_us")
+        },
+        "graph_device_bytes": middle("graph", lambda s: s["graph_device_bytes"]),
         "pinned_bytes_per_second": samples["floor"][0].get("pinned_bytes_per_second"),
     }
     for kind in ("floor", "ours"):
@@ -488,6 +496,7 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
         "precedence": lambda: machine.json(stress, "precedence", *small, "--name", machine.facts["small"]["engine"]),
         "small": lambda: against_the_floor(machine, "small", (100, 50, 0)),
         "big": lambda: against_the_floor(machine, "big", PERCENTS),
+        "crossover": lambda: machine.json(machine.tool("torchtrt_ws_gpu_crossover")),
         "changes": lambda: machine.json(stress, "changes", *small, "--changes", 1000),
         "changes_floor": lambda: machine.json(
             machine.tool("torchtrt_ws_gpu_floor"),

@@ -18,7 +18,10 @@ def markdown(results: dict[str, Any]) -> str:
     )
     parts = [
         ("small", "Small plan: 17 MB of fp16 weights, 8 layers, batch 16", _latency),
+        ("small", "Small plan: graphs off, and auto, the default", _graphs),
         ("big", "Big plan: 537 MB of fp16 weights, 16 layers, batch 16", _latency),
+        ("big", "Big plan: graphs off, and auto, the default", _graphs),
+        ("crossover", "One tensor in pageable memory: a copy of CUDA's own, or through pinned memory", _crossover),
         ("big", "Big plan: loading, and memory", _memory),
         ("big", "Big plan: streaming", _streaming),
         ("answers", "Right answers at every budget (examples/cpp_app, against numpy)", _answers),
@@ -51,9 +54,9 @@ def markdown(results: dict[str, Any]) -> str:
         section = results.get(key)
         if section is None:
             continue
-        lines.append(f"\n## {title}\n")
         failed = section.get("failed") if isinstance(section, dict) else None
-        lines += [f"Failed: {failed}"] if isinstance(failed, str) else write(section)
+        written = [f"Failed: {failed}"] if isinstance(failed, str) else write(section)
+        lines += [f"\n## {title}\n", *written] if written else []
     return "\n".join(lines) + "\n"
 
 
@@ -83,6 +86,45 @@ def _latency(rows: list[dict[str, Any]]) -> list[str]:
                 *(f"{row[key]:.1f}" for key in keys),
                 f"{row['callers_stream_us'] / row['floor_us']:.3f}",
                 f"{row['graph_us'] / row['floor_us']:.3f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _graphs(rows: list[dict[str, Any]]) -> list[str]:
+    """By where the tensors are. The floor of host tensors, of the file too, is bare TensorRT with pageable copies."""
+    if any("graph_device_bytes" not in row for row in rows):
+        return []  # the report is from before this table
+    ways = (
+        ("device, caller's stream", "floor_us", "callers_stream_us", "graph_us"),
+        ("device, no stream", "floor_us", "own_stream_us", "graph_own_stream_us"),
+        ("host", "floor_host_io_us", "host_io_us", "graph_host_io_us"),
+        ("the file through Module, host", "floor_host_io_us", "default_file_us", "graph_default_file_us"),
+    )
+    head = ["resident", "tensors", "floor us", "off", "auto", "off / floor", "auto / floor", "MB of a graph"]
+    body: list[list[object]] = []
+    for row in rows:
+        for label, *keys in ways:
+            floor, off, auto = (row[key] for key in keys)
+            times = [f"{us:.1f}" for us in (floor, off, auto)]
+            ratios = [f"{us / floor:.3f}" for us in (off, auto)]
+            body.append([f"{row['percent']} %", label, *times, *ratios, f"{row['graph_device_bytes'] / 1e6:.1f}"])
+    return _table(head, body)
+
+
+def _crossover(rows: list[dict[str, Any]]) -> list[str]:
+    head = ["KiB", "to the device: direct us", "pinned us", "faster", "to the host: direct us", "pinned us", "faster"]
+    return _table(
+        head,
+        [
+            [
+                row["bytes"] // 1024,
+                *(
+                    f"{row[way][how]:.1f}" if how != "faster" else row[way][how]
+                    for way in ("to_device", "to_host")
+                    for how in ("direct", "pinned", "faster")
+                ),
             ]
             for row in rows
         ],

@@ -90,6 +90,8 @@ def write(folder: Path, library: str) -> None:
     ]
     stages = [make_pte.lower(b"%d" % position, blob) for position, blob in enumerate(theirs)]
     make_pte.save(folder / "theirs.pte", {"forward": make_pte.Chain(*stages)})
+    graphs = make_pte.lower(b"graphs", theirs[0], ("use_cuda_graphs", b"true"))
+    make_pte.save(folder / "their_graphs.pte", {"forward": make_pte.Chain(graphs)})
 
 
 def inputs(rows: int = 2) -> np.ndarray:
@@ -668,6 +670,55 @@ def case_cuda_graph(folder: Path) -> None:
     program.engines[0].set_budget("50%")
     for rows in (2, 2, 2, 5, 5, 5):
         check(program, rows)
+
+
+def case_cuda_graph_unasked(folder: Path) -> None:
+    program = load(folder, "plain")
+    never = load(folder, "plain", cuda_graph="off")
+    x = inputs()
+    for _ in range(8):
+        (y,) = program(x)
+        np.testing.assert_array_equal(y, 2 * x + 1)
+    launches = calls("cudaGraphLaunch")
+    assert launches == 4, launches
+    for _ in range(8):
+        never(x)
+    assert calls("cudaGraphLaunch") == launches, "off is off"
+    for rows in (2, 2, 2, 2, 2, 2, 5, 5, 5, 5, 5, 5):
+        check(program, rows)
+    with refused("ProgramError", "cuda_graph", "maybe", "auto"):
+        load(folder, "plain", cuda_graph="maybe")
+
+
+def case_cuda_graph_that_the_file_wants(folder: Path) -> None:
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for wanted, replays in ((None, 4), ("auto", 2), (False, 0)):  # of six calls
+        program = load(folder, "their_graphs", **({} if wanted is None else {"cuda_graph": wanted}))
+        before = calls("cudaGraphLaunch")
+        for _ in range(6):
+            (y,) = program(x)
+            np.testing.assert_array_equal(y, 2 * x + 1)
+        assert calls("cudaGraphLaunch") - before == replays, wanted
+
+
+def case_cuda_graph_while_others_load(folder: Path) -> None:
+    """Captures and replays in two threads, loads, which allocate, in two others."""
+    programs = [load(folder, "plain", share_engines=False) for _ in range(2)]
+
+    def use(program: Any) -> None:
+        for rows in (3, 5, 3, 5):
+            for _ in range(8):
+                check(program, rows)
+
+    def reload() -> None:
+        for _ in range(5):
+            check(load(folder, "plain", share_engines=False))
+
+    with ThreadPoolExecutor(4) as pool:
+        work = [pool.submit(use, program) for program in programs] + [pool.submit(reload) for _ in range(2)]
+    for each in work:
+        each.result()
+    assert calls("cudaGraphLaunch") > 0, "no run was replayed"
 
 
 def case_optimization_profiles(folder: Path) -> None:

@@ -26,6 +26,7 @@ void standin_reset(void);
  *   read_chunk         0      largest read of a plan's payload; 0: all in one
  *   read_to_device     0      1: the payload is read into device memory (IStreamReaderV2 only)
  *   capture            1      0: enqueueV3 refuses to be captured
+ *   graph_bytes        0      what an executable graph takes of the device
  *   sticky             0      1: after an error from which CUDA does not recover, all calls that touch a device return
  *                             it until the next reset, and TensorRT's fail
  *   abort_on_misuse    0      1: print the misuse and abort */
@@ -59,9 +60,9 @@ int standin_inside(void);
 /* Bytes moved since the last reset: "h2d", "d2h", "d2d", "h2h"; of these "pageable"; and "streamed" by enqueueV3. */
 int64_t standin_bytes(const char* kind);
 
-/* What lives now. Memory: "device" (cudaMalloc), "pinned", "weights", "scratch", "context" (TensorRT's own), and
- * "device_total", all on devices. Objects: "stream", "event", "graph", "graph_exec", "runtime", "engine",
- * "execution_context". */
+/* What lives now. Memory: "device" (cudaMalloc), "pinned", "weights", "scratch", "context" (TensorRT's own),
+ * "graph_memory", and "device_total", all on devices. Objects: "stream", "event", "graph", "graph_exec", "runtime",
+ * "engine", "execution_context". */
 int64_t standin_live(const char* kind);
 int64_t standin_live_bytes(const char* kind);
 int64_t standin_peak_bytes(const char* kind);

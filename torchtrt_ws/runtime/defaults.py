@@ -15,7 +15,7 @@ def set_defaults(
     weight_streaming_budget_per_engine: int | str | None = None,
     weight_streaming_margin: int | str | None = None,
     device_id: int | None = None,
-    cuda_graph: bool | None = None,
+    cuda_graph: bool | str | None = None,
     share_engines: bool | None = None,
     share_activation_memory: bool | None = None,
     huge_pages: bool | None = None,
@@ -34,7 +34,7 @@ def set_defaults(
         weight_streaming_budget_per_engine: One value for each engine, as `load` takes it.
         weight_streaming_margin: Bytes (or a size) that automatic budgets leave free on the device.
         device_id: CUDA device to load on.
-        cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat.
+        cuda_graph: Whether runs are captured and replayed as CUDA graphs: "auto", a bool, "on" or "off".
         share_engines: Use the weights of engines that are loaded already.
         share_activation_memory: Let the execution contexts of a program work in one piece of device memory.
         huge_pages: Ask the system for huge pages for the host memory that large engines are read into.
@@ -42,7 +42,7 @@ def set_defaults(
 
     Raises:
         BudgetError: A budget or margin that cannot be read, or both budgets at once.
-        ProgramError: Another word for `verify`. The defaults stay as they were then.
+        ProgramError: Another word for `verify` or `cuda_graph`. The defaults stay as they were then.
     """
     options = {
         **budget.load_options(weight_streaming_budget, weight_streaming_budget_per_engine),

@@ -32,7 +32,7 @@ def load(
     split: str | None = None,
     profile: str | os.PathLike[str] | Mapping[str, object] | Profile | None = None,
     device_id: int | None = None,
-    cuda_graph: bool | None = None,
+    cuda_graph: bool | str | None = None,
     share_engines: bool | None = None,
     share_activation_memory: bool | None = None,
     contexts: int = 1,
@@ -63,7 +63,10 @@ def load(
             file `model.profile.json` beside `model.pte`. Without "latency" that one is used only if it is valid and
             there are no trusted keys, as it is not signed.
         device_id: CUDA device to load on, instead of the one in the file.
-        cuda_graph: Capture and replay runs as CUDA graphs where shapes and addresses repeat. None: no.
+        cuda_graph: Whether runs are captured and replayed as CUDA graphs where shapes and addresses repeat: "auto",
+            after a few calls and where the device has memory to spare; True (or "on"), sooner and whatever memory is
+            free; False (or "off"), never. Answers are the same. None: as the file says (Torch-TensorRT's compile spec
+            `use_cuda_graphs`), else "auto".
         share_engines: Use the weights of an engine that this process has loaded already, with the same bytes on the
             same device: one copy and one budget, the first one's, with an execution context for each. A file that is
             loaded twice shares where it is mapped; copies of it share where their SHA-256, computed, is the same. Host
@@ -91,9 +94,9 @@ def load(
     Raises:
         BudgetError: A budget or margin that cannot be read, both budgets at once, or a total for several engines whose
             sizes the file does not record; another word for `split`; for "latency" nothing to split, or no profile.
-        ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify`; a profile
-            that is not valid, or of other engines; several contexts of a file that is not mapped, does not share, or
-            has an engine that keeps state.
+        ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify` or
+            `cuda_graph`; a profile that is not valid, or of other engines; several contexts of a file that is not
+            mapped, does not share, or has an engine that keeps state.
             With `trusted_keys`: a key that cannot be read; a signature that is missing, malformed, by another key or of
             another file.
         CapacityError: The budget or a context does not fit, the error says what does; or there is no memory for the

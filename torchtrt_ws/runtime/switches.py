@@ -7,12 +7,13 @@ from torchtrt_ws.errors import ProgramError
 __all__ = ["switch_options"]
 
 VERIFY = ("checksum", "digest", "off")  # what `verify=` takes
+CUDA_GRAPH = ("auto", "on", "off")  # what `cuda_graph=` takes, beside bools
 
 
 def switch_options(
     *,
     device_id: int | None = None,
-    cuda_graph: bool | None = None,
+    cuda_graph: bool | str | None = None,
     share_engines: bool | None = None,
     share_activation_memory: bool | None = None,
     huge_pages: bool | None = None,
@@ -22,7 +23,7 @@ def switch_options(
 
     Args:
         device_id: CUDA device to load on.
-        cuda_graph: Whether runs are captured and replayed as CUDA graphs.
+        cuda_graph: Whether runs are captured and replayed as CUDA graphs: "auto", a bool, "on" or "off".
         share_engines: Whether the weights of an engine that is loaded already are used.
         share_activation_memory: Whether a program's execution contexts work in one piece of device memory.
         huge_pages: Whether they are asked for, for the memory that large engines are read into.
@@ -32,11 +33,11 @@ def switch_options(
         Option key to value; None leaves an option out.
 
     Raises:
-        ProgramError: Another word for `verify`.
+        ProgramError: Another word for `verify` or `cuda_graph`.
     """
-    if verify is not None and verify not in VERIFY:
-        accepted = " or ".join(f'"{each}"' for each in VERIFY)
-        raise ProgramError("verify", repr(verify), accepted, "Leave it out for the checksum.")
+    _check("verify", verify, VERIFY, "Leave it out for the checksum.")
+    if not isinstance(cuda_graph, bool):
+        _check("cuda_graph", cuda_graph, CUDA_GRAPH, "Leave it out for what the file says, else auto.")
     switches = {
         "device_id": device_id,
         "cuda_graph": cuda_graph,
@@ -46,3 +47,9 @@ def switch_options(
         "verify": verify,
     }
     return {key: value for key, value in switches.items() if value is not None}
+
+
+def _check(keyword: str, word: str | None, words: tuple[str, ...], next_step: str) -> None:
+    if word is not None and word not in words:
+        accepted = " or ".join(f'"{each}"' for each in words)
+        raise ProgramError(keyword, repr(word), accepted, next_step)

@@ -4,26 +4,27 @@
 
 #include "base/quote.h"
 #include "engine/caller_stream.h"
+#include "engine/tensorrt/caller_capture.h"
 #include "engine/tensorrt/logger.h"
 #include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
 
-Execution::Execution(std::string subject, const Io& io, Placer placer, bool cuda_graph)
+Execution::Execution(std::string subject, const Io& io, Placer placer, GraphUse cuda_graph, int64_t margin)
     : subject_(std::move(subject)),
       io_(io),
       placer_(placer),
       shapes_(subject_, io),
-      graph_(subject_, cuda_graph),
+      graph_(subject_, cuda_graph, margin),
       nothing_(Buffer::Kind::Device),
       inputs_(io.inputs.size()),
       outputs_(io.outputs.size()) {}
 
 Result<std::unique_ptr<Execution>> Execution::create(const std::string& subject, int device, const Io& io,
-                                                     bool cuda_graph) {
+                                                     GraphUse cuda_graph, int64_t margin) {
   Result<Placer> placer = Placer::of(subject, device);
   if (!placer.ok()) return std::move(placer).failure();
-  std::unique_ptr<Execution> made(new Execution(subject, io, placer.value(), cuda_graph));
+  std::unique_ptr<Execution> made(new Execution(subject, io, placer.value(), cuda_graph, margin));
   Status step = check_cuda(subject, "cudaStreamCreateWithFlags",
                            cudaStreamCreateWithFlags(made->stream_.out(), cudaStreamDefault));
   if (step.ok()) {
@@ -71,6 +72,7 @@ void Execution::forget_bindings() noexcept {
 Status Execution::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {
   const std::optional<CallerStream> callers = caller_stream();
   const cudaStream_t stream = callers ? static_cast<cudaStream_t>(callers->stream) : stream_.get();
+  if (callers && is_capturing(stream)) return run_into_capture(inputs, outputs, stream);
   Status step = prepare(inputs, outputs, stream);
   if (!step.ok()) {  // no run was enqueued, but TensorRT may have taken some of the shapes and addresses
     (void)wait_in_flight();
@@ -95,9 +97,8 @@ Status Execution::prepare(const std::vector<TensorView>& inputs, OutputSink& out
 
 /// Ends what holds for the shapes of the call before only: its graph, and its profile where that does not hold these.
 Status Execution::leave_old_shapes(const std::vector<TensorView>& inputs, cudaStream_t stream) {
-  Status waited = graph_.is_captured() ? wait_in_flight() : ok_status();
-  if (!waited.ok()) return waited;
-  graph_.forget();
+  Status left = leave_graph();
+  if (!left.ok()) return left;
   return io_.profiles.count() > 1 ? use_profile_for(inputs, stream) : ok_status();
 }
 
@@ -197,16 +198,24 @@ Status Execution::bind_all() {
     if (!bound.ok()) return bound;
   }
   plan_copies_back();
-  return ok_status();
+  const Crossings crossings = staging_.crossings();
+  if (crossings == crossings_) return ok_status();
+  Status left = leave_graph();
+  crossings_ = crossings;
+  return left;
+}
+
+/// What the next run does is not what the run before did.
+Status Execution::leave_graph() {
+  Status waited = graph_.is_captured() ? wait_in_flight() : ok_status();
+  if (waited.ok()) graph_.forget();
+  return waited;
 }
 
 Status Execution::bind(const IoTensor& tensor, Slot& slot, void* address) {
   if (slot.address == address) return ok_status();
-  if (graph_.is_captured()) {
-    Status waited = wait_in_flight();
-    if (!waited.ok()) return waited;
-  }
-  graph_.forget();
+  Status left = leave_graph();
+  if (!left.ok()) return left;
   const ErrorScope errors;
   if (!context_->setTensorAddress(tensor.name.c_str(), address)) {
     return refused_call(subject_, "setTensorAddress", tensor.name, errors.words());
@@ -230,23 +239,36 @@ void Execution::plan_copies_back() {
 
 Status Execution::enqueue(cudaStream_t stream) {
   cudaError_t error = cudaSuccess;
-  const char* call = "cudaStreamWaitEvent";
   if (in_flight_) error = cudaStreamWaitEvent(stream, done_.get(), 0);
-  if (error == cudaSuccess) {
-    call = "cudaMemcpyAsync";
-    error = staging_.upload(stream);
-  }
-  if (error != cudaSuccess) return cuda_failure(subject_, call, error);
-  const ErrorScope errors;
-  if (!graph_.launch(*context_, stream)) {
-    if (graph_.error() != cudaSuccess) return cuda_failure(subject_, "cudaGraphLaunch", graph_.error());
-    return refused_call(subject_, "enqueueV3", {}, errors.words());
-  }
+  if (error != cudaSuccess) return cuda_failure(subject_, "cudaStreamWaitEvent", error);
+  Status enqueued = enqueue_engine(stream);
+  if (!enqueued.ok()) return enqueued;
+  const char* call = "cudaMemcpyAsync";
   for (const CopyBack& copy : copies_back_) {
     error = cudaMemcpyAsync(copy.to, copy.from, copy.nbytes, cudaMemcpyDefault, stream);
     if (error != cudaSuccess) return cuda_failure(subject_, call, error);
   }
   return check_cuda(subject_, call, staging_.download_device(stream));
+}
+
+/// The engine's work behind its inputs' copies; in a graph with those of host tensors, where they are few bytes.
+Status Execution::enqueue_engine(cudaStream_t stream) {
+  cudaError_t error = cudaSuccess;
+  crossed_in_graph_ = graph_.serves(*context_, crossings_);
+  if (crossed_in_graph_) {
+    const bool none_cross = crossings_ == Crossings{};
+    error = none_cross ? staging_.upload(stream) : staging_.fill(stream);
+    if (error != cudaSuccess) return cuda_failure(subject_, "cudaMemcpyAsync", error);
+    crossed_in_graph_ = !none_cross;
+    error = graph_.launch(stream);
+    if (error == cudaSuccess) return ok_status();
+    crossed_in_graph_ = false;
+    if (error != cudaErrorMemoryAllocation) return cuda_failure(subject_, "cudaGraphLaunch", error);
+  }
+  error = staging_.upload(stream);
+  if (error != cudaSuccess) return cuda_failure(subject_, "cudaMemcpyAsync", error);
+  const ErrorScope errors;
+  return context_->enqueueV3(stream) ? ok_status() : refused_call(subject_, "enqueueV3", {}, errors.words());
 }
 
 Status Execution::enqueue_in_block(cudaStream_t stream) {
@@ -294,7 +316,8 @@ Status Execution::finish(cudaStream_t stream, bool may_return_early) {
     return recorded;
   }
   in_flight_ = false;  // an earlier run was waited for on this stream
-  return check_cuda(subject_, "the run, or copying its outputs to the host", staging_.download_host(stream));
+  return check_cuda(subject_, "the run, or copying its outputs to the host",
+                    crossed_in_graph_ ? staging_.take_arrived(stream) : staging_.download_host(stream));
 }
 
 Status Execution::wait_in_flight() {

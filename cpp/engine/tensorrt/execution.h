@@ -11,8 +11,10 @@
 
 #include "base/result.h"
 #include "engine/engine.h"
+#include "engine/graph_use.h"
 #include "engine/tensorrt/activation_block.h"
 #include "engine/tensorrt/context.h"
+#include "engine/tensorrt/crossing.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/cuda_graph.h"
 #include "engine/tensorrt/io.h"
@@ -31,11 +33,15 @@ namespace torchtrt_ws::tensorrt {
 /// A call returns without waiting when there is a caller's stream and all its tensors are in device memory. An event
 /// then orders what comes after: the next run, and a switch of the optimization profile before it, waits for it on the
 /// device; a change of memory on the host, as does whatever ends a graph that may be in flight.
+///
+/// A caller who captures his stream himself gets one plain run of an engine into his graph. It is good while shapes,
+/// addresses, budget and context stay as they are, which is his to see to.
 class Execution {
  public:
-  /// `io` outlives this object. Fails with EngineFault or DoesNotFit.
+  /// `io` outlives this object. `margin`: bytes of the device that a graph nobody asked for does not take. Fails with
+  /// EngineFault or DoesNotFit.
   static Result<std::unique_ptr<Execution>> create(const std::string& subject, int device, const Io& io,
-                                                   bool cuda_graph);
+                                                   GraphUse cuda_graph, int64_t margin);
   ~Execution();
   Execution(const Execution&) = delete;
   Execution& operator=(const Execution&) = delete;
@@ -70,8 +76,10 @@ class Execution {
     size_t nbytes;
   };
 
-  Execution(std::string subject, const Io& io, Placer placer, bool cuda_graph);
+  Execution(std::string subject, const Io& io, Placer placer, GraphUse cuda_graph, int64_t margin);
 
+  Status run_into_capture(const std::vector<TensorView>& inputs, OutputSink& outputs, cudaStream_t stream);
+  Status refuse_capture(const std::string& found, const std::string& expected, const std::string& next_step) const;
   Status prepare(const std::vector<TensorView>& inputs, OutputSink& outputs, cudaStream_t stream);
   Status leave_old_shapes(const std::vector<TensorView>& inputs, cudaStream_t stream);
   Status use_profile_for(const std::vector<TensorView>& inputs, cudaStream_t stream);
@@ -82,10 +90,12 @@ class Execution {
   void stage(Place which, bool is_input, std::vector<Slot>& slots);
   Status bind_all();
   Status bind(const IoTensor& tensor, Slot& slot, void* address);
+  Status leave_graph();
   void* address_of(const Slot& slot) const noexcept;
   void plan_copies_back();
 
   Status enqueue(cudaStream_t stream);
+  Status enqueue_engine(cudaStream_t stream);
   Status enqueue_in_block(cudaStream_t stream);
   Status work_in(const ActivationBlock::Turn& turn);
   Status finish(cudaStream_t stream, bool may_return_early);
@@ -108,7 +118,9 @@ class Execution {
   Shapes shapes_;
   Staging staging_;
   CudaGraph graph_;
-  Buffer nothing_;  // what tensors without elements are bound to: TensorRT wants an address
+  Crossings crossings_;            // of the run before, which its graph has in it
+  bool crossed_in_graph_ = false;  // by the run in progress
+  Buffer nothing_;                 // what tensors without elements are bound to: TensorRT wants an address
   std::vector<Slot> inputs_;
   std::vector<Slot> outputs_;
   std::vector<CopyBack> copies_back_;  // from inputs that outputs are written into

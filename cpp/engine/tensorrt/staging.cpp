@@ -45,19 +45,58 @@ cudaError_t Staging::send(size_t from, size_t to, cudaStream_t stream) {
   return cudaMemcpyAsync(device_.data() + from, pinned_.data() + from, to - from, cudaMemcpyHostToDevice, stream);
 }
 
+Crossings Staging::crossings() const noexcept {
+  if (!crosses_at_once()) return {};
+  char* const device = device_.data();
+  char* const pinned = pinned_.data();
+  const size_t out = host_inputs_end_;
+  return {{device, pinned, host_inputs_end_}, {pinned + out, device + out, host_size_ - out}};
+}
+
+/// The only tensor on the host in its direction, if it is small; else null. Several cross together instead: each copy
+/// takes a call.
+const Staged* Staging::direct(bool is_input) const noexcept {
+  const Staged* found = nullptr;
+  for (const Staged& each : staged_) {
+    if (each.is_input != is_input || each.offset >= host_size_) continue;
+    if (found != nullptr || each.nbytes > kMostDirect) return nullptr;
+    found = &each;
+  }
+  return found;
+}
+
 cudaError_t Staging::upload(cudaStream_t stream) {
+  const cudaError_t error = upload_device(stream);
+  if (error != cudaSuccess) return error;
+  const Staged* const only = direct(true);
+  if (only == nullptr) return upload_host(stream);
+  return cudaMemcpyAsync(device_.data() + only->offset, only->caller, only->nbytes, cudaMemcpyHostToDevice, stream);
+}
+
+cudaError_t Staging::fill(cudaStream_t stream) {
+  for (const Staged& input : staged_) {
+    if (input.is_input && input.offset < host_size_) copy_in(input, 0, input.nbytes);
+  }
+  return upload_device(stream);
+}
+
+cudaError_t Staging::upload_device(cudaStream_t stream) {
+  for (const Staged& input : staged_) {
+    if (!input.is_input || input.offset < host_size_) continue;
+    const cudaError_t error =
+        cudaMemcpyAsync(device_.data() + input.offset, input.caller, input.nbytes, cudaMemcpyDeviceToDevice, stream);
+    if (error != cudaSuccess) return error;
+  }
+  return cudaSuccess;
+}
+
+cudaError_t Staging::upload_host(cudaStream_t stream) {
   size_t sent = 0;
   for (const Staged& input : staged_) {
-    if (!input.is_input) continue;
-    if (input.offset >= host_size_) {
-      const cudaError_t error =
-          cudaMemcpyAsync(device_.data() + input.offset, input.caller, input.nbytes, cudaMemcpyDeviceToDevice, stream);
-      if (error != cudaSuccess) return error;
-      continue;
-    }
+    if (!input.is_input || input.offset >= host_size_) continue;
     for (size_t done = 0; done < input.nbytes;) {
       const size_t piece = std::min(kPiece, input.nbytes - done);
-      std::memcpy(pinned_.data() + input.offset + done, input.caller + done, piece);
+      copy_in(input, done, piece);
       done += piece;
       const size_t filled = input.offset + done;
       if (filled - sent < kPiece) continue;
@@ -67,6 +106,10 @@ cudaError_t Staging::upload(cudaStream_t stream) {
     }
   }
   return sent < host_inputs_end_ ? send(sent, host_inputs_end_, stream) : cudaSuccess;
+}
+
+void Staging::copy_in(const Staged& input, size_t from, size_t nbytes) {
+  std::memcpy(pinned_.data() + input.offset + from, input.caller + from, nbytes);
 }
 
 cudaError_t Staging::download_device(cudaStream_t stream) {
@@ -82,6 +125,11 @@ cudaError_t Staging::download_device(cudaStream_t stream) {
 cudaError_t Staging::download_host(cudaStream_t stream) {
   const size_t total = host_size_ - host_inputs_end_;
   if (total == 0) return cudaStreamSynchronize(stream);
+  if (const Staged* const only = direct(false)) {
+    const cudaError_t error =
+        cudaMemcpyAsync(only->caller, device_.data() + only->offset, only->nbytes, cudaMemcpyDeviceToHost, stream);
+    return error == cudaSuccess ? cudaStreamSynchronize(stream) : error;
+  }
   const size_t piece = std::max(kPiece, (total + kPieces - 1) / kPieces);
   size_t pieces = 0;
   for (size_t from = host_inputs_end_; from < host_size_; from += piece) {
@@ -92,11 +140,7 @@ cudaError_t Staging::download_host(cudaStream_t stream) {
     if (error != cudaSuccess) return error;
     ++pieces;
   }
-  if (pieces == 1) {
-    const cudaError_t error = cudaStreamSynchronize(stream);
-    if (error == cudaSuccess) copy_out(host_inputs_end_, host_size_);
-    return error;
-  }
+  if (pieces == 1) return take_arrived(stream);
   for (size_t i = 0; i < pieces; ++i) {
     const cudaError_t error = cudaEventSynchronize(arrived_[i].get());
     if (error != cudaSuccess) return error;
@@ -104,6 +148,12 @@ cudaError_t Staging::download_host(cudaStream_t stream) {
     copy_out(from, std::min(from + piece, host_size_));
   }
   return cudaStreamSynchronize(stream);
+}
+
+cudaError_t Staging::take_arrived(cudaStream_t stream) {
+  const cudaError_t error = cudaStreamSynchronize(stream);
+  if (error == cudaSuccess) copy_out(host_inputs_end_, host_size_);
+  return error;
 }
 
 void Staging::copy_out(size_t from, size_t to) {

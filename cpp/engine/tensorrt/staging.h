@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/tensorrt/crossing.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/place.h"
 
@@ -25,7 +26,11 @@ struct Staged {
 ///
 /// Everything a call stages lies together, inputs on the host first, then outputs on the host, then what is on the
 /// device: so that small tensors cross the bus in one copy each way, however many they are. Large ones cross in pieces,
-/// so that copying on the host and crossing overlap. Memory grows to the largest call and is kept.
+/// so that copying on the host and crossing overlap. A single small one does not need the pinned memory (kMostDirect).
+/// Memory grows to the largest call and is kept.
+///
+/// A run is upload(), the engine's work, download_device() and download_host(). Where crossings() are part of the
+/// engine's work it is fill(), that work, download_device() and take_arrived().
 class Staging {
  public:
   Staging();
@@ -48,8 +53,15 @@ class Staging {
   /// Where TensorRT finds or leaves tensor `index`; valid after reserve().
   char* address(size_t index) const noexcept { return device_.data() + staged_[index].offset; }
 
+  /// The copies of all tensors on the host, where one each way does; else none. Valid after reserve(), until the memory
+  /// or the sizes are other ones.
+  Crossings crossings() const noexcept;
+
   /// Enqueues the copies to the device; the caller's host memory has been read when it returns.
   cudaError_t upload(cudaStream_t stream);
+
+  /// The same, but that it leaves the crossing of host memory to crossings().in.
+  cudaError_t fill(cudaStream_t stream);
 
   /// Enqueues the copies back to the caller's device memory.
   cudaError_t download_device(cudaStream_t stream);
@@ -57,13 +69,23 @@ class Staging {
   /// Copies outputs to the caller's host memory; waits for `stream` to get that far.
   cudaError_t download_host(cudaStream_t stream);
 
+  /// The same where crossings().out is among the work of `stream`.
+  cudaError_t take_arrived(cudaStream_t stream);
+
   int64_t device_bytes() const noexcept { return static_cast<int64_t>(device_.size()); }
 
  private:
   static constexpr size_t kPiece = size_t{1} << 20;  // bytes: 20 us of a PCIe 5 bus, and more of a host copy
   static constexpr size_t kPieces = 16;              // at most, of one download
 
+  bool crosses_at_once() const noexcept {
+    return host_inputs_end_ <= kPiece && host_size_ - host_inputs_end_ <= kPiece;
+  }
+  const Staged* direct(bool is_input) const noexcept;
+  cudaError_t upload_device(cudaStream_t stream);
+  cudaError_t upload_host(cudaStream_t stream);
   cudaError_t send(size_t from, size_t to, cudaStream_t stream);
+  void copy_in(const Staged& input, size_t from, size_t nbytes);
   void copy_out(size_t from, size_t to);
 
   std::vector<Staged> staged_;  // keeps its capacity: a call in steady state allocates nothing

@@ -44,7 +44,7 @@ Status TensorRTEngine::take(std::shared_ptr<SharedPlan> plan, const OpenRequest&
   auto io = read_io(subject_, plan_->engine(), request.metadata, plan_->library());
   if (!io.ok()) return std::move(io).failure();
   io_ = std::move(io).value();
-  auto execution = Execution::create(subject_, device_, io_, request.cuda_graph);
+  auto execution = Execution::create(subject_, device_, io_, request.cuda_graph, request.margin);
   if (!execution.ok()) return std::move(execution).failure();
   execution_ = std::move(execution).value();
   return ok_status();

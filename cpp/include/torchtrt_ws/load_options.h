@@ -55,8 +55,13 @@ class LoadOptions {
   /// The device to load on, as CUDA counts them, instead of the one in the file.
   LoadOptions& set_device_id(int device) { return add_number(kDeviceIdKey, device); }
 
-  /// Capture and replay runs as CUDA graphs where shapes and addresses repeat. Engines without CUDA ignore it.
+  /// Whether runs are captured and replayed as CUDA graphs where shapes and addresses repeat: true, soon and whatever
+  /// memory is free; false, never. Unless set, after a few calls and where the device has memory to spare. Engines
+  /// without CUDA ignore it.
   LoadOptions& set_cuda_graph(bool wanted) { return add(kCudaGraphKey, wanted); }
+
+  /// The same in words: "auto", as unless set, also where the program or the process says otherwise; "on"; "off".
+  LoadOptions& set_cuda_graph(const char* how) { return add_text(kCudaGraphKey, how); }
 
   /// Whether an engine that is loaded already, with the same bytes on the same device, is used again: one copy of the
   /// weights and one budget, with an execution context of its own. True unless set. Needs a mapped file

@@ -18,9 +18,13 @@ inline constexpr std::string_view kReserveKey = "weight_streaming_reserve";     
 // Beside these: bytes that an automatic budget leaves free for what is not foreseen; kDefaultMargin where not given.
 inline constexpr std::string_view kMarginKey = "weight_streaming_margin";
 // At load only.
-inline constexpr std::string_view kCudaGraphKey = "cuda_graph";  // a bool
-inline constexpr std::string_view kDeviceIdKey = "device_id";    // CUDA's index of the device
-inline constexpr std::string_view kVerifyKey = "verify";         // "checksum" (the default), "digest" or "off"
+// Whether runs are replayed as CUDA graphs: "auto" (where neither this nor the next is given), "on" or "off"; or a
+// bool.
+inline constexpr std::string_view kCudaGraphKey = "cuda_graph";
+// The same as Torch-TensorRT calls it, at load and baked: a bool.
+inline constexpr std::string_view kUseCudaGraphsKey = "use_cuda_graphs";
+inline constexpr std::string_view kDeviceIdKey = "device_id";  // CUDA's index of the device
+inline constexpr std::string_view kVerifyKey = "verify";       // "checksum" (the default), "digest" or "off"
 
 inline constexpr std::string_view kShareEnginesKey = "use_shared_engines";             // a bool; true where not given
 inline constexpr std::string_view kShareScratchKey = "use_shared_activation_scratch";  // a bool; true where not given

@@ -9,7 +9,12 @@ namespace torchtrt_ws {
 /// A call whose tensors are all in device memory then returns without waiting: its results are ready when `stream`
 /// has got there. With a tensor in host memory, or without a guard, results are ready when the call returns. The stream
 /// must outlive the guard, not the work. Null is CUDA's legacy default stream. Guards nest; each is destroyed on the
-/// thread that made it. Not for use while `stream` is being captured into a CUDA graph.
+/// thread that made it.
+///
+/// While `stream` is being captured into a CUDA graph a call puts its run into that graph and there is nothing to wait
+/// for: last_event() is null. It is refused (InvalidState) with what a replay would not do again: tensors in host memory
+/// or not aligned to 256 bytes, other shapes than in the run before, activation memory that engines share. The graph
+/// is good while the engine's shapes, budget and context stay as they are.
 ///
 /// Under ExecuTorch's own guard, executorch::extension::cuda::CallerStreamGuard, work goes to its stream as well,
 /// beside that of other delegates; every call then waits for its results. This one is the stronger where both are

@@ -11,7 +11,7 @@ namespace {
 class BlockTest : public Acceptance {
  protected:
   /// An engine of the program, ready at `budget`.
-  std::unique_ptr<Engine> of_program(int64_t budget = 0, bool cuda_graph = false) {
+  std::unique_ptr<Engine> of_program(int64_t budget = 0, GraphUse cuda_graph = GraphUse::Off) {
     OpenOptions options;
     options.program = this;
     options.cuda_graph = cuda_graph;
@@ -95,7 +95,7 @@ TEST_F(BlockTest, RunsFromTwoThreadsTakeTurns) {
 }
 
 TEST_F(BlockTest, GraphsAreMadeAgainWhenTheBlockMoves) {
-  auto first = of_program(0, true);
+  auto first = of_program(0, GraphUse::On);
   ASSERT_NE(first, nullptr);
   Tensor x = make_x(4, 1), y = make_y(4);
   Sink sink({&y});

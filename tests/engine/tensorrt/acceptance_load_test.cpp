@@ -51,7 +51,7 @@ TEST_F(Load, ReadsAFileMappingAndLeavesTheFileAlone) {
   bool released = false;
   Payload payload(bytes + before.size(), plan.size(), [&] { released = true; });
   const Metadata metadata = acceptance_metadata();
-  auto engine = tensorrt_kind()(std::move(payload), {metadata, "forward", {}, false});
+  auto engine = tensorrt_kind()(std::move(payload), {metadata, "forward", {}, GraphUse::Off});
   ASSERT_TRUE(is_ok(engine));
   EXPECT_TRUE(released);
   EXPECT_EQ(std::vector<uint8_t>(bytes, bytes + before.size()), before);

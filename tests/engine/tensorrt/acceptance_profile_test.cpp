@@ -29,7 +29,7 @@ class ProfileTest : public Acceptance, public ::testing::WithParamInterface<How>
 
   std::unique_ptr<Engine> make() const {
     OpenOptions options;
-    options.cuda_graph = GetParam().cuda_graph;
+    options.cuda_graph = GetParam().cuda_graph ? GraphUse::On : GraphUse::Off;
     options.program = GetParam().block ? this : nullptr;
     auto engine = ready(options, 0, profiles_plan());
     if (engine == nullptr || GetParam().percent == 0) return engine;

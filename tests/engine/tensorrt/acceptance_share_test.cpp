@@ -12,7 +12,7 @@ class ShareTest : public Acceptance {
     const Metadata metadata = acceptance_metadata();
     const std::string name = "second";
     Payload not_needed(nullptr, 0, nullptr);
-    return engine.share(not_needed, {metadata, name, {}, false});
+    return engine.share(not_needed, {metadata, name, {}, GraphUse::Off});
   }
 
   /// Two engines on one plan, ready to run at `budget`.

@@ -65,7 +65,7 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
   void broken_scenario(bool recovers) {
     failures_ = 0;
     OpenOptions options;
-    options.cuda_graph = GetParam().cuda_graph;
+    options.cuda_graph = graph_use();
     options.device_id = GetParam().device;
     options.program = program();
     const std::unique_ptr<Stream> stream = callers_stream();
@@ -188,14 +188,16 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     return text;
   }
 
+  static GraphUse graph_use() { return GetParam().cuda_graph ? GraphUse::On : GraphUse::Off; }
+
   static const void* program() { return GetParam().block ? &GetParam() : nullptr; }
 
   static Status share(const Engine& engine, std::unique_ptr<Engine>& second) {
     const Metadata metadata = acceptance_metadata();
     const std::string name = "second";
     Payload not_needed(nullptr, 0, nullptr);
-    auto shared = engine.share(not_needed, {metadata, name, GetParam().device, GetParam().cuda_graph, Verify::Checksum,
-                                            program(), program() != nullptr});
+    auto shared = engine.share(not_needed, {metadata, name, GetParam().device, graph_use(), Verify::Checksum, program(),
+                                            program() != nullptr});
     if (!shared.ok()) return std::move(shared).failure();
     second = std::move(shared).value();
     return ok_status();
@@ -204,7 +206,7 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
   void scenario() {
     failures_ = 0;
     OpenOptions options;
-    options.cuda_graph = GetParam().cuda_graph;
+    options.cuda_graph = graph_use();
     options.device_id = GetParam().device;
     options.program = program();
     const std::unique_ptr<Stream> stream = callers_stream();

@@ -113,7 +113,7 @@ TEST_F(StandinLoad, PayloadIsGoneBeforeAnythingIsAllocatedForStreaming) {
     weights = standin_live_bytes("weights");
   });
   const Metadata metadata = acceptance_metadata();
-  auto engine = tensorrt_kind()(std::move(payload), {metadata, "forward", {}, false});
+  auto engine = tensorrt_kind()(std::move(payload), {metadata, "forward", {}, GraphUse::Off});
   ASSERT_TRUE(is_ok(engine));
   EXPECT_EQ(contexts, 0);
   EXPECT_EQ(weights, 1 * kMiB);

@@ -138,7 +138,7 @@ TEST_F(ProfileCalls, ASwitchThatFailsWhileTheContextIsMadeLeavesNone) {
 
 TEST_F(ProfileCalls, AGraphIsReplayedInItsProfileOnly) {
   OpenOptions options;
-  options.cuda_graph = true;
+  options.cuda_graph = GraphUse::On;
   auto engine = ready(nested(), options);
   ASSERT_NE(engine, nullptr);
   Tensor x = make_x(8), y = make_y(8);

@@ -45,7 +45,7 @@ class StandinReader : public Adapter {
   Result<std::unique_ptr<Engine>> open_mapped() {
     const Metadata metadata = acceptance_metadata();
     return tensorrt_kind()({static_cast<const uint8_t*>(mapped_), plan_.size(), [] {}},
-                           {metadata, "forward", {}, false});
+                           {metadata, "forward", {}, GraphUse::Off});
   }
 
   /// Bytes of the mapping that are in this process's memory.

@@ -19,8 +19,9 @@ void* operator new(size_t size) {
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+// Not inlined, or the compiler sees free() of what new returned.
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
 namespace torchtrt_ws::testing {
 namespace {
@@ -37,6 +38,23 @@ class Steady : public Adapter {
 
    private:
     TensorView view_;
+  };
+
+  /// x and y of ready_wide().
+  struct WideHostTensors {
+    explicit WideHostTensors(SizesType columns)
+        : x(ScalarType::Float, {4, columns}, Where::Pageable), y(ScalarType::Float, {4, columns}, Where::Pageable) {
+      std::vector<float> values(static_cast<size_t>(4 * columns));
+      for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 1009);
+      x.put(values);
+    }
+    void expect_answer() const {
+      const auto in = x.get<float>(), out = y.get<float>();
+      size_t wrong = 0;
+      for (size_t i = 0; i < in.size(); ++i) wrong += out[i] == 2 * in[i] + 1 ? 0 : 1;
+      EXPECT_EQ(wrong, 0u);
+    }
+    Tensor x, y;
   };
 
   /// Calls of `function` over kCalls runs in steady state.
@@ -100,15 +118,49 @@ TEST_F(Steady, WithoutACallersStreamEachCallWaitsOnce) {
   EXPECT_EQ(standin_calls("cudaMemcpyAsync"), 0);
 }
 
-TEST_F(Steady, HostTensorsCrossInOneCopyEachWay) {
+TEST_F(Steady, SmallHostTensorsCrossByThemselves) {
   auto engine = ready();
   ASSERT_NE(engine, nullptr);
   Tensor x = make_x(4, 3, Where::Pageable), y = make_y(4, Where::Pageable);
   count(*engine, x, y, nullptr);
   EXPECT_EQ(standin_calls("cudaMemcpyAsync"), 2 * kCalls);
-  EXPECT_EQ(standin_bytes("pageable"), 0) << "through pinned memory";
+  EXPECT_EQ(standin_bytes("pageable"), kCalls * static_cast<int64_t>(x.nbytes() + y.nbytes()));
   EXPECT_EQ(standin_calls("cudaStreamSynchronize"), kCalls);
   EXPECT_TRUE(is_answer(y, 4, 3));
+}
+
+TEST_F(Steady, LargerOnesCrossThroughPinnedMemory) {
+  constexpr SizesType kColumns = 8192;  // 128 KiB
+  auto engine = ready_wide(kColumns);
+  ASSERT_NE(engine, nullptr);
+  WideHostTensors tensors(kColumns);
+  count(*engine, tensors.x, tensors.y, nullptr);
+  EXPECT_EQ(standin_calls("cudaMemcpyAsync"), 2 * kCalls);
+  EXPECT_EQ(standin_bytes("pageable"), 0);
+  EXPECT_EQ(standin_calls("cudaStreamSynchronize"), kCalls);
+  tensors.expect_answer();
+}
+
+TEST_F(Steady, SeveralHostTensorsCrossInOneCopyEachWay) {
+  auto engine = ready(
+      "input a float32 4 4 4\ninput b float32 4 4 4\noutput c float32 affine 0 1*a 2*b\noutput d float32 affine 1 "
+      "1*a\n",
+      {{"a", "float32", {4}, true},
+       {"b", "float32", {4}, true},
+       {"c", "float32", {4}, false},
+       {"d", "float32", {4}, false}});
+  ASSERT_NE(engine, nullptr);
+  Tensor a(ScalarType::Float, {4}, Where::Pageable), b(ScalarType::Float, {4}, Where::Pageable);
+  Tensor c(ScalarType::Float, {4}, Where::Pageable), d(ScalarType::Float, {4}, Where::Pageable);
+  a.put<float>({1, 2, 3, 4});
+  b.put<float>({10, 20, 30, 40});
+  Sink sink({&c, &d});
+  standin_reset();
+  for (int i = 0; i < kCalls; ++i) ASSERT_TRUE(is_ok(engine->run({a.view(), b.view()}, sink)));
+  EXPECT_EQ(standin_calls("cudaMemcpyAsync"), 2 * kCalls);
+  EXPECT_EQ(standin_bytes("pageable"), 0);
+  EXPECT_EQ(c.get<float>(), (std::vector<float>{21, 42, 63, 84}));
+  EXPECT_EQ(d.get<float>(), (std::vector<float>{2, 3, 4, 5}));
 }
 
 TEST_F(Steady, ShapesAndAddressesAreSetOnlyWhenTheyChange) {
@@ -155,7 +207,7 @@ TEST_F(Steady, AChangeOfShapeOnACallersStreamDoesNotWait) {
 
 TEST_F(Steady, AChangeOfShapeWaitsForAGraphThatHasToGo) {
   OpenOptions options;
-  options.cuda_graph = true;
+  options.cuda_graph = GraphUse::On;
   auto engine = ready({}, options);
   ASSERT_NE(engine, nullptr);
   Stream stream;
@@ -192,9 +244,36 @@ TEST_F(Steady, MemoryGrowsToTheLargestCallAndStays) {
   EXPECT_EQ(standin_live_bytes("pinned"), pinned);
 }
 
+TEST_F(Steady, GraphsTakeHostTensorsAlong) {
+  OpenOptions options;
+  options.cuda_graph = GraphUse::On;
+  auto engine = ready({}, options);
+  ASSERT_NE(engine, nullptr);
+  Tensor x = make_x(4, 3, Where::Pageable), y = make_y(4, Where::Pageable);
+  count(*engine, x, y, nullptr);
+  EXPECT_EQ(standin_calls("cudaGraphLaunch"), kCalls);
+  EXPECT_EQ(standin_calls("cudaStreamSynchronize"), kCalls);
+  EXPECT_EQ(standin_calls("enqueueV3") + standin_calls("cudaMemcpyAsync"), 0);
+  EXPECT_TRUE(is_answer(y, 4, 3));
+}
+
+TEST_F(Steady, GraphsLeaveLargeHostTensorsOutside) {
+  constexpr SizesType kColumns = 1 << 17;  // 2 MiB, which cross in pieces
+  OpenOptions options;
+  options.cuda_graph = GraphUse::On;
+  auto engine = ready_wide(kColumns, options);
+  ASSERT_NE(engine, nullptr);
+  WideHostTensors tensors(kColumns);
+  count(*engine, tensors.x, tensors.y, nullptr);
+  EXPECT_EQ(standin_calls("cudaGraphLaunch"), kCalls);
+  EXPECT_EQ(standin_calls("enqueueV3"), 0);
+  EXPECT_EQ(standin_calls("cudaMemcpyAsync"), 4 * kCalls);
+  tensors.expect_answer();
+}
+
 TEST_F(Steady, GraphsReplayWithOneLaunch) {
   OpenOptions options;
-  options.cuda_graph = true;
+  options.cuda_graph = GraphUse::On;
   auto engine = ready({}, options);
   ASSERT_NE(engine, nullptr);
   Stream stream;

@@ -31,10 +31,18 @@ class Adapter : public StandinTest {
   }
 
   /// Opens a plan whose I/O is `io` in plan text, with metadata for `bindings`, and makes the context.
-  static std::unique_ptr<Engine> ready(const std::string& io, const std::vector<Binding>& bindings) {
+  static std::unique_ptr<Engine> ready(const std::string& io, const std::vector<Binding>& bindings,
+                                       const OpenOptions& options = {}) {
     PlanText text;
     text.io = io;
-    return made_ready(open_plan(plan_bytes(text), metadata_of(bindings)));
+    return made_ready(open_plan(plan_bytes(text), metadata_of(bindings), options));
+  }
+
+  /// y = 2 * x + 1 for x of [4, columns].
+  static std::unique_ptr<Engine> ready_wide(SizesType columns, const OpenOptions& options = {}) {
+    const std::string shape = "4," + std::to_string(columns);
+    return ready("input x float32 " + shape + " " + shape + " " + shape + "\noutput y float32 affine 1.0 2.0*x\n",
+                 {{"x", "float32", {4, columns}, true}, {"y", "float32", {4, columns}, false}}, options);
   }
 
   static std::unique_ptr<Engine> ready(const PlanText& text = {}, const OpenOptions& options = {}) {

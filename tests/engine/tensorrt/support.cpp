@@ -160,7 +160,7 @@ Result<std::unique_ptr<Engine>> open_plan(const std::vector<uint8_t>& plan, cons
   const std::string name = "forward";
   return tensorrt_kind()(std::move(payload),
                          OpenRequest{described, name, options.device_id, options.cuda_graph, Verify::Checksum,
-                                     options.program, options.program != nullptr});
+                                     options.program, options.program != nullptr, options.margin});
 }
 
 Metadata metadata_of(const std::vector<Binding>& bindings) {

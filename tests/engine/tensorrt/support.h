@@ -105,7 +105,8 @@ class Sink final : public OutputSink {
 struct OpenOptions {
   int metadata_device = 0;
   std::optional<int> device_id = {};
-  bool cuda_graph = false;
+  GraphUse cuda_graph = GraphUse::Off;
+  int64_t margin = kDefaultMargin;
   const void* program = nullptr;  // engines with the same one share activation memory
 };
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "call.h"
+#include "memory.h"
 #include "standin_stream.h"
 
 using standin::call;
@@ -15,6 +16,12 @@ using WorkList = std::shared_ptr<const std::vector<standin::Work>>;
 std::map<const void*, WorkList>& graphs() {
   static auto* graphs = new std::map<const void*, WorkList>;
   return *graphs;
+}
+
+// What an executable graph takes of the device (setting "graph_bytes").
+std::map<const void*, void*>& memories() {
+  static auto* memories = new std::map<const void*, void*>;
+  return *memories;
 }
 
 std::map<const void*, WorkList>& execs() {
@@ -51,8 +58,21 @@ WorkList find(const std::map<const void*, WorkList>& map, const void* handle, co
 cudaError_t instantiate(cudaGraphExec_t* exec, cudaGraph_t graph) {
   WorkList work = find(graphs(), graph, "graph");
   if (work == nullptr || exec == nullptr) return cudaErrorInvalidValue;
+  const auto bytes = static_cast<size_t>(standin::setting("graph_bytes"));
+  void* const memory = bytes == 0 ? nullptr : standin::allocate(standin::Kind::Graph, standin::current_device(), bytes);
+  if (bytes != 0 && memory == nullptr) return cudaErrorMemoryAllocation;
   *exec = add<cudaGraphExec_t>(execs(), std::move(work), "graph_exec");
+  if (memory != nullptr) memories().emplace(*exec, memory);
   return cudaSuccess;
+}
+
+cudaError_t destroy(cudaGraphExec_t exec) {
+  const auto memory = memories().find(exec);
+  if (memory != memories().end()) {
+    standin::release(memory->second, standin::Kind::Graph, "cudaGraphExecDestroy");
+    memories().erase(memory);
+  }
+  return remove(execs(), exec, "graph_exec") ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 cudaError_t end_capture(cudaStream_t handle, cudaGraph_t* graph) {
@@ -160,6 +180,5 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
-  return give_back_call("cudaGraphExecDestroy",
-                        [=] { return remove(execs(), exec, "graph_exec") ? cudaSuccess : cudaErrorInvalidValue; });
+  return give_back_call("cudaGraphExecDestroy", [=] { return destroy(exec); });
 }

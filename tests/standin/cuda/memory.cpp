@@ -44,6 +44,8 @@ const char* kind_name(Kind kind) {
       return "context";
     case Kind::Pinned:
       return "pinned";
+    case Kind::Graph:
+      return "graph_memory";
   }
   return "";
 }
@@ -97,7 +99,8 @@ uintptr_t take_address(int device, size_t size) {
 void* allocate(Kind kind, int device, size_t size) {
   bool pinned = kind == Kind::Pinned;
   // Memory of a stream-ordered pool is there for TensorRT's own next allocation.
-  if (!pinned && kind != Kind::Device && static_cast<int64_t>(size) > free_bytes(device)) give_back_released(device);
+  const bool of_cuda = kind == Kind::Device || kind == Kind::Graph;
+  if (!pinned && !of_cuda && static_cast<int64_t>(size) > free_bytes(device)) give_back_released(device);
   if (!pinned && static_cast<int64_t>(size) > free_bytes(device)) return nullptr;
   std::byte* host = map(rounded(size), PROT_READ | PROT_WRITE);
   uintptr_t address = pinned ? reinterpret_cast<uintptr_t>(host) : take_address(device, size);

@@ -8,7 +8,7 @@ namespace standin {
 inline constexpr int kMaxDevices = 8;
 
 /// Who asked for memory; each kind is counted by itself (standin.h, standin_live()).
-enum class Kind { Device, Weights, Scratch, Context, Pinned };
+enum class Kind { Device, Weights, Scratch, Context, Pinned, Graph };
 
 struct Allocation {
   Kind kind;
