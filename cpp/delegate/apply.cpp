@@ -55,6 +55,7 @@ Result<Applied> step_down(Engine& engine, const std::string& name, Applied appli
     (void)engine.scratch_bytes();  // as in does_not_fit()
     budget = next_smaller_budget(*budget, tries, engine.memory());
     if (!budget) return does_not_fit(engine, name, applied.resolved, last);
+    ++applied.ladder_steps;
     applied.notes.push_back("warning: the automatic budget did not fit (" + last.found + "); trying " + bytes(*budget));
     Status made = set_and_make(engine, *budget);
     if (made.ok()) return applied;
@@ -65,7 +66,7 @@ Result<Applied> step_down(Engine& engine, const std::string& name, Applied appli
 
 Result<Applied> apply_decided(Engine& engine, Resolution resolution, const std::string& name) {
   Applied applied{resolution.source, resolution.automatic, std::move(resolution.requested),
-                  resolution.bytes.value_or(0), std::move(resolution.notes)};
+                  resolution.bytes.value_or(0), std::move(resolution.notes), resolution.clipped};
   Status made = resolution.bytes ? set_and_make(engine, *resolution.bytes) : engine.make_context();
   if (made.ok()) return applied;
   if (made.failure().code != ErrorCode::DoesNotFit) return std::move(made).failure();
@@ -92,7 +93,7 @@ Result<Applied> join_budget(Engine& engine, const Request& request, const std::o
   if (!wanted.ok()) return std::move(wanted).failure();
   const auto standing = first.standing();
   Applied applied{standing ? standing->source : Source::None, standing && standing->automatic, wanted.value().requested,
-                  now, std::move(wanted.value().notes)};
+                  now, std::move(wanted.value().notes), wanted.value().clipped};
   const std::string whose = "the weights of '" + first.identity().name + "', which is loaded already";
   if (engine.budget_for(wanted.value().bytes.value_or(now)) == now) {
     applied.notes.push_back("shares " + whose + ", and their budget of " + bytes(now));

@@ -185,6 +185,7 @@ class Handle {
   Status restore_locked(const Previous& previous);
   void decide_locked(const Previous& previous) noexcept;
   void count_run_locked(std::chrono::duration<double> seconds);
+  void count_decision_locked(bool clipped, uint64_t ladder_steps);
   void note_locked() const;
 
   const Identity identity_;
@@ -204,6 +205,8 @@ class Handle {
 
   mutable std::mutex mutex_;
   mutable EngineReport noted_;
+  double waited_seconds_ = 0;  // in runs that waited for their work
+  uint64_t waited_bytes_ = 0;  // that these streamed
   mutable Previous noted_previous_{{0, Source::None, false}};
   mutable bool noted_awake_ = true;
   std::vector<int64_t> steps_;

@@ -52,6 +52,13 @@ nb::dict engine_report(uint64_t id) {
   fields["asleep"] = report.asleep;
   fields["runs"] = report.runs;
   fields["seconds"] = report.seconds;
+  fields["streamed_bytes"] = report.streamed_bytes;
+  fields["streamed_bytes_per_second"] = report.streamed_bytes_per_second;
+  fields["clipped"] = report.clipped;
+  fields["ladder_steps"] = report.ladder_steps;
+  fields["graph_hits"] = report.graph_hits;
+  fields["cache_hits"] = report.cache_hits;
+  fields["cache_misses"] = report.cache_misses;
   fields["shared_with"] = nb::cast(report.shared_with);
   return fields;
 }

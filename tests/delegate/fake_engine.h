@@ -31,6 +31,7 @@ struct Device {
   std::string input_name = "x";
   std::function<void()> on_open;  // at the start of each; may throw, or wait
   std::function<void()> on_run;
+  EngineCounters counters;  // what engines say they have counted
 };
 Device& device();
 

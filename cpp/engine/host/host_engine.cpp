@@ -174,6 +174,7 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
     return std::move(packed).failure();
   }
   if (packed.value().weight_bytes() == 0) return ok_status();  // nothing that XNNPACK packs
+  ++(packed.value().was_built() ? counters_.cache_misses : counters_.cache_hits);
   if (!mappings.empty()) {
     weights_->set_packed(std::move(packed).value(), mappings);
     return ok_status();

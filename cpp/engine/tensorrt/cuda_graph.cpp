@@ -44,6 +44,7 @@ bool CudaGraph::launch(nvinfer1::IExecutionContext& context, cudaStream_t stream
   if (executable_ == nullptr) return context.enqueueV3(stream);
   ++replays_;
   error_ = cudaGraphLaunch(executable_, stream);
+  if (error_ == cudaSuccess) ++hits_;
   return error_ == cudaSuccess;
 }
 

@@ -3,6 +3,7 @@
 #include <NvInferRuntime.h>
 #include <cuda_runtime_api.h>
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -38,6 +39,9 @@ class CudaGraph {
 
   cudaError_t error() const noexcept { return error_; }
 
+  /// Runs that were a replay, of this graph and those before it.
+  uint64_t hits() const noexcept { return hits_; }
+
  private:
   bool should_capture() noexcept;
   void capture(nvinfer1::IExecutionContext& context);
@@ -52,6 +56,7 @@ class CudaGraph {
   int repeats_ = 0;         // plain calls with these bindings
   int needed_repeats_ = 2;  // before a capture
   int replays_ = 0;         // of executable_
+  uint64_t hits_ = 0;
   cudaError_t error_ = cudaSuccess;
 };
 

@@ -52,6 +52,8 @@ class Execution {
   /// Precondition: has_context(). After a failure nothing is in flight and the next call starts afresh.
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs);
 
+  uint64_t graph_hits() const noexcept { return graph_.hits(); }
+
   cudaStream_t own_stream() const noexcept { return stream_.get(); }
 
   int64_t staging_bytes() const noexcept { return staging_.device_bytes() + static_cast<int64_t>(nothing_.size()); }
