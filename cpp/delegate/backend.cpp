@@ -28,6 +28,7 @@
 #include "engine/engine_kind.h"
 #include "engine/log.h"
 #include "engine/python_lock.h"
+#include "engine/stage.h"
 #include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/option_keys.h"
 
@@ -105,12 +106,18 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
     return Failure{ErrorCode::BadBlob, "engine blob", "no data", "a blob that starts with " + wire::either_magic(),
                    "Save the program again"};
   }
-  auto blob = read_blob(processed->data(), processed->size());
+  auto blob = [&] {
+    const TracingScope traced(context.event_tracer(), "");  // whose it is, is what it says
+    const Stage stage("parse");
+    return read_blob(processed->data(), processed->size());
+  }();
   if (!blob.ok()) return std::move(blob).failure();
   const Metadata metadata = std::move(blob.value().metadata);
   Payload payload(blob.value().engine, blob.value().engine_size, [processed] { processed->Free(); });
 
   Identity identity = identify(context, metadata);
+  const std::string name = identity.name;  // for as long as the load takes
+  const TracingScope traced(context.event_tracer(), name.c_str());
   const std::vector<Option> options = copy_options(context.runtime_specs());
   const Defaults defaults = process_defaults();
   auto request = read_load_request(options, specs, identity.name, defaults);
@@ -197,9 +204,11 @@ class Backend final : public executorch::runtime::BackendInterface {
     return loaded;
   }
 
-  Error execute(BackendExecutionContext&, DelegateHandle* handle, Span<EValue*> args) const override {
+  Error execute(BackendExecutionContext& context, DelegateHandle* handle, Span<EValue*> args) const override {
     if (handle == nullptr) return Error::DelegateInvalidHandle;
-    return guarded("running an engine", [&] { return static_cast<Handle*>(handle)->execute(args); });
+    auto* const engine = static_cast<Handle*>(handle);
+    const TracingScope traced(context.event_tracer(), engine->identity().name.c_str());
+    return guarded("running an engine", [&] { return engine->execute(args); });
   }
 
   Error set_option(BackendOptionContext&, const Span<BackendOption>& options) override {

@@ -5,6 +5,7 @@
 #include "base/quote.h"
 #include "engine/caller_stream.h"
 #include "engine/tensorrt/logger.h"
+#include "engine/tensorrt/traced.h"
 #include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
@@ -234,19 +235,27 @@ Status Execution::enqueue(cudaStream_t stream) {
   if (in_flight_) error = cudaStreamWaitEvent(stream, done_.get(), 0);
   if (error == cudaSuccess) {
     call = "cudaMemcpyAsync";
+    const Traced stage("copy in");
     error = staging_.upload(stream);
   }
   if (error != cudaSuccess) return cuda_failure(subject_, call, error);
-  const ErrorScope errors;
-  if (!graph_.launch(*context_, stream)) {
-    if (graph_.error() != cudaSuccess) return cuda_failure(subject_, "cudaGraphLaunch", graph_.error());
-    return refused_call(subject_, "enqueueV3", {}, errors.words());
-  }
+  Status enqueued = enqueue_work(stream);
+  if (!enqueued.ok()) return enqueued;
   for (const CopyBack& copy : copies_back_) {
     error = cudaMemcpyAsync(copy.to, copy.from, copy.nbytes, cudaMemcpyDefault, stream);
     if (error != cudaSuccess) return cuda_failure(subject_, call, error);
   }
   return check_cuda(subject_, call, staging_.download_device(stream));
+}
+
+Status Execution::enqueue_work(cudaStream_t stream) {
+  const Traced stage("enqueue");
+  const ErrorScope errors;
+  if (!graph_.launch(*context_, stream)) {
+    if (graph_.error() != cudaSuccess) return cuda_failure(subject_, "cudaGraphLaunch", graph_.error());
+    return refused_call(subject_, "enqueueV3", {}, errors.words());
+  }
+  return ok_status();
 }
 
 Status Execution::enqueue_in_block(cudaStream_t stream) {
@@ -285,6 +294,7 @@ bool Execution::touches_host() const noexcept {
 }
 
 Status Execution::finish(cudaStream_t stream, bool may_return_early) {
+  const Traced stage("copy out");
   note_event(nullptr);
   // ExecuTorch copies aliased outputs back on the host's side once we return.
   if (may_return_early && !touches_host() && !io_.has_aliases()) {

@@ -88,6 +88,7 @@ class Execution {
   void plan_copies_back();
 
   Status enqueue(cudaStream_t stream);
+  Status enqueue_work(cudaStream_t stream);
   Status enqueue_in_block(cudaStream_t stream);
   Status work_in(const ActivationBlock::Turn& turn);
   Status finish(cudaStream_t stream, bool may_return_early);

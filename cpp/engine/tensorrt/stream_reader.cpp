@@ -24,11 +24,13 @@ int64_t StreamReader::read(void* destination, int64_t bytes, cudaStream_t stream
   if (!succeeded("cudaPointerGetAttributes", cudaPointerGetAttributes(&attributes, destination))) return -1;
   const bool to_device = attributes.type == cudaMemoryTypeDevice;
   auto* to = static_cast<char*>(destination);
+  if (reads_.end == 0) reads_.start = executorch::runtime::pal_current_ticks();
   for (uint64_t done = 0; done < wanted;) {
     const uint64_t piece = std::min(kPiece, wanted - done);
     if (!copy(to + done, piece, to_device, stream)) return -1;
     done += piece;
   }
+  reads_.end = executorch::runtime::pal_current_ticks();
   return static_cast<int64_t>(wanted);
 }
 

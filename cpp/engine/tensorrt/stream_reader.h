@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "engine/stage.h"
+
 namespace torchtrt_ws::tensorrt {
 
 /// Feeds TensorRT a plan that lies in memory, through the interface that spares it a copy of the weights.
@@ -24,6 +26,9 @@ class StreamReader final : public nvinfer1::IStreamReaderV2 {
   cudaError_t error() const noexcept { return error_; }
   const char* failed_call() const noexcept { return failed_call_; }
 
+  /// From the first read to the end of the last; empty when there was none.
+  const Interval& reads() const noexcept { return reads_; }
+
  private:
   bool copy(char* destination, uint64_t bytes, bool to_device, cudaStream_t stream) noexcept;
   bool succeeded(const char* call, cudaError_t error) noexcept;
@@ -34,6 +39,7 @@ class StreamReader final : public nvinfer1::IStreamReaderV2 {
   bool file_backed_;
   cudaError_t error_ = cudaSuccess;
   const char* failed_call_ = nullptr;
+  Interval reads_;
 };
 
 }  // namespace torchtrt_ws::tensorrt
