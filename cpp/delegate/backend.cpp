@@ -5,6 +5,7 @@
 #include <executorch/runtime/platform/runtime.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,6 +20,7 @@
 #include "delegate/error.h"
 #include "delegate/handle.h"
 #include "delegate/live_handles.h"
+#include "delegate/log_load.h"
 #include "delegate/note_loaded.h"
 #include "delegate/open_or_share.h"
 #include "delegate/process_defaults.h"
@@ -80,14 +82,6 @@ Result<Request> read_load_request(const std::vector<Option>& options, ArrayRef<C
   return request;
 }
 
-/// One line that says what was asked, who asked, what was decided and what the engine then did.
-void log_load(const EngineReport& report, const Applied& applied) {
-  log_info("engine '" + report.name + "' (" + report.kind + "): requested=" + applied.requested +
-           " source=" + report.source + " resolved=" + std::to_string(applied.resolved) +
-           " actual=" + std::to_string(report.budget_bytes) + " streamable=" + std::to_string(report.streamable_bytes) +
-           " scratch=" + std::to_string(report.scratch_bytes) + " bytes");
-}
-
 /// Of engines on the same weights, those that ProgramMemory does not know already.
 Handles of_other_programs(Handles sharing, const void* scope) {
   const auto is_of_it = [scope](const auto& handle) { return handle->identity().scope == scope; };
@@ -102,6 +96,7 @@ const Handle* awake_one(const Handles& handles) {
 
 Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, FreeableBuffer* processed,
                                             ArrayRef<CompileSpec> specs) {
+  const auto start = std::chrono::steady_clock::now();
   if (processed == nullptr || processed->data() == nullptr) {
     return Failure{ErrorCode::BadBlob, "engine blob", "no data", "a blob that starts with " + wire::either_magic(),
                    "Save the program again"};
@@ -162,7 +157,7 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   if (first == nullptr) {
     for (const auto& sleeper : sharing) sleeper->wake_others(applied.value());
   }
-  log_load(handle->report(), applied.value());
+  log_load(handle->report(), applied.value(), std::chrono::steady_clock::now() - start);
   if (const std::string summary = memory.summary(handle->report()); !summary.empty()) log_info(summary);
   note_loaded(handle->identity().id);
   live.add(handle);
