@@ -76,8 +76,9 @@ Result<Applied> step_down(Engine& engine, const std::string& name, Applied appli
 }
 
 Result<Applied> apply_decided(Engine& engine, Resolution resolution, const std::string& name) {
-  Applied applied{resolution.source, resolution.automatic, std::move(resolution.requested),
-                  resolution.bytes.value_or(0), std::move(resolution.notes), resolution.clipped};
+  Applied applied{
+      resolution.source,           resolution.automatic, std::move(resolution.requested), resolution.bytes.value_or(0),
+      std::move(resolution.notes), resolution.clipped};
   Status made = resolution.bytes ? set_and_make(engine, *resolution.bytes) : make_context(engine);
   if (made.ok()) return applied;
   if (made.failure().code != ErrorCode::DoesNotFit) return std::move(made).failure();
@@ -103,8 +104,12 @@ Result<Applied> join_budget(Engine& engine, const Request& request, const std::o
   auto wanted = resolve(request, {engine.streamable_bytes(), 0, shares, [now](int64_t) { return now; }});
   if (!wanted.ok()) return std::move(wanted).failure();
   const auto standing = first.standing();
-  Applied applied{standing ? standing->source : Source::None, standing && standing->automatic, wanted.value().requested,
-                  now, std::move(wanted.value().notes), wanted.value().clipped};
+  Applied applied{standing ? standing->source : Source::None,
+                  standing && standing->automatic,
+                  wanted.value().requested,
+                  now,
+                  std::move(wanted.value().notes),
+                  wanted.value().clipped};
   const std::string whose = "the weights of '" + first.identity().name + "', which is loaded already";
   if (engine.budget_for(wanted.value().bytes.value_or(now)) == now) {
     applied.notes.push_back("shares " + whose + ", and their budget of " + bytes(now));

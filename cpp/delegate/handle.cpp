@@ -40,7 +40,8 @@ Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<
   noted_.method = identity_.method;
   noted_.kind = identity_.kind;
   noted_.device = engine_->device_name();
-  noted_.source.reserve(32);  // longer than all sources: noting takes no memory
+  planned_.reserve(engine_->outputs().size());  // so that a run takes no memory
+  noted_.source.reserve(32);                    // longer than all sources: noting takes no memory
   count_decision_locked(applied.clipped, applied.ladder_steps);
   note_locked();
 }
@@ -58,7 +59,8 @@ Status Handle::execute(Span<EValue*> args) {
   }
   Status checked = check_inputs(*engine_, args, inputs_);
   if (!checked.ok()) return checked;
-  OutputArguments outputs(*engine_, args);
+  if (planned_.empty()) note_planned(*engine_, args, planned_);
+  OutputArguments outputs(*engine_, args, planned_);
   Status ran = engine_->run(inputs_, outputs);
   if (!ran.ok()) return ran;
   count_run_locked(std::chrono::steady_clock::now() - start);

@@ -202,6 +202,7 @@ class Handle {
   std::optional<int64_t> wakes_to_;  // the budget, when all engines on these weights sleep
   bool fresh_ = true;                // no run since the context was made: the next one may take memory for staging
   std::vector<TensorView> inputs_;   // of the call in progress; kept so that a call allocates nothing
+  std::vector<size_t> planned_;      // bytes that the program planned for each output; empty before the first run
 
   mutable std::mutex mutex_;
   mutable EngineReport noted_;
