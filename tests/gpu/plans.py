@@ -3,8 +3,8 @@
     python tests/gpu/plans.py FOLDER [--only small]
 
 acceptance: y = 2 x + 1, float32, 1 to 8 rows of 1024; what tests/engine/tensorrt asks for, with
-TORCHTRT_WS_TEST_WIDTH=1024. profiles: the same with two optimization profiles, 1 to 2 and 4 to 8 rows. shapes: one row as
-often as a shape tensor says. small: 17 MB of
+TORCHTRT_WS_TEST_WIDTH=1024. profiles: the same with two optimization profiles, 1 to 2 and 4 to 8 rows. shapes: one row
+as often as a shape tensor says; nonzero, where asked for: where x is not 0. small: 17 MB of
 fp16 weights (8 layers of 1024 x 1024). big: 537 MB (16 layers of 4096 x 4096). Both: batch 16, one input `x`, one
 output `y`. A layer is y = x W with W = 1/2 I + 1/2 P, P a cyclic shift of its own: dense for TensorRT, which would
 merge equal weights, small when compressed, and with a result that numpy computes (`expected`). All have weight
@@ -100,7 +100,9 @@ def build_shapes() -> memoryview:
     for index, values in ((1, begin), (3, step)):
         repeated.set_input(index, network.add_constant((2,), trt.Weights(values)).get_output(0))
     repeated.set_input(2, k)
-    return finish(trt, builder, network, repeated.get_output(0), values={"k": [(n, ACCEPTANCE_WIDTH) for n in (1, 4, 8)]})
+    return finish(
+        trt, builder, network, repeated.get_output(0), values={"k": [(n, ACCEPTANCE_WIDTH) for n in (1, 4, 8)]}
+    )
 
 
 def build_nonzero() -> memoryview:
@@ -133,8 +135,8 @@ def finish(
     profiles: Sequence[tuple[int, int, int]] = (),
     values: Mapping[str, Sequence[tuple[int, ...]]] | None = None,
 ) -> memoryview:
-    """Builds with weight streaming; `profiles` are those of a dynamic first dimension: min, opt, max. `values`: of shape
-    tensors, likewise."""
+    """Builds with weight streaming; `profiles` are those of a dynamic first dimension: min, opt, max; `values` those of
+    shape tensors."""
     y.name = output
     network.mark_output(y)
     config = builder.create_builder_config()

@@ -106,9 +106,13 @@ def test_opentelemetry_reads_the_same(file: Path, program: Any) -> None:
     assert data is not None
     (scope,) = data.resource_metrics[0].scope_metrics
     found = {metric.name: metric for metric in scope.metrics}
-    assert {metric.name for metric in METRICS} == {name.removeprefix("torchtrt_ws.engine.") for name in found} - {"info"}
+    assert {metric.name for metric in METRICS} == {name.removeprefix("torchtrt_ws.engine.") for name in found} - {
+        "info"
+    }
     ids = set(map(str, program._contexts.all_ids()))
-    points = [each for each in found["torchtrt_ws.engine.runs"].data.data_points if (each.attributes or {})["id"] in ids]
+    points: list[Any] = [
+        each for each in found["torchtrt_ws.engine.runs"].data.data_points if (each.attributes or {})["id"] in ids
+    ]
     assert [point.value for point in points] == [3]
     assert (points[0].attributes or {})["program"] == str(file)
     assert found["torchtrt_ws.engine.streamed_bytes"].unit == "By"

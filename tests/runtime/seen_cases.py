@@ -1,5 +1,5 @@
-"""What shows what a TensorRT engine does: stages, ranges and counters. More cases for test_standin.py, run as those of
-standin_cases.py are, with its programs.
+"""What shows what a TensorRT engine does: stages, ranges and counters; and outputs that only a run tells the size of.
+More cases for test_standin.py, run as those of standin_cases.py are, with its programs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -94,6 +96,38 @@ def case_counters(folder: Path) -> None:
     assert engine.graph_hits == hits, "what was counted stays, though the graph has gone"
     check(program)
     assert engine.streamed_bytes == 6 * (STREAMABLE - STREAMABLE // 4), "nothing streams at full residency"
+
+
+def case_outputs_whose_size_depends_on_the_data(folder: Path) -> None:
+    for keywords in ({}, {"cuda_graph": True}, {"weight_streaming_budget": 0}):
+        program = load(folder, "nonzero", **keywords)
+        for rows, step in ((8, 1), (1, 3), (2, 100), (8, 5), (2, 1)):
+            x = np.zeros((rows, 4), np.float32)
+            x.flat[::step] = 1
+            (y,) = program(x)
+            np.testing.assert_array_equal(y, np.array(np.nonzero(x)))
+            (y,) = program(np.zeros((rows, 4), np.float32))
+            assert y.shape == (2, 0)
+
+
+def case_more_than_was_planned(folder: Path) -> None:
+    program = load(folder, "nonzero_small")
+    for _ in range(2):
+        with cases.refused("ProgramError", "[2, 8]", "128 bytes", "96 bytes", "planned"):
+            program(np.ones((2, 4), np.float32))
+        (y,) = program(np.eye(4, dtype=np.float32))
+        np.testing.assert_array_equal(y, [[0, 1, 2, 3], [0, 1, 2, 3]])
+
+
+def case_values_that_are_shapes(folder: Path) -> None:
+    x = np.arange(4, dtype=np.float32).reshape(1, 4)
+    for name in ("shapes", "shapes_device"):
+        program = load(folder, name, cuda_graph=True)
+        for rows in (8, 1, 3, 3, 3, 3, 3, 8):
+            (y,) = program(x, np.array([rows, 4]))
+            np.testing.assert_array_equal(y, np.repeat(2 * x + 1, rows, axis=0))
+        with cases.refused("ProgramError", "values of k", "[9, 4]", "1..8"):
+            program(x, np.array([9, 4]))
 
 
 CASES: dict[str, Callable[[Path], None]] = {

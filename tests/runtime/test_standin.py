@@ -1,6 +1,6 @@
 """Engines of kind "tensorrt" from Python, where there is no GPU: the stand-ins of tests/standin/README.md behind the
-adapter that is installed. The cases are in standin_cases.py, memory_cases.py and seen_cases.py; each runs in a process of
-its own.
+adapter that is installed. The cases are in standin_cases.py, memory_cases.py and seen_cases.py; each runs in a
+process of its own.
 """
 
 from __future__ import annotations

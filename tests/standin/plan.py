@@ -53,7 +53,7 @@ def _shape(shape: Shape) -> str:
 class Input:
     """An input. `max` is `min`, and `opt` is `max`, where they are left out; `flags` are `host`, `vectorized`.
 
-    `more` are its bounds in further profiles: min, opt, max; `values` those of a shape tensor's values, in each profile.
+    `more` are its bounds in further profiles: min, opt, max; `values` those of a shape tensor's values.
     """
 
     name: str

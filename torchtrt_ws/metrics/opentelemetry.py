@@ -1,4 +1,4 @@
-"""The engines for OpenTelemetry, where its API is installed. It is imported here and nowhere else, in functions only."""
+"""The engines for OpenTelemetry, where its API is installed: imported here and nowhere else, in functions only."""
 
 from __future__ import annotations
 

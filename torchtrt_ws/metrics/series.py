@@ -43,7 +43,7 @@ METRICS = (
         "What calls that waited for their work streamed, over the time that they took.",
     ),
     Metric("streamable_bytes", "streamable_bytes", False, "By", "Weights that can stay in host memory."),
-    Metric("budget_bytes", "budget_bytes", False, "By", "Of these, kept on the device; shared weights have one budget."),
+    Metric("budget_bytes", "budget_bytes", False, "By", "Of these, kept on the device; shared weights share it."),
     Metric("wanted_bytes", "wanted_bytes", False, "By", "The budget before somebody needed of it."),
     Metric("scratch_bytes", "scratch_bytes", False, "By", "Device memory that streaming needs beside the budget."),
     Metric("device_bytes", "device_bytes", False, "By", "On the device now; shared weights count for one engine."),

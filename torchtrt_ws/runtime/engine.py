@@ -186,13 +186,13 @@ class Engine:
 
     @property
     def streamed_bytes(self) -> int:
-        """Weights that these calls streamed to the device: computed, `streamable_bytes` less `budget_bytes` for each."""
+        """Weights that these calls streamed to the device: computed, streamable less budget for each."""
         return cast(int, self._field("streamed_bytes"))
 
     @property
     def streamed_bytes_per_second(self) -> float:
-        """What calls that waited for their work streamed, over the time that they took; contexts add up. 0 where nothing
-        streamed."""
+        """What calls that waited for their work streamed, over the time that they took; contexts add up. 0 where
+        nothing streamed."""
         return cast(float, self._field("streamed_bytes_per_second"))
 
     @property
