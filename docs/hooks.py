@@ -30,6 +30,7 @@ PYTHON = (
     "export",
     "runtime",
     "memory",
+    "metrics",
     "trust",
     "plugin",
 )  # modules of torchtrt_ws that users import

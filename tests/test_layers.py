@@ -20,6 +20,7 @@ LAYERS = (
     ("trust",),
     ("runtime",),
     ("memory",),
+    ("metrics",),
     ("export.placement", "export.tensor_text", "export.by_name", "export.packages"),
     ("export.engine",),
     ("export.options",),

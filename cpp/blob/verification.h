@@ -26,6 +26,9 @@ class Verification {
   /// `subject` names the engine in messages.
   Verification(Verify verify, const Metadata& metadata, std::string subject);
 
+  /// Whether there is something to compare.
+  [[nodiscard]] bool compares() const noexcept { return crc32c_ || sha256_ || lacks_digest_; }
+
   /// What to tell the user when there is nothing to compare with, though it was not switched off; empty otherwise.
   [[nodiscard]] const std::string& note() const noexcept { return note_; }
 

@@ -117,7 +117,8 @@ void leave_resident(Resolution& resolution) {
 /// Applies the two rules that know the streamable size: no budget above it, none in the hole below it.
 int64_t settle(int64_t bytes, const EngineFacts& facts, Resolution& resolution) {
   const std::string all = std::to_string(facts.streamable);
-  if (bytes > facts.streamable) {
+  resolution.clipped = bytes > facts.streamable;
+  if (resolution.clipped) {
     resolution.notes.push_back(asked(resolution) + " is clipped from " + std::to_string(bytes) + " to " + all +
                                " bytes, all of the engine's streamable weights.");
   }

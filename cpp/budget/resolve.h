@@ -52,6 +52,7 @@ struct Resolution {
   bool automatic;         ///< The engine chose (automatic or reserve): smaller budgets may be tried (ladder.h).
   std::string requested;  ///< For the log: "1073741824", "total 1073741824", "50%", "auto", "free-1024", "nothing".
   std::vector<std::string> notes;  ///< To log, in order; a warning starts with "warning: ". Starts with the request's.
+  bool clipped = false;            ///< More was asked than is streamable.
 };
 
 /// Decides how many bytes of one engine's weights stay on the device. Pure, but for the call to `facts.automatic`.

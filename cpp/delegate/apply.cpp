@@ -5,6 +5,7 @@
 
 #include "budget/ladder.h"
 #include "delegate/handle.h"
+#include "engine/stage.h"
 
 namespace torchtrt_ws {
 namespace {
@@ -25,9 +26,19 @@ Result<Resolution> decide(Engine& engine, const Request& request, const std::opt
   return resolve(request, facts);
 }
 
+Status make_context(Engine& engine) {
+  const Stage stage("context");
+  return engine.make_context();
+}
+
+Status set_budget(Engine& engine, int64_t budget) {
+  const Stage stage("budget");
+  return engine.set_budget(budget);
+}
+
 Status set_and_make(Engine& engine, int64_t budget) {
-  Status set = engine.set_budget(budget);
-  return set.ok() ? engine.make_context() : set;
+  Status set = set_budget(engine, budget);
+  return set.ok() ? make_context(engine) : set;
 }
 
 std::string bytes(int64_t count) { return std::to_string(count) + " bytes"; }
@@ -55,6 +66,7 @@ Result<Applied> step_down(Engine& engine, const std::string& name, Applied appli
     (void)engine.scratch_bytes();  // as in does_not_fit()
     budget = next_smaller_budget(*budget, tries, engine.memory());
     if (!budget) return does_not_fit(engine, name, applied.resolved, last);
+    ++applied.ladder_steps;
     applied.notes.push_back("warning: the automatic budget did not fit (" + last.found + "); trying " + bytes(*budget));
     Status made = set_and_make(engine, *budget);
     if (made.ok()) return applied;
@@ -64,9 +76,10 @@ Result<Applied> step_down(Engine& engine, const std::string& name, Applied appli
 }
 
 Result<Applied> apply_decided(Engine& engine, Resolution resolution, const std::string& name) {
-  Applied applied{resolution.source, resolution.automatic, std::move(resolution.requested),
-                  resolution.bytes.value_or(0), std::move(resolution.notes)};
-  Status made = resolution.bytes ? set_and_make(engine, *resolution.bytes) : engine.make_context();
+  Applied applied{
+      resolution.source,           resolution.automatic, std::move(resolution.requested), resolution.bytes.value_or(0),
+      std::move(resolution.notes), resolution.clipped};
+  Status made = resolution.bytes ? set_and_make(engine, *resolution.bytes) : make_context(engine);
   if (made.ok()) return applied;
   if (made.failure().code != ErrorCode::DoesNotFit) return std::move(made).failure();
   if (resolution.automatic) return step_down(engine, name, std::move(applied), std::move(made).failure());
@@ -91,8 +104,12 @@ Result<Applied> join_budget(Engine& engine, const Request& request, const std::o
   auto wanted = resolve(request, {engine.streamable_bytes(), 0, shares, [now](int64_t) { return now; }});
   if (!wanted.ok()) return std::move(wanted).failure();
   const auto standing = first.standing();
-  Applied applied{standing ? standing->source : Source::None, standing && standing->automatic, wanted.value().requested,
-                  now, std::move(wanted.value().notes)};
+  Applied applied{standing ? standing->source : Source::None,
+                  standing && standing->automatic,
+                  wanted.value().requested,
+                  now,
+                  std::move(wanted.value().notes),
+                  wanted.value().clipped};
   const std::string whose = "the weights of '" + first.identity().name + "', which is loaded already";
   if (engine.budget_for(wanted.value().bytes.value_or(now)) == now) {
     applied.notes.push_back("shares " + whose + ", and their budget of " + bytes(now));
@@ -102,7 +119,7 @@ Result<Applied> join_budget(Engine& engine, const Request& request, const std::o
                             ". Change it after loading, or load with use_shared_engines off.");
   }
   memory.make_room(0);
-  Status made = engine.make_context();
+  Status made = make_context(engine);
   if (made.ok()) return applied;
   memory.put_back();
   if (made.failure().code != ErrorCode::DoesNotFit) return std::move(made).failure();

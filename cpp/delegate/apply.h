@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct Applied {
   std::string requested;           // as Resolution::requested
   int64_t resolved = 0;            // bytes that were decided before any retry; 0 when there was no budget call
   std::vector<std::string> notes;  // for the log, the retries among them
+  bool clipped = false;            // as Resolution::clipped
+  uint64_t ladder_steps = 0;       // budgets that did not fit
 };
 
 /// Decides the budget, sets it and makes the context. Precondition: the engine has no context.

@@ -99,6 +99,14 @@ Status check_inputs(const Engine& engine, Span<EValue*> args, std::vector<Tensor
   return ok_status();
 }
 
+void note_planned(const Engine& engine, Span<EValue*> args, std::vector<size_t>& planned) {
+  planned.resize(engine.outputs().size());
+  for (size_t i = 0; i < planned.size(); ++i) {
+    const EValue* arg = args[engine.inputs().size() + i];
+    if (arg != nullptr && arg->isTensor()) planned[i] = arg->toTensor().nbytes();
+  }
+}
+
 Result<TensorView> OutputArguments::resize(size_t index, const SizesType* sizes, size_t rank) {
   const TensorSpec& spec = engine_.outputs()[index];
   EValue* arg = args_[engine_.inputs().size() + index];
@@ -113,8 +121,10 @@ Result<TensorView> OutputArguments::resize(size_t index, const SizesType* sizes,
       scalar ? executorch::runtime::Error::Ok
              : executorch::runtime::resize_tensor(tensor, executorch::aten::ArrayRef<SizesType>(sizes, rank));
   if (error != executorch::runtime::Error::Ok) {
-    return refused("output", spec, shape_text(sizes, rank) + " from the engine",
-                   "no more than the program planned memory for");
+    size_t bytes = static_cast<size_t>(tensor.element_size());
+    for (size_t i = 0; i < rank; ++i) bytes *= static_cast<size_t>(sizes[i]);
+    return refused("output", spec, shape_text(sizes, rank) + " from the engine, " + std::to_string(bytes) + " bytes",
+                   "no more than the " + std::to_string(planned_[index]) + " bytes that the program planned for it");
   }
   if (!has_memory(tensor)) return refused("output", spec, "no memory behind it", "a tensor with data");
   return view_of(tensor);

@@ -5,6 +5,7 @@
 #include <executorch/runtime/platform/runtime.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,6 +20,7 @@
 #include "delegate/error.h"
 #include "delegate/handle.h"
 #include "delegate/live_handles.h"
+#include "delegate/log_load.h"
 #include "delegate/note_loaded.h"
 #include "delegate/open_or_share.h"
 #include "delegate/process_defaults.h"
@@ -28,6 +30,7 @@
 #include "engine/engine_kind.h"
 #include "engine/log.h"
 #include "engine/python_lock.h"
+#include "engine/stage.h"
 #include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/option_keys.h"
 
@@ -79,14 +82,6 @@ Result<Request> read_load_request(const std::vector<Option>& options, ArrayRef<C
   return request;
 }
 
-/// One line that says what was asked, who asked, what was decided and what the engine then did.
-void log_load(const EngineReport& report, const Applied& applied) {
-  log_info("engine '" + report.name + "' (" + report.kind + "): requested=" + applied.requested +
-           " source=" + report.source + " resolved=" + std::to_string(applied.resolved) +
-           " actual=" + std::to_string(report.budget_bytes) + " streamable=" + std::to_string(report.streamable_bytes) +
-           " scratch=" + std::to_string(report.scratch_bytes) + " bytes");
-}
-
 /// Of engines on the same weights, those that ProgramMemory does not know already.
 Handles of_other_programs(Handles sharing, const void* scope) {
   const auto is_of_it = [scope](const auto& handle) { return handle->identity().scope == scope; };
@@ -101,16 +96,23 @@ const Handle* awake_one(const Handles& handles) {
 
 Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, FreeableBuffer* processed,
                                             ArrayRef<CompileSpec> specs) {
+  const auto start = std::chrono::steady_clock::now();
   if (processed == nullptr || processed->data() == nullptr) {
     return Failure{ErrorCode::BadBlob, "engine blob", "no data", "a blob that starts with " + wire::either_magic(),
                    "Save the program again"};
   }
-  auto blob = read_blob(processed->data(), processed->size());
+  auto blob = [&] {
+    const TracingScope traced(context.event_tracer(), "");  // whose it is, is what it says
+    const Stage stage("parse");
+    return read_blob(processed->data(), processed->size());
+  }();
   if (!blob.ok()) return std::move(blob).failure();
   const Metadata metadata = std::move(blob.value().metadata);
   Payload payload(blob.value().engine, blob.value().engine_size, [processed] { processed->Free(); });
 
   Identity identity = identify(context, metadata);
+  const std::string name = identity.name;  // for as long as the load takes
+  const TracingScope traced(context.event_tracer(), name.c_str());
   const std::vector<Option> options = copy_options(context.runtime_specs());
   const Defaults defaults = process_defaults();
   auto request = read_load_request(options, specs, identity.name, defaults);
@@ -136,9 +138,10 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   const auto only_one = lock_patiently(*mutex);
   const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
   const GraphUse graphs = how.cuda_graph.value_or(baked_graphs.value_or(GraphUse::Auto));
-  const OpenRequest how_to_open{metadata,      identity.name,  how.device_id,
-                                graphs,        how.verify,     identity.scope,
-                                share_scratch, how.huge_pages, request.value().margin.value_or(kDefaultMargin)};
+  const OpenRequest how_to_open{
+      metadata,      identity.name,  how.device_id, graphs,
+      how.verify,    identity.scope, share_scratch, request.value().margin.value_or(kDefaultMargin),
+      how.huge_pages};
   std::unique_lock<std::mutex> planned;  // until the engine has gone, if something fails
   auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
   if (!opened.ok()) return std::move(opened).failure();
@@ -165,7 +168,7 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   if (first == nullptr) {
     for (const auto& sleeper : sharing) sleeper->wake_others(applied.value());
   }
-  log_load(handle->report(), applied.value());
+  log_load(handle->report(), applied.value(), std::chrono::steady_clock::now() - start);
   if (const std::string summary = memory.summary(handle->report()); !summary.empty()) log_info(summary);
   note_loaded(handle->identity().id);
   live.add(handle);
@@ -207,9 +210,11 @@ class Backend final : public executorch::runtime::BackendInterface {
     return loaded;
   }
 
-  Error execute(BackendExecutionContext&, DelegateHandle* handle, Span<EValue*> args) const override {
+  Error execute(BackendExecutionContext& context, DelegateHandle* handle, Span<EValue*> args) const override {
     if (handle == nullptr) return Error::DelegateInvalidHandle;
-    return guarded("running an engine", [&] { return static_cast<Handle*>(handle)->execute(args); });
+    auto* const engine = static_cast<Handle*>(handle);
+    const TracingScope traced(context.event_tracer(), engine->identity().name.c_str());
+    return guarded("running an engine", [&] { return engine->execute(args); });
   }
 
   Error set_option(BackendOptionContext&, const Span<BackendOption>& options) override {

@@ -1,5 +1,6 @@
 #include "delegate/handle.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "delegate/apply.h"
@@ -39,7 +40,9 @@ Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<
   noted_.method = identity_.method;
   noted_.kind = identity_.kind;
   noted_.device = engine_->device_name();
-  noted_.source.reserve(32);  // longer than all sources: noting takes no memory
+  planned_.reserve(engine_->outputs().size());  // so that a run takes no memory
+  noted_.source.reserve(32);                    // longer than all sources: noting takes no memory
+  count_decision_locked(applied.clipped, applied.ladder_steps);
   note_locked();
 }
 
@@ -56,7 +59,8 @@ Status Handle::execute(Span<EValue*> args) {
   }
   Status checked = check_inputs(*engine_, args, inputs_);
   if (!checked.ok()) return checked;
-  OutputArguments outputs(*engine_, args);
+  if (planned_.empty()) note_planned(*engine_, args, planned_);
+  OutputArguments outputs(*engine_, args, planned_);
   Status ran = engine_->run(inputs_, outputs);
   if (!ran.ok()) return ran;
   count_run_locked(std::chrono::steady_clock::now() - start);
@@ -105,6 +109,7 @@ Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& req
     source_ = applied.value().source;
     automatic_ = applied.value().automatic;
     taken_.reset();  // what was wanted before is so no longer
+    count_decision_locked(applied.value().clipped, applied.value().ladder_steps);
     notes = std::move(applied.value().notes);
     return ok_status();
   });
@@ -262,12 +267,27 @@ Status Handle::restore_locked(const Previous& previous) {
 }
 
 void Handle::count_run_locked(std::chrono::duration<double> seconds) {
+  const bool waited = last_event() == nullptr;
+  const EngineCounters counters = engine_->counters();
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    const auto streamed = static_cast<uint64_t>(std::max<int64_t>(noted_.streamable_bytes - noted_.budget_bytes, 0));
     ++noted_.runs;
     noted_.seconds += seconds.count();
+    noted_.streamed_bytes += streamed;
+    if (waited) {
+      waited_seconds_ += seconds.count();
+      waited_bytes_ += streamed;
+    }
+    noted_.graph_hits = counters.graph_hits;
   }
   if (std::exchange(fresh_, false)) note_locked();
+}
+
+void Handle::count_decision_locked(bool clipped, uint64_t ladder_steps) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  noted_.clipped = clipped;
+  noted_.ladder_steps += ladder_steps;
 }
 
 void Handle::note_locked() const {
@@ -278,6 +298,7 @@ void Handle::note_locked() const {
   const std::optional<int64_t> scratch =
       live && engine_->has_context() ? std::optional<int64_t>(engine_->scratch_bytes()) : std::nullopt;
   const int64_t device = live ? engine_->device_bytes() : 0;
+  const EngineCounters counters = live ? engine_->counters() : EngineCounters{};
   std::lock_guard<std::mutex> lock(mutex_);
   noted_previous_ = {{wakes_to_.value_or(budget), source_, automatic_}, taken_};
   noted_awake_ = live && !asleep_;
@@ -288,12 +309,18 @@ void Handle::note_locked() const {
   noted_.asleep = asleep_;
   if (scratch || !live) noted_.scratch_bytes = scratch.value_or(0);
   noted_.device_bytes = device;
+  if (!live) return;  // what it has counted stays
+  noted_.graph_hits = counters.graph_hits;
+  noted_.cache_hits = counters.cache_hits;
+  noted_.cache_misses = counters.cache_misses;
 }
 
 EngineReport Handle::report() const {
   if (const std::unique_lock<Turns> turn(turns_, std::try_to_lock); turn.owns_lock()) note_locked();
   std::lock_guard<std::mutex> lock(mutex_);
-  return noted_;
+  EngineReport now = noted_;
+  if (waited_seconds_ > 0) now.streamed_bytes_per_second = static_cast<double>(waited_bytes_) / waited_seconds_;
+  return now;
 }
 
 void Handle::close() noexcept {

@@ -185,6 +185,7 @@ class Handle {
   Status restore_locked(const Previous& previous);
   void decide_locked(const Previous& previous) noexcept;
   void count_run_locked(std::chrono::duration<double> seconds);
+  void count_decision_locked(bool clipped, uint64_t ladder_steps);
   void note_locked() const;
 
   const Identity identity_;
@@ -201,9 +202,12 @@ class Handle {
   std::optional<int64_t> wakes_to_;  // the budget, when all engines on these weights sleep
   bool fresh_ = true;                // no run since the context was made: the next one may take memory for staging
   std::vector<TensorView> inputs_;   // of the call in progress; kept so that a call allocates nothing
+  std::vector<size_t> planned_;      // bytes that the program planned for each output; empty before the first run
 
   mutable std::mutex mutex_;
   mutable EngineReport noted_;
+  double waited_seconds_ = 0;  // in runs that waited for their work
+  uint64_t waited_bytes_ = 0;  // that these streamed
   mutable Previous noted_previous_{{0, Source::None, false}};
   mutable bool noted_awake_ = true;
   std::vector<int64_t> steps_;

@@ -83,6 +83,7 @@ Status Handle::wake() {
   asleep_ = false;
   wakes_to_.reset();
   sharers.agree_with(*this);
+  count_decision_locked(noted_.clipped, resumed.value().ladder_steps);  // written under turns_ too
   note_locked();
   log_notes(identity_.name, resumed.value().notes);
   return ok_status();
@@ -94,6 +95,7 @@ void Handle::wake_others(const Applied& applied) {
   automatic_ = applied.automatic;
   taken_.reset();
   wakes_to_.reset();
+  count_decision_locked(applied.clipped, 0);  // the steps were the other's
   note_locked();
 }
 

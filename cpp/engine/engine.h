@@ -46,6 +46,13 @@ class TORCHTRT_WS_API OutputSink {
   virtual Result<TensorView> resize(size_t index, const executorch::aten::SizesType* sizes, size_t rank) = 0;
 };
 
+/// What an engine has counted since it was opened.
+struct EngineCounters {
+  uint64_t graph_hits = 0;    // runs that replayed a captured CUDA graph
+  uint64_t cache_hits = 0;    // what it would have had to prepare, and found prepared in a cache on disk
+  uint64_t cache_misses = 0;  // what it prepared, and left in the cache
+};
+
 /// One deserialized engine: weights that can be streamed, and an execution context that comes and goes.
 ///
 /// Engines may share one copy of the weights (share()); the budget is then everybody's, contexts are each one's own.
@@ -100,6 +107,9 @@ class TORCHTRT_WS_API Engine {
 
   /// What budget() says once set_budget() has kept `bytes`, which are within [0, streamable_bytes()].
   virtual int64_t budget_for(int64_t bytes) const { return bytes; }
+
+  /// Asked after each run: copies numbers, no more.
+  virtual EngineCounters counters() const noexcept { return {}; }
 
   virtual bool has_context() const = 0;
 

@@ -25,8 +25,8 @@ struct OpenRequest {
   Verify verify = Verify::Checksum;  // how the payload is compared with the metadata; the engine does it as it reads
   const void* program = nullptr;     // tells the engines of one program from those of others; null: alone
   bool share_activation_memory = false;  // of its engines, which then run one after the other
-  bool huge_pages = true;                // for the memory that large weights are read into; a wish
   int64_t margin = kDefaultMargin;       // bytes that what nobody asked for leaves free on the device
+  bool huge_pages = true;                // for the memory that large weights are read into; a wish
 };
 
 /// What an engine kind is: how to deserialize one. The payload is released by the engine, as soon as it has no more use

@@ -1,6 +1,7 @@
 #include "engine/log.h"
 
 #include <executorch/runtime/platform/log.h>
+#include <executorch/runtime/platform/platform.h>
 
 #include <string_view>
 
@@ -29,6 +30,12 @@ void log_info(const std::string& text) noexcept {
   for_each_line(text, [](std::string_view line) {
     ET_LOG(Info, "torchtrt_ws: %.*s", static_cast<int>(line.size()), line.data());
   });
+}
+
+void log_one_line(const std::string& text) noexcept {
+  executorch::runtime::pal_emit_log_message(executorch::runtime::internal::get_log_timestamp(),
+                                            et_pal_log_level_t::kInfo, "log.cpp", __func__, __LINE__, text.c_str(),
+                                            text.size());
 }
 
 void log_error(const std::string& text) noexcept {

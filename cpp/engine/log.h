@@ -12,6 +12,10 @@ namespace torchtrt_ws {
 /// ExecuTorch has no level for warnings: they are Info, and start with "warning: ".
 TORCHTRT_WS_API void log_info(const std::string& text) noexcept;
 
+/// One line whatever its length, for readers that are programs. It goes to ExecuTorch's log too, by the function behind
+/// ET_LOG (runtime/platform/platform.h), which cuts nothing.
+void log_one_line(const std::string& text) noexcept;
+
 /// For calls that fail.
 TORCHTRT_WS_API void log_error(const std::string& text) noexcept;
 

@@ -52,6 +52,13 @@ nb::dict engine_report(uint64_t id) {
   fields["asleep"] = report.asleep;
   fields["runs"] = report.runs;
   fields["seconds"] = report.seconds;
+  fields["streamed_bytes"] = report.streamed_bytes;
+  fields["streamed_bytes_per_second"] = report.streamed_bytes_per_second;
+  fields["clipped"] = report.clipped;
+  fields["ladder_steps"] = report.ladder_steps;
+  fields["graph_hits"] = report.graph_hits;
+  fields["cache_hits"] = report.cache_hits;
+  fields["cache_misses"] = report.cache_misses;
   fields["shared_with"] = nb::cast(report.shared_with);
   return fields;
 }
@@ -70,6 +77,14 @@ nb::list execute(Program& program, const std::string& method, const std::vector<
     for (const auto& result : results) outputs.append(copy_output(result));
   });
   return outputs;
+}
+
+nb::bytes etdump(Program& program) {
+  const std::string dump = [&program] {
+    nb::gil_scoped_release unlocked;  // it waits for a run in flight
+    return program.etdump();
+  }();
+  return nb::bytes(dump.data(), dump.size());
 }
 
 /// For tests: the C++ reader's view of a blob, or the failure, to be compared with Python's.
@@ -163,10 +178,11 @@ NB_MODULE(_native, m) {
   });
 
   nb::class_<Program>(m, "Program")
-      .def(nb::init<const std::string&, const Options&, bool>(), "path"_a, "options"_a, "mmap"_a = true,
-           nb::call_guard<nb::gil_scoped_release>())
+      .def(nb::init<const std::string&, const Options&, bool, bool>(), "path"_a, "options"_a, "mmap"_a = true,
+           "etdump"_a = false, nb::call_guard<nb::gil_scoped_release>())
       .def("load_method", &Program::load_method, "method"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("engine_ids", &Program::engine_ids, nb::call_guard<nb::gil_scoped_release>())
+      .def("etdump", &etdump)
       .def("execute", &execute, "method"_a, "inputs"_a);
 
   const nb::class_<SavedBudgets> saved_budgets(m, "SavedBudgets");

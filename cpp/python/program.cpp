@@ -2,6 +2,8 @@
 
 #include <executorch/runtime/backend/backend_options_map.h>
 
+#include <cstdlib>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <utility>
@@ -57,8 +59,10 @@ LoadOptions to_load_options(const Options& options) {
   return converted;
 }
 
-Program::Program(const std::string& path, const Options& options, bool mmap)
-    : module_(path, mmap ? Module::LoadMode::Mmap : Module::LoadMode::File) {
+Program::Program(const std::string& path, const Options& options, bool mmap, bool etdump)
+    : tracer_(etdump ? new executorch::etdump::ETDumpGen() : nullptr),
+      module_(path, mmap ? Module::LoadMode::Mmap : Module::LoadMode::File,
+              std::unique_ptr<executorch::runtime::EventTracer>(tracer_)) {
   if (registration_status() != Error::Ok) {
     throw NativeError(executorch::runtime::to_string(registration_status()), std::string("backend ") + kBackendId,
                       "another library registered for this id in this process", "torchtrt_ws",
@@ -80,6 +84,7 @@ void Program::load_method(const std::string& method) {
 
 void Program::load_method_locked(const std::string& method) {
   if (module_.is_method_loaded(method)) return;
+  has_recorded_ = true;
   clear_last_error();
   LoadScope scope;
   const Error error = load_planned(module_, method);
@@ -91,12 +96,25 @@ void Program::load_method_locked(const std::string& method) {
 
 std::vector<EValue> Program::run_locked(const std::string& method, const std::vector<EValue>& values) {
   load_method_locked(method);
+  has_recorded_ = true;
   clear_last_error();
   auto outputs = module_.execute(method, values);
   if (!outputs.ok()) {
     throw_error(outputs.error(), "method '" + method + "'", "inputs that it can run on");
   }
   return std::move(outputs.get());
+}
+
+std::string Program::etdump() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (tracer_ == nullptr) {
+    throw NativeError(executorch::runtime::to_string(Error::InvalidArgument), "etdump", "a program that records nothing",
+                      "one that was loaded with etdump=True", "Load it so");
+  }
+  if (!std::exchange(has_recorded_, false)) return {};
+  const auto dump = tracer_->get_etdump_data();
+  const std::unique_ptr<void, void (*)(void*)> memory(dump.buf, &std::free);
+  return dump.buf == nullptr ? std::string() : std::string(static_cast<const char*>(dump.buf), dump.size);
 }
 
 std::vector<uint64_t> Program::engine_ids() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <executorch/devtools/etdump/etdump_flatcc.h>
 #include <executorch/extension/module/module.h>
 #include <executorch/runtime/core/evalue.h>
 
@@ -43,7 +44,8 @@ LoadOptions to_load_options(const Options& options);
 class Program {
  public:
   /// Opens `path` (memory mapped, or read whole) and keeps the options for the methods that load later.
-  Program(const std::string& path, const Options& options, bool mmap);
+  /// `etdump`: record what loads and runs do, for etdump().
+  Program(const std::string& path, const Options& options, bool mmap, bool etdump);
 
   void load_method(const std::string& method);
 
@@ -57,12 +59,18 @@ class Program {
   /// Ids of the engines of the methods loaded so far, in loading order.
   std::vector<uint64_t> engine_ids();
 
+  /// What was recorded since the program was opened, or since the last call: ExecuTorch's ETDump, a flatbuffer. Empty
+  /// where nothing was. Throws NativeError where it was not opened for that.
+  std::string etdump();
+
  private:
   std::vector<executorch::runtime::EValue> run_locked(const std::string& method,
                                                       const std::vector<executorch::runtime::EValue>& values);
   void load_method_locked(const std::string& method);
 
   std::mutex mutex_;  // guards all below; a Module is not safe to use from two threads
+  executorch::etdump::ETDumpGen* const tracer_;  // module_ owns it; null: nobody asked for it
+  bool has_recorded_ = false;                    // a second dump of the same would fail in ExecuTorch
   executorch::extension::Module module_;
   std::vector<uint64_t> engine_ids_;
 };

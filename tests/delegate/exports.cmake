@@ -2,11 +2,12 @@
 # Vtables and typeinfo of the Engine port's classes are exported on purpose (cpp/engine/engine.h).
 set(torchtrt_ws
   CallerStreamGuard::CallerStreamGuard CallerStreamGuard::~CallerStreamGuard Follower::Follower Follower::~Follower
-  LoadScope::LoadScope LoadScope::~LoadScope WithoutPythonLock::release WithoutPythonLock::~WithoutPythonLock
+  LoadScope::LoadScope LoadScope::~LoadScope TracingScope::TracingScope TracingScope::~TracingScope
+  WithoutPythonLock::release WithoutPythonLock::~WithoutPythonLock
   automatic_budget clear_last_error engine engines follow give_back headroom last_error last_event load_adapter make_room
   registration_status restore_budgets save_budgets set_budget set_budgets set_defaults set_headroom set_priority set_steps
   sleep wake
-  caller_stream find_engine_kind log_error log_info note_event provide_device_memory register_engine_kind)
+  caller_stream find_engine_kind is_traced log_error log_info note_event note_stage provide_device_memory register_engine_kind)
 set(torchtrt_ws_host "")
 set(torchtrt_ws_tensorrt "")
 

@@ -97,6 +97,11 @@ class FakeEngine final : public Engine {
     return ok_status();
   }
 
+  EngineCounters counters() const noexcept override {
+    const Lock lock(device_mutex());
+    return device().counters;
+  }
+
   bool has_context() const override {
     const Lock lock(device_mutex());
     const auto& all = weights_->contexts;

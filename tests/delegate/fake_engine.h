@@ -34,6 +34,7 @@ struct Device {
   int64_t margin = -1;              // likewise
   std::function<void()> on_open;    // at the start of each; may throw, or wait
   std::function<void()> on_run;
+  EngineCounters counters;  // what engines say they have counted
 };
 Device& device();
 

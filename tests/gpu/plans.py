@@ -3,7 +3,8 @@
     python tests/gpu/plans.py FOLDER [--only small]
 
 acceptance: y = 2 x + 1, float32, 1 to 8 rows of 1024; what tests/engine/tensorrt asks for, with
-TORCHTRT_WS_TEST_WIDTH=1024. profiles: the same with two optimization profiles, 1 to 2 and 4 to 8 rows. small: 17 MB of
+TORCHTRT_WS_TEST_WIDTH=1024. profiles: the same with two optimization profiles, 1 to 2 and 4 to 8 rows. shapes: one row
+as often as a shape tensor says; nonzero, where asked for: where x is not 0. small: 17 MB of
 fp16 weights (8 layers of 1024 x 1024). big: 537 MB (16 layers of 4096 x 4096). Both: batch 16, one input `x`, one
 output `y`. A layer is y = x W with W = 1/2 I + 1/2 P, P a cyclic shift of its own: dense for TensorRT, which would
 merge equal weights, small when compressed, and with a result that numpy computes (`expected`). All have weight
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,31 @@ def build_acceptance(
     return finish(trt, builder, network, y, output, profiles)
 
 
+def build_shapes() -> memoryview:
+    """The serialized plan `shapes`: y is the one row of x as often as k says, int64 [rows, width]."""
+    trt = import_tensorrt()
+    builder, network = start(trt)
+    x = network.add_input("x", trt.float32, (1, ACCEPTANCE_WIDTH))
+    k = network.add_input("k", trt.int64, (2,))
+    begin, step = (np.array(values, dtype=np.int64) for values in ((0, 0), (0, 1)))  # kept until it is built
+    repeated = network.add_slice(x, (0, 0), (1, ACCEPTANCE_WIDTH), (0, 1))
+    for index, values in ((1, begin), (3, step)):
+        repeated.set_input(index, network.add_constant((2,), trt.Weights(values)).get_output(0))
+    repeated.set_input(2, k)
+    return finish(
+        trt, builder, network, repeated.get_output(0), values={"k": [(n, ACCEPTANCE_WIDTH) for n in (1, 4, 8)]}
+    )
+
+
+def build_nonzero() -> memoryview:
+    """The serialized plan `nonzero`: y int64 [2, n] is where x is not 0. TensorRT-RTX 1.6.1 has no such layer."""
+    trt = import_tensorrt()
+    builder, network = start(trt)
+    x = network.add_input("x", trt.float32, (-1, ACCEPTANCE_WIDTH))
+    y = network.add_non_zero(x, trt.int64).get_output(0)
+    return finish(trt, builder, network, y, profiles=((1, 4, 8),))
+
+
 def start(trt: Any) -> tuple[Any, Any]:
     """A builder and an empty, strongly typed network."""
     builder = trt.Builder(trt.Logger(trt.Logger.WARNING))
@@ -102,9 +128,16 @@ def multiply(trt: Any, network: Any, tensor: Any, weight: np.ndarray) -> Any:
 
 
 def finish(
-    trt: Any, builder: Any, network: Any, y: Any, output: str = "y", profiles: Sequence[tuple[int, int, int]] = ()
+    trt: Any,
+    builder: Any,
+    network: Any,
+    y: Any,
+    output: str = "y",
+    profiles: Sequence[tuple[int, int, int]] = (),
+    values: Mapping[str, Sequence[tuple[int, ...]]] | None = None,
 ) -> memoryview:
-    """Builds with weight streaming; `profiles` are those of a dynamic first dimension: min, opt, max."""
+    """Builds with weight streaming; `profiles` are those of a dynamic first dimension: min, opt, max; `values` those of
+    shape tensors."""
     y.name = output
     network.mark_output(y)
     config = builder.create_builder_config()
@@ -113,6 +146,11 @@ def finish(
         x = network.get_input(0)
         profile = builder.create_optimization_profile()
         profile.set_shape(x.name, *((count, x.shape[1]) for count in rows))
+        config.add_optimization_profile(profile)
+    if values:
+        profile = builder.create_optimization_profile()
+        for name, bounds in values.items():
+            profile.set_shape_input(name, *bounds)
         config.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -123,14 +161,17 @@ def finish(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", choices=["acceptance", "profiles", *PLANS])
+    parser.add_argument("--only", choices=["acceptance", "profiles", "shapes", "nonzero", *PLANS])
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     builds = {
         "acceptance": build_acceptance,
         "profiles": partial(build_acceptance, profiles=PROFILES),
+        "shapes": build_shapes,
         **{name: partial(build, *sizes) for name, sizes in PLANS.items()},
     }
+    if arguments.only == "nonzero":  # TensorRT alone builds it
+        builds["nonzero"] = build_nonzero
     for name, make in builds.items():
         if arguments.only in (None, name):
             plan = make()

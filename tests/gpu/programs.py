@@ -134,6 +134,12 @@ def write_minilm(folder: Path) -> dict[str, Any]:
     return {**facts_of(path, 0), "inputs": names, "expected": "minilm-expected.npy"}
 
 
+def write_plan(folder: Path, name: str, plan: memoryview) -> dict[str, Any]:
+    """A plan by itself, for tests of the adapter alone."""
+    (folder / name).write_bytes(plan)
+    return {"file": name, "engine_offset": 0, "engine_bytes": len(plan)}
+
+
 def add_large(folder: Path) -> None:
     """`large`, in the programs.json that is there."""
     path = folder / "programs.json"
@@ -155,6 +161,7 @@ def main() -> None:
     facts = {name: write_measured(arguments.folder, name, size) for name, size in plans.PLANS.items()}
     facts["acceptance"] = write_acceptance(arguments.folder)
     facts["profiles"] = write_acceptance(arguments.folder, "profiles", plans.PROFILES)
+    facts["shapes"] = write_plan(arguments.folder, "shapes.plan", plans.build_shapes())
     facts["planned"] = write_planned(arguments.folder)
     facts["towers"] = write_towers(arguments.folder)
     facts["pair"] = write_unequal(arguments.folder, "pair.pte", ["large", "little"])

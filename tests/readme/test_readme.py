@@ -42,6 +42,17 @@ def test_python(folder: Path) -> None:
     assert (folder / "model.pte").exists()
 
 
+def test_what_it_does_can_be_seen(folder: Path) -> None:
+    before = (
+        "import torch, torchtrt_ws\nx = torch.randn(2, 1024)\nprogram = torchtrt_ws.load('model.pte')\nprogram(x)\n"
+    )
+    done = run(sys.executable, "-c", before + block("python", "metrics.text") + "print(page)", cwd=folder)
+    assert 'torchtrt_ws_engine_runs_total{device="cpu",engine="forward",id="1",program="model.pte"} 1.0' in done.stdout
+    done = run(sys.executable, "-c", before + block("python", "Inspector"), cwd=folder)
+    for stage in ("verify", "deserialize", "budget", "context", "execute", "page out"):
+        assert stage in done.stdout, done.stdout
+
+
 def test_cpp_with_the_installed_package(folder: Path, build_project: Callable[[Path], Path]) -> None:
     (folder / "main.cpp").write_text(block("cpp"))
     (folder / "CMakeLists.txt").write_text(block("cmake"))

@@ -55,6 +55,14 @@ def write(folder: Path, library: str) -> None:
     save("device", make(), device="cuda:0")
     small = plan.Input("x", (1, 4), (2, 4), more=[((4, 4), (8, 4), (8, 4))])  # and a profile of 4 to 8 rows
     save("profiles", make(inputs=(small,)))
+    found = plan.Output("y", {"x": 1.0}, dtype="int64", kind="nonzero")
+    for name, most in (("nonzero", 32), ("nonzero_small", 6)):
+        save(name, make(outputs=(found,)), outputs=f"y:int64:2x0..{most}")
+    rows = plan.Input("k", (2,), dtype="int64", flags=("host",), values=[((1, 4), (4, 4), (8, 4))])
+    repeated = plan.Output("y", {"x": 2.0}, 1.0, shape="k")
+    for name, placed in (("shapes", {}), ("shapes_device", {"device": "cuda:0"})):
+        payload = make(inputs=(plan.Input("x", (1, 4)), rows), outputs=(repeated,))
+        save(name, payload, inputs=["x:float32:1x4", "k:int64:2"], outputs="y:float32:0..8x4", **placed)
     save("version", make(version=(10, 3, 0, 26)))
     save("compute", make(compute=75))
     save("platform", make(platform="windows_x86_64"))

@@ -1,5 +1,6 @@
 """Engines of kind "tensorrt" from Python, where there is no GPU: the stand-ins of tests/standin/README.md behind the
-adapter that is installed. The cases are in standin_cases.py and memory_cases.py; each runs in a process of its own.
+adapter that is installed. The cases are in standin_cases.py, memory_cases.py and seen_cases.py; each runs in a
+process of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def _cases(script: str) -> Any:
     return module
 
 
-SCRIPTS = {script: _cases(script) for script in ("standin_cases", "memory_cases")}
+SCRIPTS = {script: _cases(script) for script in ("standin_cases", "memory_cases", "seen_cases")}
 
 
 def library(pattern: str) -> Path:
@@ -59,6 +60,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [pytest.param(script, case, id=case) for script, module in SCRIPTS.items() for case in module.CASES],
 )
 def test_standin(programs: Path, script: str, case: str) -> None:
+    if case == "ranges":
+        library("libstandin_nvtx.so")  # built where NVTX is found
     # Before the RUNPATH of the adapter, which leads to the real CUDA runtime that it was linked with.
     path = os.pathsep.join(filter(None, [str(STANDINS), os.environ.get("LD_LIBRARY_PATH")]))
     run(
@@ -68,5 +71,8 @@ def test_standin(programs: Path, script: str, case: str) -> None:
         LD_LIBRARY_PATH=path,
         TORCHTRT_WS_NVINFER=str(library("libnvinfer.so.??")),
         TORCHTRT_WS_TENSORRT_RTX=str(library("libtensorrt_rtx.so.1")),
-        **SCRIPTS["standin_cases"].ENVIRONMENT.get(case, {}),
+        **{
+            name: value.replace("{folder}", str(programs)).replace("{standins}", str(STANDINS))
+            for name, value in getattr(SCRIPTS[script], "ENVIRONMENT", {}).get(case, {}).items()
+        },
     )

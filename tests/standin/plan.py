@@ -21,9 +21,11 @@ The text is ASCII, one item a line, with words between single spaces. Shapes are
     input NAME DTYPE MIN OPT MAX                   and `host` (a shape tensor) or `vectorized` (not kLINEAR;
                                                    `vectorized:N`: from profile N on)
     profile NAME MIN OPT MAX                       a further profile of an input; one without is there as in the first
+    values NAME MIN OPT MAX                        of a shape tensor, written as shapes are; once for each profile
     output NAME DTYPE affine BIAS FACTOR*INPUT...  bias + sum of factor * input, in the shape of the first input
     output NAME DTYPE sum BIAS FACTOR*INPUT...     0-d: bias + sum of factor * (sum of all elements); `sum1`: shape [1]
-    output NAME DTYPE unknown BIAS FACTOR*INPUT... rank 1, of a length that depends on data: cannot run
+    output NAME DTYPE nonzero BIAS INPUT           where INPUT is not 0: [its rank, as many as there are], row by row
+    output ... shape INPUT                         in the shape that a shape tensor says; what there is, again and again
     output ... alias INPUT                         written into that input's memory (TensorRT 11)
 
 No imports but the standard library. As a script it writes the default plan: `python plan.py FILE [--rtx] [VERSION]`.
@@ -51,7 +53,7 @@ def _shape(shape: Shape) -> str:
 class Input:
     """An input. `max` is `min`, and `opt` is `max`, where they are left out; `flags` are `host`, `vectorized`.
 
-    `more` are its bounds in further profiles: min, opt, max.
+    `more` are its bounds in further profiles: min, opt, max; `values` those of a shape tensor's values.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Input:
     dtype: str = "float32"
     flags: Sequence[str] = ()
     more: Sequence[tuple[Shape, Shape, Shape]] = ()
+    values: Sequence[tuple[Shape, Shape, Shape]] = ()
 
     def line(self) -> str:
         largest = self.min if self.max is None else self.max
@@ -68,12 +71,13 @@ class Input:
         flags = "".join(f" {flag}" for flag in self.flags)
         lines = [f"input {self.name} {self.dtype} {_shape(self.min)} {_shape(best)} {_shape(largest)}{flags}"]
         lines += [f"profile {self.name} {' '.join(map(_shape, bounds))}" for bounds in self.more]
+        lines += [f"values {self.name} {' '.join(map(_shape, values))}" for values in self.values]
         return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class Output:
-    """An output of `kind` affine, sum, sum1 or unknown: `bias`, and the inputs with their factors, in order."""
+    """An output of `kind` affine, sum, sum1 or nonzero: `bias`, and the inputs with their factors, in order."""
 
     name: str
     terms: dict[str, float]
@@ -81,11 +85,13 @@ class Output:
     dtype: str = "float32"
     kind: str = "affine"
     alias: str | None = None
+    shape: str | None = None
 
     def line(self) -> str:
         terms = " ".join(f"{factor!r}*{name}" for name, factor in self.terms.items())
         alias = f" alias {self.alias}" if self.alias is not None else ""
-        return f"output {self.name} {self.dtype} {self.kind} {self.bias!r} {terms}{alias}"
+        shape = f" shape {self.shape}" if self.shape is not None else ""
+        return f"output {self.name} {self.dtype} {self.kind} {self.bias!r} {terms}{alias}{shape}"
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def save_plan(
             "x:float16:1..8x4096" for a dynamic dimension, or `torchtrt_ws.blob.TensorFacts`; one, or a list. With a
             mapping of plans: a mapping from engine name to that. None reads inputs and outputs from the engine, which
             needs a GPU and TensorRT.
-        outputs: The engine's outputs, likewise. A dynamic dimension has the range of an input dimension.
+        outputs: The engine's outputs, likewise. A dynamic dimension has the range of an input dimension; or 0..MAX
+            where its size depends on the data, or on the values of a shape tensor: memory is planned for MAX.
         name: The engine's name, for a single plan.
         methods: Method name to the names of its engines; None is one method `forward` with all of them.
         weight_streaming_budget: Bytes of weights to keep on the device, for the whole program: "auto", a number of

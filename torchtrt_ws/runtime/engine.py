@@ -27,11 +27,21 @@ _FIELDS = (
     "asleep",
     "runs",
     "seconds",
+    "streamed_bytes",
+    "streamed_bytes_per_second",
+    "clipped",
+    "ladder_steps",
+    "graph_hits",
+    "cache_hits",
+    "cache_misses",
 )
 
 
 # What each context of the engine has or counts itself.
-_OF_EACH_CONTEXT = ("scratch_bytes", "device_bytes", "runs", "seconds")
+_OF_EACH_CONTEXT = (
+    "scratch_bytes", "device_bytes", "runs", "seconds", "streamed_bytes", "streamed_bytes_per_second", "ladder_steps",
+    "graph_hits", "cache_hits", "cache_misses",
+)  # fmt: skip
 
 
 def set_priority(ids: list[int], value: int) -> None:
@@ -173,6 +183,42 @@ class Engine:
     def seconds(self) -> float:
         """Time spent in these calls; those that ran at the same time add up."""
         return cast(float, self._field("seconds"))
+
+    @property
+    def streamed_bytes(self) -> int:
+        """Weights that these calls streamed to the device: computed, streamable less budget for each."""
+        return cast(int, self._field("streamed_bytes"))
+
+    @property
+    def streamed_bytes_per_second(self) -> float:
+        """What calls that waited for their work streamed, over the time that they took; contexts add up. 0 where
+        nothing streamed."""
+        return cast(float, self._field("streamed_bytes_per_second"))
+
+    @property
+    def clipped(self) -> bool:
+        """True where the budget was asked larger than `streamable_bytes`, when it was last decided."""
+        return cast(bool, self._field("clipped"))
+
+    @property
+    def ladder_steps(self) -> int:
+        """Automatic budgets that did not fit before a smaller one did, since it was loaded."""
+        return cast(int, self._field("ladder_steps"))
+
+    @property
+    def graph_hits(self) -> int:
+        """Runs that replayed a captured CUDA graph."""
+        return cast(int, self._field("graph_hits"))
+
+    @property
+    def cache_hits(self) -> int:
+        """Loads that found what they prepare, a host engine's packed weights, in a cache on disk."""
+        return cast(int, self._field("cache_hits"))
+
+    @property
+    def cache_misses(self) -> int:
+        """Loads that prepared it, and left it in the cache."""
+        return cast(int, self._field("cache_misses"))
 
     def set_budget(self, value: int | str) -> None:
         """Changes this engine's budget now: waits for a run in flight, and goes back to the old one if it fails.

@@ -11,6 +11,7 @@ from torchtrt_ws import budget, pte
 from torchtrt_ws.budget.profile import Profile
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.runtime.contexts import Contexts
+from torchtrt_ws.runtime.files import note_file
 from torchtrt_ws.runtime.native import _native, translated
 from torchtrt_ws.runtime.program import Program
 from torchtrt_ws.runtime.spending import Spending
@@ -40,6 +41,7 @@ def load(
     huge_pages: bool | None = None,
     verify: str | None = None,
     trusted_keys: Iterable[Key] | None = None,
+    etdump: bool = False,
 ) -> Program:
     """Loads a program and every method in it. A budget given here beats the one in the file.
 
@@ -87,6 +89,8 @@ def load(
             is loaded: a copy in memory that nobody can change, which takes the file's size while the program is in use.
             With `mmap=True` it is the file itself, and nobody else may then be able to write into it. None: no
             signature is looked at.
+        etdump: Record what the load and each run do, and how long it takes, for `Program.etdump`. Takes memory with
+            each run, until that is called. Not with several contexts.
 
     Returns:
         The program, ready to run.
@@ -96,7 +100,7 @@ def load(
             sizes the file does not record; another word for `split`; for "latency" nothing to split, or no profile.
         ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify` or
             `cuda_graph`; a profile that is not valid, or of other engines; several contexts of a file that is not
-            mapped, does not share, or has an engine that keeps state.
+            mapped, does not share, or has an engine that keeps state, or with `etdump`.
             With `trusted_keys`: a key that cannot be read; a signature that is missing, malformed, by another key or of
             another file.
         CapacityError: The budget or a context does not fit, the error says what does; or there is no memory for the
@@ -114,6 +118,8 @@ def load(
     # A verified copy is in memory already, so that is mapped whatever `mmap` says.
     mapped = mmap is not False or trusted_keys is not None
     _check_contexts(contexts, mapped, share_engines)
+    if etdump and contexts != 1:
+        raise ProgramError(f"contexts={contexts}", "etdump=True", "one context", "Leave out one of them.")
     with _source(path, trusted_keys, copy=not mmap) as source:
         report = pte.read(source)
         report.require_engines()
@@ -134,7 +140,8 @@ def load(
                 _native.load_adapter(kind)  # before the program: what is missing here is said at once
             # In file order: engines without a name are counted in loading order.
             methods = [method.name for method in report.methods]
-            loaded = _loaded(source, list(options.items()), mapped, methods, contexts)
+            loaded = _loaded(source, list(options.items()), mapped, methods, contexts, etdump)
+    note_file(loaded.all_ids(), os.fspath(path))
     spending.tell_steps(loaded)
     spending.after(loaded, margin, weight_streaming_budget, weight_streaming_budget_per_engine, split)
     return Program(replace(report, file=os.fspath(path)), loaded, margin, spending)
@@ -153,14 +160,19 @@ def _check_contexts(contexts: int, mapped: bool, share_engines: bool | None) -> 
 
 
 def _loaded(
-    source: str, options: list[tuple[str, bool | int | str]], mapped: bool, methods: list[str], contexts: int
+    source: str,
+    options: list[tuple[str, bool | int | str]],
+    mapped: bool,
+    methods: list[str],
+    contexts: int,
+    etdump: bool,
 ) -> Contexts:
     """All methods, in each of the contexts. When one does not fit, nothing stays loaded."""
     natives: list[_native.Program] = []
     native = None
     try:
         while len(natives) < contexts:
-            native = _native.Program(source, options, mapped)
+            native = _native.Program(source, options, mapped, etdump)
             for method in methods:
                 native.load_method(method)
             natives.append(native)

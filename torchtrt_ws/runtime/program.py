@@ -225,6 +225,22 @@ class Program:
                 ) from None
         return arrays
 
+    def etdump(self) -> bytes:
+        """What the load and the runs since then did, or since the last call: each stage with its time.
+
+        Of each engine, as events of its delegate with the engine's name as metadata: parse, read, verify, deserialize,
+        budget and context at load, copy in, enqueue and copy out in each run (a host engine's: execute and page out).
+        Times are the host's: of the work on a device, "copy out" has the wait for it.
+
+        Returns:
+            ExecuTorch's ETDump; `executorch.devtools.Inspector` reads a file of it. Empty where nothing happened.
+
+        Raises:
+            ProgramError: The program was not loaded with `etdump=True`.
+        """
+        with self._contexts.taken() as native, translated():
+            return native.etdump()
+
     def _budget_ids(self) -> list[int]:
         return self._contexts.with_budgets(self._contexts.engine_ids())
 

@@ -15,6 +15,7 @@
 #include "engine/host/mapping.h"
 #include "engine/log.h"
 #include "engine/python_lock.h"
+#include "engine/stage.h"
 
 namespace torchtrt_ws::host {
 namespace {
@@ -117,6 +118,7 @@ Status HostEngine::join(const OpenRequest& request) {
 }
 
 Status HostEngine::load_program(const std::string& method, const std::string& packed_cache_path) {
+  const Stage stage("deserialize");
   auto program = NestedProgram::load(payload_.data(), payload_.size(), method, packed_cache_path);
   if (!program.ok()) return std::move(program).failure();
   program_.emplace(std::move(program).value());
@@ -127,8 +129,11 @@ Status HostEngine::load(const OpenRequest& request) {
   const std::string subject = "engine '" + request.name + "'";
   const Verification verification(request.verify, request.metadata, subject);
   if (!verification.note().empty()) log_info(verification.note());
-  Status verified = compare_payload(verification, payload_.data(), payload_.size());
-  if (!verified.ok()) return verified;
+  if (verification.compares()) {
+    const Stage stage("verify");
+    Status verified = compare_payload(verification, payload_.data(), payload_.size());
+    if (!verified.ok()) return verified;
+  }
   Status streamable = load_streamable(request);
   if (!streamable.ok() && streamable.failure().code != ErrorCode::NotSupported) return streamable;
   if (!streamable.ok()) {
@@ -158,6 +163,7 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
   const auto lock = lock_patiently(loading());
   std::vector<Range> mappings;
   const auto pack = [&](const std::string& path) -> Status {
+    const Stage stage("pack");
     Status packed = NestedProgram::pack(payload_.data(), payload_.size(), path);
     malloc_trim(0);
     return packed;
@@ -174,6 +180,7 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
     return std::move(packed).failure();
   }
   if (packed.value().weight_bytes() == 0) return ok_status();  // nothing that XNNPACK packs
+  ++(packed.value().was_built() ? counters_.cache_misses : counters_.cache_hits);
   if (!mappings.empty()) {
     weights_->set_packed(std::move(packed).value(), mappings);
     return ok_status();
@@ -254,7 +261,11 @@ void HostEngine::drop_context() noexcept {
 }
 
 Status HostEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {
-  Status ran = program_->run(inputs, outputs);
+  Status ran = [&] {
+    const Stage stage("execute");
+    return program_->run(inputs, outputs);
+  }();
+  const Stage stage("page out");
   weights_->drop_rest();
   return ran;
 }

@@ -37,6 +37,7 @@ class HostEngine final : public Engine {
   MemoryFacts memory() const override;
   Status set_budget(int64_t bytes) override;
   int64_t budget_for(int64_t bytes) const override { return weights_->budget_for(bytes); }
+  EngineCounters counters() const noexcept override { return counters_; }
   bool has_context() const override { return has_context_; }
   Status make_context() override;
   void drop_context() noexcept override;
@@ -61,6 +62,7 @@ class HostEngine final : public Engine {
   std::vector<TensorSpec> inputs_;
   std::vector<TensorSpec> outputs_;
   bool has_context_ = false;
+  EngineCounters counters_;
 };
 
 }  // namespace torchtrt_ws::host

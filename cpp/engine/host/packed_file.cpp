@@ -238,6 +238,7 @@ Result<PackedFile> PackedFile::open(const PackedEngine& engine, const Load& pack
   }
 
   // At most: a damaged file is removed, built again, opened.
+  bool was_built = false;
   for (int attempt = 0; attempt < 3; ++attempt) {
     auto there = folder.open_file(name);
     if (!there.ok()) return std::move(there).failure();
@@ -248,6 +249,7 @@ Result<PackedFile> PackedFile::open(const PackedEngine& engine, const Load& pack
       if (built.ok()) built = build(folder, name, engine, pack);
       if (!built.ok()) return std::move(built).failure();
       folder.evict(name);
+      was_built = true;
       continue;
     }
     auto weights = check_packed(file.get(), path);
@@ -262,6 +264,7 @@ Result<PackedFile> PackedFile::open(const PackedEngine& engine, const Load& pack
     PackedFile opened;
     opened.path_ = real_path(file.get());
     opened.weight_bytes_ = weights.value();
+    opened.was_built_ = was_built;
     if (opened.weight_bytes_ > 0) {
       Status loaded = load(path_of(file.get()));
       unlock(file.get(), info.st_dev, info.st_ino);

@@ -51,12 +51,16 @@ class PackedFile {
   /// Bytes of packed weights in the file, page-rounded; 0 when the program has none.
   int64_t weight_bytes() const { return weight_bytes_; }
 
+  /// Whether open() had to write it.
+  bool was_built() const { return was_built_; }
+
  private:
   PackedFile() = default;
 
   Descriptor file_{-1};  // kept open: /proc/self/fd/<number> is the path that XNNPACK knows
   std::string path_;
   int64_t weight_bytes_ = 0;
+  bool was_built_ = false;
 };
 
 }  // namespace torchtrt_ws::host

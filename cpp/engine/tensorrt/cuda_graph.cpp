@@ -76,7 +76,10 @@ void CudaGraph::lacks_memory() {
 
 cudaError_t CudaGraph::launch(cudaStream_t stream) {
   const cudaError_t error = cudaGraphLaunch(executable_, stream);
-  if (error == cudaSuccess) ++replays_;
+  if (error == cudaSuccess) {
+    ++replays_;
+    ++hits_;
+  }
   if (error != cudaErrorMemoryAllocation) return error;
   ignore(error);
   forget();

@@ -50,6 +50,9 @@ class CudaGraph {
   /// graph is gone; the run is to be a plain one.
   cudaError_t launch(cudaStream_t stream);
 
+  /// Runs that were a replay, of this graph and those before it.
+  uint64_t hits() const noexcept { return hits_; }
+
  private:
   bool has_room();
   void capture(nvinfer1::IExecutionContext& context, const Crossings& crossings);
@@ -71,6 +74,7 @@ class CudaGraph {
   int repeats_ = 0;     // plain calls with these bindings
   int needed_repeats_;  // before a capture
   int replays_ = 0;     // of executable_
+  uint64_t hits_ = 0;
 };
 
 }  // namespace torchtrt_ws::tensorrt

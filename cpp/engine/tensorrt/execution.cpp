@@ -6,6 +6,7 @@
 #include "engine/caller_stream.h"
 #include "engine/tensorrt/caller_capture.h"
 #include "engine/tensorrt/logger.h"
+#include "engine/tensorrt/traced.h"
 #include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
@@ -15,6 +16,8 @@ Execution::Execution(std::string subject, const Io& io, Placer placer, GraphUse 
       io_(io),
       placer_(placer),
       shapes_(subject_, io),
+      values_(subject_, io),
+      data_outputs_(subject_, io),
       graph_(subject_, cuda_graph, margin),
       nothing_(Buffer::Kind::Device),
       inputs_(io.inputs.size()),
@@ -58,12 +61,15 @@ void Execution::detach() noexcept {
 
 void Execution::release_staging() noexcept {
   staging_.release();
+  data_outputs_.release();
   nothing_.free();
 }
 
 void Execution::forget_bindings() noexcept {
   graph_.forget();
   shapes_.forget();
+  values_.forget();
+  data_outputs_.forget();
   for (std::vector<Slot>* slots : {&inputs_, &outputs_}) {
     for (Slot& slot : *slots) slot.address = nullptr;
   }
@@ -80,6 +86,7 @@ Status Execution::run(const std::vector<TensorView>& inputs, OutputSink& outputs
     return step;
   }
   step = block_ == nullptr ? enqueue(stream) : enqueue_in_block(stream);
+  if (step.ok() && data_outputs_.any()) step = data_outputs_.hand_over(outputs, stream);
   if (step.ok()) step = finish(stream, callers && callers->may_return_early);
   if (!step.ok()) drain(stream);
   return step;
@@ -87,24 +94,38 @@ Status Execution::run(const std::vector<TensorView>& inputs, OutputSink& outputs
 
 Status Execution::prepare(const std::vector<TensorView>& inputs, OutputSink& outputs, cudaStream_t stream) {
   for (size_t i = 0; i < inputs.size(); ++i) inputs_[i].view = inputs[i];
-  Status step = shapes_.would_change(inputs) ? leave_old_shapes(inputs, stream) : ok_status();
-  if (step.ok()) step = shapes_.set(*context_, inputs);
+  Status step = values_.read(inputs, stream);
+  const bool changes = step.ok() && (shapes_.would_change(inputs) || values_.would_change());
+  if (changes) step = leave_old_shapes(inputs, stream);
+  if (step.ok()) step = tell_shapes(inputs);
   if (step.ok()) step = take_outputs(outputs);
   if (step.ok()) step = place_all();
   if (step.ok()) step = bind_all();
+  if (step.ok() && data_outputs_.any()) step = data_outputs_.begin(*context_);
   return step;
+}
+
+Status Execution::tell_shapes(const std::vector<TensorView>& inputs) {
+  if (values_.would_change()) {
+    shapes_.forget_outputs();
+    Status told = values_.tell(*context_);
+    if (!told.ok()) return told;
+  }
+  return shapes_.set(*context_, inputs);
 }
 
 /// Ends what holds for the shapes of the call before only: its graph, and its profile where that does not hold these.
 Status Execution::leave_old_shapes(const std::vector<TensorView>& inputs, cudaStream_t stream) {
   Status left = leave_graph();
   if (!left.ok()) return left;
-  return io_.profiles.count() > 1 ? use_profile_for(inputs, stream) : ok_status();
+  // TensorRT looks at values only while it runs, and then says little; of one profile it tells itself what is wrong.
+  return io_.profiles.count() > 1 || !io_.shape_inputs.empty() ? use_profile_for(inputs, stream) : ok_status();
 }
 
 Status Execution::use_profile_for(const std::vector<TensorView>& inputs, cudaStream_t stream) {
   asked_.clear();
   for (const TensorView& input : inputs) asked_.push_back({input.sizes, input.rank});
+  values_.append_to(asked_);
   const Result<size_t> chosen = io_.profiles.choose(subject_, asked_, profile_);
   if (!chosen.ok()) return chosen.failure();
   return chosen.value() == profile_ ? ok_status() : switch_profile(chosen.value(), stream);
@@ -134,6 +155,7 @@ Status Execution::switch_profile(size_t profile, cudaStream_t stream) {
 
 Status Execution::take_outputs(OutputSink& sink) {
   for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (io_.outputs[i].data_dependent) continue;  // once it has run
     const Shapes::Output& output = shapes_.output(i);
     Result<TensorView> view = sink.resize(i, output.sizes.data(), output.rank);
     if (!view.ok()) return std::move(view).failure();
@@ -148,7 +170,7 @@ Status Execution::take_outputs(OutputSink& sink) {
 
 Status Execution::place(const IoTensor& tensor, Slot& slot) const {
   slot.place = Place::Bound;
-  if (slot.view.nbytes == 0) return ok_status();
+  if (slot.view.nbytes == 0 || tensor.holds_shapes || tensor.data_dependent) return ok_status();
   if (slot.view.data == nullptr) {
     return Failure{ErrorCode::BadArgument, "tensor " + quoted(tensor.name), "no memory",
                    std::to_string(slot.view.nbytes) + " bytes", "Set the tensor's data before the call"};
@@ -189,10 +211,12 @@ void* Execution::address_of(const Slot& slot) const noexcept {
 
 Status Execution::bind_all() {
   for (size_t i = 0; i < inputs_.size(); ++i) {
+    if (io_.inputs[i].holds_shapes) continue;  // values_ has
     Status bound = bind(io_.inputs[i], inputs_[i], address_of(inputs_[i]));
     if (!bound.ok()) return bound;
   }
   for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (io_.outputs[i].data_dependent) continue;  // TensorRT asks data_outputs_
     const auto aliased = io_.aliased_inputs[i];
     Status bound = bind(io_.outputs[i], outputs_[i], address_of(aliased ? inputs_[*aliased] : outputs_[i]));
     if (!bound.ok()) return bound;
@@ -254,21 +278,32 @@ Status Execution::enqueue(cudaStream_t stream) {
 /// The engine's work behind its inputs' copies; in a graph with those of host tensors, where they are few bytes.
 Status Execution::enqueue_engine(cudaStream_t stream) {
   cudaError_t error = cudaSuccess;
-  crossed_in_graph_ = graph_.serves(*context_, crossings_);
+  // What is only known while it runs cannot be captured.
+  crossed_in_graph_ = !data_outputs_.any() && graph_.serves(*context_, crossings_);
   if (crossed_in_graph_) {
     const bool none_cross = crossings_ == Crossings{};
-    error = none_cross ? staging_.upload(stream) : staging_.fill(stream);
+    {
+      const Traced stage("copy in");
+      error = none_cross ? staging_.upload(stream) : staging_.fill(stream);
+    }
     if (error != cudaSuccess) return cuda_failure(subject_, "cudaMemcpyAsync", error);
     crossed_in_graph_ = !none_cross;
+    const Traced stage("enqueue");
     error = graph_.launch(stream);
     if (error == cudaSuccess) return ok_status();
     crossed_in_graph_ = false;
     if (error != cudaErrorMemoryAllocation) return cuda_failure(subject_, "cudaGraphLaunch", error);
   }
-  error = staging_.upload(stream);
+  {
+    const Traced stage("copy in");
+    error = staging_.upload(stream);
+  }
   if (error != cudaSuccess) return cuda_failure(subject_, "cudaMemcpyAsync", error);
+  const Traced stage("enqueue");
   const ErrorScope errors;
-  return context_->enqueueV3(stream) ? ok_status() : refused_call(subject_, "enqueueV3", {}, errors.words());
+  if (context_->enqueueV3(stream)) return ok_status();
+  if (std::optional<Failure> refused = data_outputs_.refused()) return *std::move(refused);  // TensorRT says: no memory
+  return refused_call(subject_, "enqueueV3", {}, errors.words());
 }
 
 Status Execution::enqueue_in_block(cudaStream_t stream) {
@@ -307,9 +342,10 @@ bool Execution::touches_host() const noexcept {
 }
 
 Status Execution::finish(cudaStream_t stream, bool may_return_early) {
+  const Traced stage("copy out");
   note_event(nullptr);
   // ExecuTorch copies aliased outputs back on the host's side once we return.
-  if (may_return_early && !touches_host() && !io_.has_aliases()) {
+  if (may_return_early && !touches_host() && !io_.has_aliases() && !data_outputs_.any()) {
     Status recorded = check_cuda(subject_, "cudaEventRecord", cudaEventRecord(done_.get(), stream));
     in_flight_ = recorded.ok();
     if (in_flight_) note_event(done_.get());

@@ -17,8 +17,10 @@
 #include "engine/tensorrt/crossing.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/cuda_graph.h"
+#include "engine/tensorrt/data_outputs.h"
 #include "engine/tensorrt/io.h"
 #include "engine/tensorrt/place.h"
+#include "engine/tensorrt/shape_values.h"
 #include "engine/tensorrt/shapes.h"
 #include "engine/tensorrt/staging.h"
 
@@ -58,9 +60,13 @@ class Execution {
   /// Precondition: has_context(). After a failure nothing is in flight and the next call starts afresh.
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs);
 
+  uint64_t graph_hits() const noexcept { return graph_.hits(); }
+
   cudaStream_t own_stream() const noexcept { return stream_.get(); }
 
-  int64_t staging_bytes() const noexcept { return staging_.device_bytes() + static_cast<int64_t>(nothing_.size()); }
+  int64_t staging_bytes() const noexcept {
+    return staging_.device_bytes() + data_outputs_.device_bytes() + static_cast<int64_t>(nothing_.size());
+  }
 
  private:
   /// One tensor in the call in progress, and what TensorRT was last told of it.
@@ -82,6 +88,7 @@ class Execution {
   Status refuse_capture(const std::string& found, const std::string& expected, const std::string& next_step) const;
   Status prepare(const std::vector<TensorView>& inputs, OutputSink& outputs, cudaStream_t stream);
   Status leave_old_shapes(const std::vector<TensorView>& inputs, cudaStream_t stream);
+  Status tell_shapes(const std::vector<TensorView>& inputs);
   Status use_profile_for(const std::vector<TensorView>& inputs, cudaStream_t stream);
   Status switch_profile(size_t profile, cudaStream_t stream);
   Status take_outputs(OutputSink& sink);
@@ -116,6 +123,8 @@ class Execution {
   std::optional<size_t> profile_;  // in force; nullopt: a switch failed, so it may be any
   std::vector<Shape> asked_;       // of the call in progress; kept so that it allocates nothing
   Shapes shapes_;
+  ShapeValues values_;
+  DataOutputs data_outputs_;
   Staging staging_;
   CudaGraph graph_;
   Crossings crossings_;            // of the run before, which its graph has in it

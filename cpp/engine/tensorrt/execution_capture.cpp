@@ -19,6 +19,10 @@ Status Execution::run_into_capture(const std::vector<TensorView>& inputs, Output
     return refuse_capture("outputs that are written into inputs, which ExecuTorch copies on the host",
                           "outputs of their own", "Run this engine outside of the capture");
   }
+  if (data_outputs_.any() || !io_.shape_inputs.empty()) {
+    return refuse_capture("sizes that depend on data, or on the values of an input", "shapes that are known before",
+                          "Run this engine outside of the capture");
+  }
   staging_.begin();
   for (size_t i = 0; i < inputs.size(); ++i) inputs_[i].view = inputs[i];
   if (shapes_.would_change(inputs)) {

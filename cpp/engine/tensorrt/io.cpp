@@ -9,6 +9,7 @@
 #include "engine/tensorrt/data_type.h"
 #include "engine/tensorrt/logger.h"
 #include "engine/tensorrt/place.h"
+#include "engine/tensorrt/shape_values.h"
 #include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
@@ -26,11 +27,15 @@ Failure cannot_pass(const std::string& subject, const std::string& tensor, std::
 
 int32_t profile_count(const ICudaEngine& engine) { return std::max(engine.getNbOptimizationProfiles(), 1); }
 
+bool is_on_host(const ICudaEngine& engine, const char* name) {
+  return engine.getTensorLocation(name) == nvinfer1::TensorLocation::kHOST;
+}
+
 Status check_passable(const std::string& subject, const ICudaEngine& engine, const std::string& tensor) {
   const char* name = tensor.c_str();
-  if (engine.isShapeInferenceIO(name) || engine.getTensorLocation(name) != nvinfer1::TensorLocation::kDEVICE) {
-    return cannot_pass(subject, tensor, "a shape tensor, which TensorRT wants in host memory",
-                       "tensors that hold data on the device", "Build the engine without shape tensors as I/O");
+  if (engine.getTensorIOMode(name) == nvinfer1::TensorIOMode::kOUTPUT && is_on_host(engine, name)) {
+    return cannot_pass(subject, tensor, "an output that holds shapes, which TensorRT writes in host memory",
+                       "outputs that hold data on the device", "Build the engine without shape tensors as outputs");
   }
   for (int32_t profile = 0; profile < profile_count(engine); ++profile) {
     if (engine.getTensorFormat(name, profile) == nvinfer1::TensorFormat::kLINEAR) continue;
@@ -60,7 +65,8 @@ IoTensor describe(const ICudaEngine& engine, const Binding& binding, const std::
   const Dims shape = engine.getTensorShape(name);
   const bool is_scalar =
       shape.nbDims == 1 && shape.d[0] == 1 && recorded_as_scalar(own, binding.name, binding.is_input);
-  return {binding.name, element_bytes(engine.getTensorDataType(name)), shape, is_scalar};
+  return {binding.name, element_bytes(engine.getTensorDataType(name)), shape, is_scalar,
+          binding.is_input && is_on_host(engine, name)};
 }
 
 Result<Bounds> input_bounds(const std::string& subject, const ICudaEngine& engine, const IoTensor& tensor,
@@ -79,14 +85,47 @@ Result<Bounds> input_bounds(const std::string& subject, const ICudaEngine& engin
   return Bounds{dimensions(min), dimensions(max)};
 }
 
+/// What the values of an input that holds shapes may be.
+Result<Bounds> value_bounds(const std::string& subject, const ICudaEngine& engine, const Library& library,
+                            const IoTensor& tensor, int32_t profile) {
+  const auto type = engine.getTensorDataType(tensor.name.c_str());
+  const std::optional<int64_t> count = volume(tensor.shape);
+  if (!count || (type != nvinfer1::DataType::kINT32 && type != nvinfer1::DataType::kINT64)) {
+    return cannot_pass(subject, tensor.name, std::string("a shape tensor of ") + type_name(type),
+                       "int32 or int64, with a number of values that is fixed", "Build the engine so");
+  }
+  constexpr int32_t kFirstWithValues = 101100;  // NvInferRuntime.h: getProfileTensorValuesV2() came with 10.11
+  const int64_t* ends[2] = {};
+  if (library.has(kFirstWithValues)) {
+    ends[0] = engine.getProfileTensorValuesV2(tensor.name.c_str(), profile, OptProfileSelector::kMIN);
+    ends[1] = engine.getProfileTensorValuesV2(tensor.name.c_str(), profile, OptProfileSelector::kMAX);
+  }
+  if (ends[0] == nullptr || ends[1] == nullptr) {
+    return cannot_pass(subject, tensor.name, "a shape tensor without bounds on its values",
+                       "values from setShapeValuesV2() in each optimization profile, and TensorRT 10.11 or later",
+                       "Build the engine so");
+  }
+  return Bounds{{ends[0], ends[0] + *count}, {ends[1], ends[1] + *count}};
+}
+
 /// The profiles, and with them what the inputs may be.
-Status read_profiles(const std::string& subject, const ICudaEngine& engine, Io& io) {
+Status read_profiles(const std::string& subject, const ICudaEngine& engine, const Library& library, Io& io) {
   std::vector<std::string> names;
   for (const IoTensor& input : io.inputs) names.push_back(input.name);
+  for (size_t i = 0; i < io.inputs.size(); ++i) {
+    if (!io.inputs[i].holds_shapes) continue;
+    io.shape_inputs.push_back(i);
+    names.push_back("values of " + io.inputs[i].name);
+  }
   std::vector<std::vector<Bounds>> all(static_cast<size_t>(profile_count(engine)));
   for (size_t profile = 0; profile < all.size(); ++profile) {
     for (const IoTensor& input : io.inputs) {
       Result<Bounds> bounds = input_bounds(subject, engine, input, static_cast<int32_t>(profile));
+      if (!bounds.ok()) return std::move(bounds).failure();
+      all[profile].push_back(std::move(bounds).value());
+    }
+    for (const size_t input : io.shape_inputs) {
+      Result<Bounds> bounds = value_bounds(subject, engine, library, io.inputs[input], static_cast<int32_t>(profile));
       if (!bounds.ok()) return std::move(bounds).failure();
       all[profile].push_back(std::move(bounds).value());
     }
@@ -159,11 +198,48 @@ void add_staged(const IoTensor& tensor, const std::vector<int64_t>& shape, int64
 
 using End = std::vector<int64_t> Bounds::*;
 
+/// The values of the inputs that hold shapes at one end of their bounds, for a context that is asked about it.
+std::vector<HostMemory> values_at(const Io& io, size_t profile, End end) {
+  std::vector<HostMemory> all;
+  for (size_t i = 0; i < io.shape_inputs.size(); ++i) {
+    const IoTensor& input = io.inputs[io.shape_inputs[i]];
+    const std::vector<int64_t>& values = io.profiles.bounds(profile, io.inputs.size() + i).*end;
+    HostMemory memory(values.size() * input.element_bytes);
+    for (size_t at = 0; at < values.size(); ++at) {
+      put_shape_value(memory.data(), input.element_bytes, at, values[at]);
+    }
+    all.push_back(std::move(memory));
+  }
+  return all;
+}
+
+/// What an output is known to be beforehand whose shape depends on data: one open dimension is bounded by the bytes
+/// that TensorRT says it takes at most.
+std::vector<int64_t> most_of(const Dims& shape, size_t element_bytes, int64_t most_bytes) {
+  std::vector<int64_t> sizes = dimensions(shape);
+  const auto open = std::count_if(sizes.begin(), sizes.end(), [](int64_t size) { return size < 0; });
+  int64_t rest = static_cast<int64_t>(element_bytes);
+  for (const int64_t size : sizes) {
+    if (size >= 0 && __builtin_mul_overflow(rest, size, &rest)) rest = 0;
+  }
+  const bool told = open == 1 && rest > 0 && most_bytes >= 0;
+  for (int64_t& size : sizes) {
+    if (size < 0) size = told ? most_bytes / rest : std::numeric_limits<int64_t>::max();
+  }
+  return sizes;
+}
+
 /// Sets every dynamic input to one end of its bounds in a profile that is in force, and tells the shapes of the
 /// outputs.
 Result<std::vector<std::vector<int64_t>>> shapes_at(const std::string& subject, nvinfer1::IExecutionContext& context,
-                                                    const Io& io, size_t profile, End end) {
+                                                    Io& io, size_t profile, End end) {
   const ErrorScope errors;
+  const std::vector<HostMemory> values = values_at(io, profile, end);  // what the context is told goes with this block
+  for (size_t i = 0; i < values.size(); ++i) {
+    const IoTensor& input = io.inputs[io.shape_inputs[i]];
+    if (context.setTensorAddress(input.name.c_str(), values[i].data())) continue;
+    return refused_call(subject, "setTensorAddress", input.name, errors.words());
+  }
   for (size_t i = 0; i < io.inputs.size(); ++i) {
     const IoTensor& input = io.inputs[i];
     if (!input.is_dynamic()) continue;
@@ -171,18 +247,20 @@ Result<std::vector<std::vector<int64_t>>> shapes_at(const std::string& subject, 
     return refused_call(subject, "setInputShape", input.name, errors.words());
   }
   const int32_t missing = context.inferShapes(0, nullptr);  // negative: it failed (NvInferRuntime.h)
-  if (missing < 0) return refused_call(subject, "inferShapes", {}, errors.words());
+  if (missing != 0) return refused_call(subject, "inferShapes", {}, errors.words());
   std::vector<std::vector<int64_t>> shapes;
-  for (const IoTensor& output : io.outputs) {
+  for (IoTensor& output : io.outputs) {
     const Dims shape = output.is_dynamic() ? context.getTensorShape(output.name.c_str()) : output.shape;
-    if (shape.nbDims < 0) return refused_call(subject, "getTensorShape", output.name, errors.words());
-    if (output.is_dynamic() && (missing > 0 || !volume(shape) || shape.nbDims != output.shape.nbDims)) {
-      return cannot_pass(subject, output.name, "a shape that is known only once the engine ran",
-                         "shapes that follow from the inputs' shapes",
-                         "Build the engine without data-dependent outputs (such as nonzero)");
+    if (shape.nbDims != output.shape.nbDims) {
+      return refused_call(subject, "getTensorShape", output.name, errors.words());
     }
-    shapes.push_back(dimensions(shape));
+    output.data_dependent = !volume(shape);
+    shapes.push_back(output.data_dependent
+                         ? most_of(shape, output.element_bytes, context.getMaxOutputSize(output.name.c_str()))
+                         : dimensions(shape));
   }
+  // Asked again only once the context was told where its values are.
+  for (const size_t input : io.shape_inputs) (void)context.setTensorAddress(io.inputs[input].name.c_str(), nullptr);
   return shapes;
 }
 
@@ -198,9 +276,10 @@ Status bound_in_profile(const std::string& subject, nvinfer1::IExecutionContext&
     if (!io.outputs[i].is_dynamic()) continue;
     TensorSpec& spec = io.output_specs[i];
     for (size_t d = 0; d < spec.min.size(); ++d) {
-      const int64_t low = smallest.value()[i][d];
-      const int64_t high = largest.value()[i][d];
-      spec.min[d] = first ? low : std::min(spec.min[d], low);
+      // Values may make a dimension smaller as they grow.
+      const auto [low, high] = std::minmax({smallest.value()[i][d], largest.value()[i][d]});
+      const bool open = io.outputs[i].data_dependent && io.outputs[i].shape.d[d] < 0;
+      spec.min[d] = open ? 0 : first ? low : std::min(spec.min[d], low);
       spec.max[d] = first ? high : std::max(spec.max[d], high);
     }
   }
@@ -249,7 +328,7 @@ Result<Io> read_io(const std::string& subject, const ICudaEngine& engine, const 
     Status added = add(subject, engine, binding, metadata.own, io);
     if (!added.ok()) return std::move(added).failure();
   }
-  Status read = read_profiles(subject, engine, io);
+  Status read = read_profiles(subject, engine, library, io);
   if (read.ok()) read = read_aliases(subject, engine, metadata, library, io);
   if (!read.ok()) return std::move(read).failure();
   return io;
@@ -273,7 +352,9 @@ int64_t most_staged(const Io& io) noexcept {
   int64_t most = 0;
   for (size_t profile = 0; profile < io.profiles.count(); ++profile) {
     int64_t sum = io.staged_outputs.empty() ? outputs : io.staged_outputs[profile];
-    for (size_t i = 0; i < io.inputs.size(); ++i) add_staged(io.inputs[i], io.profiles.bounds(profile, i).max, sum);
+    for (size_t i = 0; i < io.inputs.size(); ++i) {
+      if (!io.inputs[i].holds_shapes) add_staged(io.inputs[i], io.profiles.bounds(profile, i).max, sum);
+    }
     most = std::max(most, sum);
   }
   return most;

@@ -20,8 +20,10 @@ namespace torchtrt_ws::tensorrt {
 struct IoTensor {
   std::string name;
   size_t element_bytes;
-  nvinfer1::Dims shape;  // of the engine; -1 in dynamic dimensions
-  bool is_scalar;        // 0-d for the program, one element of rank 1 for TensorRT
+  nvinfer1::Dims shape;         // of the engine; -1 in dynamic dimensions
+  bool is_scalar;               // 0-d for the program, one element of rank 1 for TensorRT
+  bool holds_shapes = false;    // inputs: TensorRT reads its values on the host, before a run
+  bool data_dependent = false;  // outputs: its shape is known only once the engine ran; told by bound_outputs()
 
   bool is_dynamic() const noexcept;
 };
@@ -34,8 +36,9 @@ struct Io {
   std::vector<TensorSpec> input_specs;
   std::vector<TensorSpec> output_specs;
   std::vector<std::optional<size_t>> aliased_inputs;  // for each output: the input it is written into
-  Profiles profiles;                                  // one or more; input_specs are their hull
-  std::vector<int64_t> staged_outputs;                // bytes, of the largest in each profile; empty until bounded
+  std::vector<size_t> shape_inputs;                   // indices of the inputs that hold shapes
+  Profiles profiles;  // one or more; input_specs are their hull. Behind the inputs: the values of shape_inputs
+  std::vector<int64_t> staged_outputs;  // bytes, of the largest in each profile; empty until bounded
 
   bool has_aliases() const noexcept;
 };
@@ -44,14 +47,15 @@ struct Io {
 /// optimization profiles.
 ///
 /// Fails with BadBlob when metadata and engine name different tensors, Incompatible for what an ExecuTorch program
-/// cannot pass: tensors in host memory or that hold shapes, vectorized formats, types of less than a byte; aliased
-/// outputs when this adapter or the library is older than TensorRT 11.
+/// cannot pass: outputs that hold shapes, and inputs that do and have no bounds on their values; vectorized formats,
+/// types of less than a byte; aliased outputs when this adapter or the library is older than TensorRT 11.
 Result<Io> read_io(const std::string& subject, const nvinfer1::ICudaEngine& engine, const Metadata& metadata,
                    const Library& library);
 
-/// Fills in the bounds of dynamic outputs: their shapes at the smallest and the largest inputs of each profile. Profile
-/// 0 is in force afterwards, and the context's input shapes are other ones. Waits for `stream`, if there are several
-/// profiles: switches go there. Fails with Incompatible for an output whose shape depends on data.
+/// Fills in the bounds of dynamic outputs: their shapes at the smallest and the largest inputs (and values, of those
+/// that hold shapes) of each profile; of those that depend on data, by the most bytes that TensorRT says they take
+/// there, from 0 on. Profile 0 is in force afterwards, and the context's input shapes are other ones. Waits for
+/// `stream`, if there are several profiles: switches go there. Fails with EngineFault.
 Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& context, cudaStream_t stream, Io& io);
 
 /// Bytes that staging takes when all tensors of a call are staged, in the largest shapes of the profile that needs

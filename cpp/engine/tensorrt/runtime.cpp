@@ -14,6 +14,7 @@
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
 #include "engine/tensorrt/stream_reader.h"
+#include "engine/tensorrt/traced.h"
 #include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
@@ -57,8 +58,15 @@ constexpr uint64_t kSmallPlan = uint64_t{4} << 20;  // bytes
 
 /// Compares the plan while TensorRT reads it: in a thread of its own, so that it costs no time where there is a second
 /// processor. Pages go when they were read, as StreamReader's do.
-std::future<Status> begin_comparing(const Verification& verification, const uint8_t* plan, uint64_t size) {
-  const auto compare = [&verification, plan, size] { return compare_payload(verification, plan, size); };
+std::future<Status> begin_comparing(const Verification& verification, const uint8_t* plan, uint64_t size,
+                                    Interval& took) {
+  const auto compare = [&verification, plan, size, &took] {
+    const Range range("verify");
+    took.start = executorch::runtime::pal_current_ticks();
+    Status compared = compare_payload(verification, plan, size);
+    took.end = executorch::runtime::pal_current_ticks();
+    return compared;
+  };
   if (size > kSmallPlan) {
     try {
       return std::async(std::launch::async, compare);
@@ -107,17 +115,22 @@ Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::s
   const DeviceGuard guard(device_);
   const ErrorScope errors;
   std::unique_ptr<nvinfer1::ICudaEngine> engine;
-  std::future<Status> compared = begin_comparing(verification, plan, size);
+  Interval verified_in;
+  std::future<Status> compared = begin_comparing(verification, plan, size, verified_in);
   StreamReader reader(plan, size);
   {
     std::lock_guard<std::mutex> lock(mutex_);
     std::optional<HugePageWatcher> watcher;
     if (huge_pages && size >= kPlanForHugePages) watcher.emplace(size);
+    const Traced stage("deserialize");
     engine.reset(runtime_->deserializeCudaEngine(reader));
     if (watcher && watcher->stop() == HugePageWatcher::Outcome::Refused) say_no_huge_pages();
   }
   // Before TensorRT's own words: of a damaged plan they are about its internals.
-  if (Status verified = compared.get(); !verified.ok()) return std::move(verified).failure();
+  Status verified = compared.get();
+  note_stage("read", reader.reads());
+  if (verification.compares()) note_stage("verify", verified_in);
+  if (!verified.ok()) return std::move(verified).failure();
   if (engine == nullptr && reader.error() != cudaSuccess) {
     Failure failed = cuda_failure(subject, reader.failed_call(), reader.error());
     failed.found += and_tensorrt_says(errors.words());

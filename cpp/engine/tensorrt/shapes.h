@@ -32,6 +32,9 @@ class Shapes {
   /// Fails with EngineFault or DoesNotFit; what was not taken is told again by the next call.
   Status set(nvinfer1::IExecutionContext& context, const std::vector<TensorView>& inputs);
 
+  /// Other values of inputs that hold shapes: the outputs' shapes are asked again.
+  void forget_outputs() noexcept { outputs_known_ = false; }
+
   /// There is another context, or this one may have other shapes: it is told and asked everything again.
   void forget() noexcept;
 

@@ -27,12 +27,14 @@ int64_t StreamReader::read(void* destination, int64_t bytes, cudaStream_t stream
   cudaPointerAttributes attributes{};  // host memory that CUDA does not know is no error
   if (!succeeded("cudaPointerGetAttributes", cudaPointerGetAttributes(&attributes, destination))) return -1;
   auto* to = static_cast<char*>(destination);
+  if (reads_.end == 0) reads_.start = executorch::runtime::pal_current_ticks();
   if (attributes.type == cudaMemoryTypeDevice) {
     if (!copy_to_device(to, wanted, stream)) return -1;
   } else {
     copy_to_host(to, wanted);
   }
   position_ += wanted;
+  reads_.end = executorch::runtime::pal_current_ticks();
   return static_cast<int64_t>(wanted);
 }
 
@@ -42,7 +44,8 @@ void StreamReader::copy_to_host(char* destination, uint64_t bytes) noexcept {
     std::memcpy(destination + from, plan_ + position_ + from, to - from);
     drop(position_ + from, position_ + to);
   };
-  // Pieces lie as pages do: a page fault brings in the pages around it, which would be those of a piece that was dropped.
+  // Pieces lie as pages do: a page fault brings in the pages around it, which would be those of a piece that was
+  // dropped.
   const uint64_t into_piece = reinterpret_cast<uintptr_t>(plan_ + position_) % kPiece;
   const uint64_t head = std::min(bytes, kPiece - into_piece);
   copy(0, head);

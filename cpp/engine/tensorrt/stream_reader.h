@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "engine/stage.h"
+
 namespace torchtrt_ws::tensorrt {
 
 /// Feeds TensorRT a plan that lies in memory, through the interface that spares it a copy of the weights.
@@ -25,6 +27,9 @@ class StreamReader final : public nvinfer1::IStreamReaderV2 {
   cudaError_t error() const noexcept { return error_; }
   const char* failed_call() const noexcept { return failed_call_; }
 
+  /// From the first read to the end of the last; empty when there was none.
+  const Interval& reads() const noexcept { return reads_; }
+
  private:
   void copy_to_host(char* destination, uint64_t bytes) noexcept;
   bool copy_to_device(char* destination, uint64_t bytes, cudaStream_t stream) noexcept;
@@ -37,6 +42,7 @@ class StreamReader final : public nvinfer1::IStreamReaderV2 {
   bool file_backed_;
   cudaError_t error_ = cudaSuccess;
   const char* failed_call_ = nullptr;
+  Interval reads_;
 };
 
 }  // namespace torchtrt_ws::tensorrt

@@ -8,6 +8,7 @@
 #include "engine/tensorrt/context.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
+#include "engine/tensorrt/traced.h"
 
 namespace torchtrt_ws::tensorrt {
 
@@ -116,6 +117,7 @@ Status TensorRTEngine::set_budget(int64_t bytes) {
     return Failure{ErrorCode::WrongState, subject_, "an execution context", "none while the budget changes",
                    "Drop the context first"};
   }
+  const Range range("budget");
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
   return current.ok() ? plan_->budget().set(bytes) : current;
@@ -123,6 +125,7 @@ Status TensorRTEngine::set_budget(int64_t bytes) {
 
 Status TensorRTEngine::make_context() {
   if (has_context()) return ok_status();
+  const Range range("context");
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
   if (!current.ok()) return current;
@@ -165,6 +168,7 @@ Status TensorRTEngine::run(const std::vector<TensorView>& inputs, OutputSink& ou
     return Failure{ErrorCode::WrongState, subject_, "no execution context", "make_context() before a run",
                    "Make the context; after a change of budget that failed, choose a smaller one"};
   }
+  const Range range("run");
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
   return current.ok() ? execution_->run(inputs, outputs) : current;

@@ -38,6 +38,7 @@ class TensorRTEngine final : public Engine {
   int64_t device_bytes() const override;
   MemoryFacts memory() const override;
   Status set_budget(int64_t bytes) override;
+  EngineCounters counters() const noexcept override { return {execution_->graph_hits(), 0, 0}; }
   bool has_context() const override { return execution_ != nullptr && execution_->has_context(); }
   Status make_context() override;
   void drop_context() noexcept override;

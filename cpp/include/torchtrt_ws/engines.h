@@ -41,6 +41,16 @@ struct EngineReport {
   bool asleep = false;                // sleep() (memory.h): it has no context, and refuses to run
   uint64_t runs = 0;                  // calls that succeeded
   double seconds = 0;                 // spent in them
+  /// Bytes of weights that these calls streamed to the device: computed, streamable_bytes - budget_bytes for each.
+  uint64_t streamed_bytes = 0;
+  /// Of the calls that waited for their work, what they streamed over what they took; 0 where nothing streamed. A call
+  /// that returned early (stream.h) says nothing of it.
+  double streamed_bytes_per_second = 0;
+  bool clipped = false;       // the budget was asked larger than streamable_bytes, when it was last decided
+  uint64_t ladder_steps = 0;  // automatic budgets that did not fit before a smaller one did, since it was loaded
+  uint64_t graph_hits = 0;    // runs that replayed a captured CUDA graph
+  uint64_t cache_hits = 0;    // loads that found what they prepare (a host engine's packed weights) in a cache on disk
+  uint64_t cache_misses = 0;  // loads that prepared it and left it there
 };
 
 /// Reports of all live engines of the process, in loading order. Waits for no work in flight: an engine that

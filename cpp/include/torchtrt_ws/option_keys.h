@@ -37,6 +37,10 @@ inline constexpr std::string_view kContextsKey =
 /// "1GiB", "50%", "free-2GiB". Weaker than any option, stronger than what is baked into a program.
 inline constexpr char kBudgetVariable[] = "TORCHTRT_WS_WEIGHT_STREAMING_BUDGET";
 
+/// The environment variable that says how a load tells what came of it, in one line of ExecuTorch's log: "text", or
+/// "json" for one object, of any length. Text where not given. Read with each load.
+inline constexpr char kLogVariable[] = "TORCHTRT_WS_LOG";
+
 /// The environment variable that, set to "off" when this library is loaded, leaves it to others to register
 /// ExecuTorch's allocator of CUDA memory: ExecuTorch aborts at a second registration, and its own CUDA backend makes
 /// one without asking. Not needed where that backend is loaded first.

@@ -35,16 +35,14 @@ std::vector<uint8_t> read_or_write_plan() {
   return path.empty() ? of_standin({}) : read_plan(path);
 }
 
-std::vector<uint8_t> read_or_write_profiles() {
-  const std::string path = variable("TORCHTRT_WS_TEST_PROFILES");
+/// The file that a variable names; without it the stand-in's plan, unless the main plan is a file.
+std::vector<uint8_t> read_or_write(const char* name, const std::string& io, const std::string& extra = "") {
+  const std::string path = variable(name);
   if (!path.empty()) return read_plan(path);
   if (!variable("TORCHTRT_WS_TEST_PLAN").empty()) return {};
   PlanText text;
-  text.io =
-      "input x float32 1,4 2,4 2,4\n"
-      "profile x 4,4 8,4 8,4\n"
-      "output y float32 affine 1.0 2.0*x\n";
-  text.extra = "context 1048576 4194304\n";
+  text.io = io;
+  text.extra = extra;
   return of_standin(text);
 }
 
@@ -68,7 +66,27 @@ const std::vector<uint8_t>& acceptance_plan() {
 }
 
 const std::vector<uint8_t>& profiles_plan() {
-  static const std::vector<uint8_t> plan = read_or_write_profiles();
+  static const std::vector<uint8_t> plan = read_or_write("TORCHTRT_WS_TEST_PROFILES",
+                                                         "input x float32 1,4 2,4 2,4\n"
+                                                         "profile x 4,4 8,4 8,4\n"
+                                                         "output y float32 affine 1.0 2.0*x\n",
+                                                         "context 1048576 4194304\n");
+  return plan;
+}
+
+const std::vector<uint8_t>& nonzero_plan() {
+  static const std::vector<uint8_t> plan = read_or_write("TORCHTRT_WS_TEST_NONZERO",
+                                                         "input x float32 1,4 8,4 8,4\n"
+                                                         "output y int64 nonzero 0 x\n");
+  return plan;
+}
+
+const std::vector<uint8_t>& shapes_plan() {
+  static const std::vector<uint8_t> plan = read_or_write("TORCHTRT_WS_TEST_SHAPES",
+                                                         "input x float32 1,4 1,4 1,4\n"
+                                                         "input k int64 2 2 2 host\n"
+                                                         "values k 1,4 4,4 8,4\n"
+                                                         "output y float32 affine 0 1*x shape k\n");
   return plan;
 }
 

@@ -14,6 +14,10 @@
 //   TORCHTRT_WS_TEST_PLAN      file of such a plan; without it a plan of the stand-in is written
 //   TORCHTRT_WS_TEST_PROFILES  file of the same with two optimization profiles, 1 to 2 and 4 to 8 rows; without it and
 //                              with a file for the other, tests of profiles are skipped
+//   TORCHTRT_WS_TEST_NONZERO   file of a plan with `y = nonzero(x)`, y int64 of [2, n], likewise
+//   TORCHTRT_WS_TEST_SHAPES    file of a plan where y is the one row of x as often as k says, int64 [rows, kWidth] from
+//   1
+//                              to 8 rows, likewise
 //   TORCHTRT_WS_TEST_WIDTH     their kWidth (4)
 //   TORCHTRT_WS_TEST_PRODUCT   "rtx": the stand-in's plans are ones of TensorRT-RTX
 namespace torchtrt_ws::testing {
@@ -22,7 +26,9 @@ inline constexpr SizesType kMostRows = 8;
 
 SizesType width();
 const std::vector<uint8_t>& acceptance_plan();
-const std::vector<uint8_t>& profiles_plan();  // empty: there is none
+const std::vector<uint8_t>& profiles_plan();  // empty: there is none; so the two below
+const std::vector<uint8_t>& nonzero_plan();
+const std::vector<uint8_t>& shapes_plan();
 bool is_rtx();
 
 /// The version that plans of the stand-in must carry.

@@ -127,8 +127,8 @@ TEST_F(StandinLoad, TensorsThatAProgramCannotPassAreRefused) {
       {"input x float32 4 4 4 vectorized\noutput y float32 affine 0 x\n",
        {{"x", "float32", {4}, true}, {"y", "float32", {4}, false}}},
       {"input x int4 4 4 4\noutput y float32 affine 0 x\n", {{"x", "int4", {4}, true}, {"y", "float32", {4}, false}}},
-      {"input x float32 4 4 4\noutput y int64 unknown 0 x\n",
-       {{"x", "float32", {4}, true}, {"y", "int64", {-1}, false}}},
+      {"input x int64 4 4 4 host\noutput y float32 affine 0 x\n",  // without values
+       {{"x", "int64", {4}, true}, {"y", "float32", {4}, false}}},
   };
   for (const auto& [io, bindings] : plans) {
     PlanText text;

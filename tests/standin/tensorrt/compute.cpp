@@ -101,9 +101,29 @@ void compute_affine(double bias, const std::vector<Operand>& operands, DataType 
   for (size_t i = 0; i < count; ++i) {
     double value = bias;
     for (const Operand& operand : operands) {
-      value += operand.factor * load(operand.data, operand.dtype, operand.count == 1 ? 0 : i);
+      value += operand.factor * load(operand.data, operand.dtype, operand.count == 0 ? 0 : i % operand.count);
     }
     store(target, dtype, i, value);
+  }
+}
+
+std::vector<std::vector<int64_t>> find_nonzero(const Operand& operand, const std::vector<int64_t>& shape) {
+  std::vector<std::vector<int64_t>> found(shape.size());
+  for (size_t i = 0; i < operand.count; ++i) {
+    if (load(operand.data, operand.dtype, i) == 0) continue;
+    auto rest = static_cast<int64_t>(i);
+    for (size_t d = shape.size(); d-- > 0;) {
+      found[d].push_back(rest % shape[d]);
+      rest /= shape[d];
+    }
+  }
+  return found;
+}
+
+void write_indices(const std::vector<std::vector<int64_t>>& indices, DataType dtype, std::byte* target) {
+  size_t at = 0;
+  for (const auto& row : indices) {
+    for (const int64_t index : row) store(target, dtype, at++, static_cast<double>(index));
   }
 }
 

@@ -1,5 +1,6 @@
 #include <NvInferRuntime.h>
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
@@ -38,6 +39,7 @@ struct Bound {
   const Plan::Tensor* tensor;
   void* address;
   size_t elements;
+  Dims shape;
 
   size_t bytes() const { return elements * element_size(tensor->dtype); }
 };
@@ -103,7 +105,7 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
     return nvinfer1::ProfilingVerbosity::kNONE;
   }
 
-  // Not modelled: profiling, debugging, own allocators, data-dependent shapes, memory from the caller.
+  // Not modelled: profiling, debugging, allocators of temporary memory.
   void setDebugSync(bool) noexcept override { absent("IExecutionContext::setDebugSync"); }
   bool getDebugSync() const noexcept override { return false; }
   void setProfiler(nvinfer1::IProfiler*) noexcept override { absent("IExecutionContext::setProfiler"); }
@@ -118,11 +120,19 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
   Dims getTensorStrides(char const*) const noexcept override { absent("IExecutionContext::getTensorStrides"); }
   bool setInputConsumedEvent(cudaEvent_t) noexcept override { absent("IExecutionContext::setInputConsumedEvent"); }
   cudaEvent_t getInputConsumedEvent() const noexcept override { return nullptr; }
-  bool setOutputAllocator(char const*, nvinfer1::IOutputAllocator*) noexcept override {
-    absent("IExecutionContext::setOutputAllocator");
+  bool setOutputAllocator(char const* name, nvinfer1::IOutputAllocator* allocator) noexcept override {
+    auto guard = lock();
+    if (enter("setOutputAllocator")) return false;
+    const Plan::Tensor* tensor = engine_->find(name);
+    if (tensor == nullptr || tensor->is_input) return false;
+    allocators_[tensor->name] = allocator;
+    return true;
   }
-  nvinfer1::IOutputAllocator* getOutputAllocator(char const*) noexcept override { return nullptr; }
-  int64_t getMaxOutputSize(char const*) const noexcept override { absent("IExecutionContext::getMaxOutputSize"); }
+  nvinfer1::IOutputAllocator* getOutputAllocator(char const* name) noexcept override {
+    auto found = allocators_.find(name == nullptr ? "" : name);
+    return found == allocators_.end() ? nullptr : found->second;
+  }
+  int64_t getMaxOutputSize(char const* name) const noexcept override;
   bool setTemporaryStorageAllocator(nvinfer1::IGpuAllocator*) noexcept override {
     absent("IExecutionContext::setTemporaryStorageAllocator");
   }
@@ -150,6 +160,7 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
     if (enter(function)) return false;
     const Plan::Tensor* tensor = engine_->find(name);
     if (tensor == nullptr || (tensor->is_input ? !input : !output)) return false;
+    if (tensor->host && is_device_address(data)) misuse(std::string(function) + ": device memory for a shape tensor");
     addresses_[tensor->name] = data;
     return true;
   }
@@ -172,9 +183,17 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
   int32_t unspecified() const {
     int32_t count = 0;
     for (const auto& [name, dims] : shapes_) count += dims.nbDims < 0;
+    for (const Plan::Tensor& tensor : engine_->plan.tensors) {
+      count += tensor.host && address_of(tensor.name.c_str()) == nullptr;
+    }
     return count;
   }
 
+  Dims shape_of(const Plan::Tensor& tensor) const;
+  std::vector<int64_t> values_of(const Plan::Tensor& tensor) const;
+  std::string look_at_values();
+  std::string find_data_dependent(std::vector<Bound>& bound, const std::shared_ptr<Stream>& stream,
+                                  cudaStream_t handle);
   std::string bind(std::vector<Bound>& bound) const;
   std::string check_capture(const Stream& stream) const;
   Work make_work(std::vector<Bound> bound, const std::shared_ptr<Stream>& stream) const;
@@ -189,7 +208,9 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
   int32_t profile_ = 0;                 // in force
   std::map<std::string, Dims> shapes_;  // inputs
   std::map<std::string, void*> addresses_;
-  uint64_t warm_shapes_ = UINT64_MAX;  // state_->shapes at the last run that was not captured
+  std::map<std::string, nvinfer1::IOutputAllocator*> allocators_;
+  std::map<std::string, std::vector<int64_t>> values_;  // of shape tensors, when they were last looked at
+  uint64_t warm_shapes_ = UINT64_MAX;                   // state_->shapes at the last run that was not captured
   nvinfer1::IErrorRecorder* recorder_ = nullptr;
   std::string name_;
 };
@@ -255,6 +276,7 @@ bool Context::setOptimizationProfileAsync(int32_t profile, cudaStream_t handle) 
   profile_ = profile;
   forget_shapes();
   addresses_.clear();
+  allocators_.clear();
   return true;
 }
 
@@ -262,11 +284,19 @@ Dims Context::getTensorShape(char const* name) const noexcept {
   auto guard = lock();
   if (enter("getTensorShape")) return kNoDims;
   const Plan::Tensor* tensor = engine_->find(name);
-  if (tensor == nullptr) return kNoDims;
-  if (tensor->sum || tensor->unknown_shape) return engine_face_.getTensorShape(name);
-  const Plan::Tensor& source = tensor->is_input ? *tensor : engine_->plan.tensors[tensor->terms[0].input];
+  return tensor == nullptr ? kNoDims : shape_of(*tensor);
+}
+
+Dims Context::shape_of(const Plan::Tensor& tensor) const {
+  const Dims declared = engine_face_.getTensorShape(tensor.name.c_str());
+  if (tensor.sum || tensor.nonzero) return declared;
+  if (tensor.shape_from >= 0) {
+    const auto values = values_of(engine_->plan.tensors[static_cast<size_t>(tensor.shape_from)]);
+    return values.empty() ? declared : to_dims(values);
+  }
+  const Plan::Tensor& source = tensor.is_input ? tensor : engine_->plan.tensors[tensor.terms[0].input];
   const Dims& dims = shapes_.at(source.name);
-  return dims.nbDims < 0 ? engine_face_.getTensorShape(name) : dims;
+  return dims.nbDims < 0 ? declared : dims;
 }
 
 int32_t Context::inferShapes(int32_t most, char const** names) noexcept {
@@ -276,6 +306,10 @@ int32_t Context::inferShapes(int32_t most, char const** names) noexcept {
     return -1;
   }
   if (most < 0 || (names == nullptr && most != 0)) return -1;
+  if (std::string words = look_at_values(); !words.empty()) {
+    log_misuse(*engine_->runtime, "IExecutionContext::inferShapes", "satisfyProfile", words);
+    return -1;
+  }
   int32_t written = 0;
   for (const auto& [name, dims] : shapes_) {
     if (dims.nbDims < 0 && written < most) names[written++] = engine_->find(name.c_str())->name.c_str();
@@ -308,14 +342,56 @@ void Context::setDeviceMemoryV2(void* memory, int64_t size) noexcept {
   ++state_->memories;
 }
 
+// Empty where the context was not told an address.
+std::vector<int64_t> Context::values_of(const Plan::Tensor& tensor) const {
+  const void* at = address_of(tensor.name.c_str());
+  std::vector<int64_t> values;
+  if (at == nullptr) return values;
+  for (size_t i = 0; i < engine_->plan.values(tensor, profile_).max.size(); ++i) {
+    values.push_back(tensor.dtype == nvinfer1::DataType::kINT64 ? static_cast<const int64_t*>(at)[i]
+                                                                : static_cast<const int32_t*>(at)[i]);
+  }
+  return values;
+}
+
+// Values that pick shapes are read on the host, when shapes are inferred and when a run is enqueued.
+std::string Context::look_at_values() {
+  for (const Plan::Tensor& tensor : engine_->plan.tensors) {
+    if (!tensor.host || tensor.values.empty() || address_of(tensor.name.c_str()) == nullptr) continue;
+    const std::vector<int64_t> values = values_of(tensor);
+    if (std::exchange(values_[tensor.name], values) != values) ++state_->shapes;
+    const Plan::Range& range = engine_->plan.values(tensor, profile_);
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (values[i] >= range.min[i] && values[i] <= range.max[i]) continue;
+      return "Set value " + std::to_string(values[i]) + " of shape tensor " + tensor.name +
+             " does not satisfy any optimization profiles.";
+    }
+  }
+  return "";
+}
+
+int64_t Context::getMaxOutputSize(char const* name) const noexcept {
+  auto guard = lock();
+  if (enter("getMaxOutputSize")) return -1;
+  const Plan::Tensor* tensor = engine_->find(name);
+  if (tensor == nullptr || tensor->is_input) return -1;
+  const auto size = static_cast<int64_t>(element_size(tensor->dtype));
+  if (!tensor->nonzero) return volume(shape_of(*tensor)) * size;
+  const Dims& dims = shapes_.at(engine_->plan.tensors[tensor->terms[0].input].name);
+  return dims.nbDims < 0 ? -1 : dims.nbDims * volume(dims) * size;
+}
+
 // Empty when every tensor has a shape and an address that it can have, else what TensorRT would say.
 std::string Context::bind(std::vector<Bound>& bound) const {
   for (const Plan::Tensor& tensor : engine_->plan.tensors) {
     const Plan::Tensor& source = tensor.is_input ? tensor : engine_->plan.tensors[tensor.terms[0].input];
     const Dims& dims = shapes_.at(source.name);
-    if (tensor.unknown_shape) return "allocator. Neither address or allocator is set for output tensor " + tensor.name;
     if (dims.nbDims < 0) return "allInputDimensionsSpecified. Not all shapes are specified for input " + source.name;
     void* address = address_of(tensor.name.c_str());
+    if (tensor.nonzero) {  // found when its input is there
+      bound.push_back({&tensor, address, 0, kNoDims});
+      continue;
+    }
     if (address == nullptr) {
       return std::string("address != nullptr. ") +
              (tensor.is_input ? "Address is not set for input tensor "
@@ -329,7 +405,12 @@ std::string Context::bind(std::vector<Bound>& bound) const {
         address != address_of(engine_->plan.tensors[static_cast<size_t>(tensor.alias)].name.c_str())) {
       return "isAliased. The output tensor " + tensor.name + " must share memory with the input it aliases";
     }
-    bound.push_back({&tensor, address, tensor.sum ? 1 : static_cast<size_t>(volume(dims))});
+    if (tensor.host) {
+      bound.push_back({&tensor, address, 0, dims});  // the kernel does not read it
+      continue;
+    }
+    const Dims shape = tensor.shape_from >= 0 ? shape_of(tensor) : dims;
+    bound.push_back({&tensor, address, tensor.sum ? 1 : static_cast<size_t>(volume(shape)), shape});
   }
   return "";
 }
@@ -359,10 +440,22 @@ bool is_reachable(const Bound& bound, int device) {
   return host_view(bound.address, bound.bytes(), name.c_str()) != nullptr;
 }
 
+std::vector<std::vector<int64_t>> nonzero_of(const Plan& plan, const std::vector<Bound>& bound, size_t output) {
+  const Bound& input = bound[bound[output].tensor->terms[0].input];
+  const std::byte* data = host_view(input.address, input.bytes(), kEnqueue);
+  return find_nonzero({data, plan.tensors[bound[output].tensor->terms[0].input].dtype, input.elements, 1},
+                      {input.shape.d, input.shape.d + input.shape.nbDims});
+}
+
 void compute(const Plan& plan, const std::vector<Bound>& bound) {
   for (size_t i = 0; i < bound.size(); ++i) {
     const Plan::Tensor& tensor = *bound[i].tensor;
     if (tensor.is_input) continue;
+    if (tensor.nonzero) {
+      std::byte* target = host_view(bound[i].address, bound[i].bytes(), kEnqueue);
+      write_indices(nonzero_of(plan, bound, i), tensor.dtype, target);
+      continue;
+    }
     std::vector<Operand> operands;
     for (const Plan::Term& term : tensor.terms) {
       const Bound& input = bound[term.input];
@@ -376,6 +469,37 @@ void compute(const Plan& plan, const std::vector<Bound>& bound) {
       compute_affine(tensor.bias, operands, tensor.dtype, target, bound[i].elements);
     }
   }
+}
+
+// TensorRT waits for what comes before, looks at the data, asks for memory and tells the shape, all within enqueueV3.
+std::string Context::find_data_dependent(std::vector<Bound>& bound, const std::shared_ptr<Stream>& stream,
+                                         cudaStream_t handle) {
+  for (size_t i = 0; i < bound.size(); ++i) {
+    const Plan::Tensor& tensor = *bound[i].tensor;
+    if (!tensor.nonzero) continue;
+    if (stream->capture != nullptr) {
+      stream->capture->invalid = true;
+      return "1: Cuda Runtime (operation not permitted when stream is capturing)";
+    }
+    drain(*stream);
+    if (!is_reachable(bound[tensor.terms[0].input], engine_->device)) return "1: Cuda Runtime (an illegal address)";
+    const auto found = nonzero_of(engine_->plan, bound, i);
+    auto allocator = allocators_.find(tensor.name);
+    if (allocator == allocators_.end() || allocator->second == nullptr) {
+      return "3: API Usage Error (Parameter check failed, condition: allocator. Neither address or allocator is set "
+             "for "
+             "output tensor " +
+             tensor.name + ".)";
+    }
+    bound[i].shape = to_dims({static_cast<int64_t>(found.size()), static_cast<int64_t>(found[0].size())});
+    bound[i].elements = found.size() * found[0].size();
+    const uint64_t size = std::max<uint64_t>(bound[i].bytes(), 1);  // "always positive, even for an empty tensor"
+    bound[i].address =
+        allocator->second->reallocateOutputAsync(tensor.name.c_str(), bound[i].address, size, kAlignment, handle);
+    if (bound[i].address == nullptr) return "2: OutOfMemory (no memory for output tensor " + tensor.name + ")";
+    allocator->second->notifyShape(tensor.name.c_str(), bound[i].shape);
+  }
+  return "";
 }
 
 Work Context::make_work(std::vector<Bound> bound, const std::shared_ptr<Stream>& stream) const {
@@ -434,6 +558,9 @@ bool Context::enqueueV3(cudaStream_t handle) noexcept {
     return refuse("1: Cuda Runtime (invalid resource handle)");
   }
   std::vector<Bound> bound;
+  if (std::string words = look_at_values(); !words.empty()) {
+    return refuse("3: API Usage Error (Parameter check failed, condition: satisfyProfile. " + words + ")");
+  }
   if (std::string words = bind(bound); !words.empty()) {
     return refuse("3: API Usage Error (Parameter check failed, condition: " + words + ")");
   }
@@ -454,6 +581,7 @@ bool Context::enqueueV3(cudaStream_t handle) noexcept {
     }
     warm_shapes_ = state_->shapes;
   }
+  if (std::string words = find_data_dependent(bound, stream, handle); !words.empty()) return refuse(words);
   cudaError_t error = enqueue(*stream, make_work(std::move(bound), stream));
   if (error != cudaSuccess) return refuse(std::string("1: Cuda Runtime (") + cudaGetErrorString(error) + ")");
   if (!capturing) state_->last = mark(stream);

@@ -66,7 +66,14 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
     const Plan::Tensor* tensor = state_->find(name);
     if (tensor == nullptr) return kNoDims;
     if (tensor->is_input) return with_wildcards(*tensor);
-    if (tensor->unknown_shape) return to_dims({-1});
+    if (tensor->nonzero) {
+      const auto rank = static_cast<int64_t>(state_->plan.tensors[tensor->terms[0].input].ranges[0].max.size());
+      return to_dims({rank, -1});
+    }
+    if (tensor->shape_from >= 0) {
+      const Plan::Tensor& values = state_->plan.tensors[static_cast<size_t>(tensor->shape_from)];
+      return to_dims(std::vector<int64_t>(values.values.at(0).max.size(), -1));
+    }
     if (tensor->sum) return to_dims(std::vector<int64_t>(static_cast<size_t>(tensor->sum_rank), 1));
     return with_wildcards(state_->plan.tensors[tensor->terms[0].input]);
   }
@@ -171,8 +178,13 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
     absent("ICudaEngine::createEngineInspector");
   }
   nvinfer1::IRefitter* createRefitter(nvinfer1::ILogger&) noexcept override { absent("ICudaEngine::createRefitter"); }
-  int64_t const* getProfileTensorValuesV2(char const*, int32_t, nvinfer1::OptProfileSelector) const noexcept override {
-    return nullptr;  // no shape tensors
+  int64_t const* getProfileTensorValuesV2(char const* name, int32_t profile,
+                                          nvinfer1::OptProfileSelector select) const noexcept override {
+    const Plan::Tensor* tensor = state_->find(name);
+    if (tensor == nullptr || tensor->values.empty() || failing("getProfileTensorValuesV2")) return nullptr;
+    const Plan::Range& values = state_->plan.values(*tensor, profile);
+    if (select == nvinfer1::OptProfileSelector::kMIN) return values.min.data();
+    return select == nvinfer1::OptProfileSelector::kMAX ? values.max.data() : values.opt.data();
   }
   nvinfer1::IExecutionContext* createExecutionContextWithRuntimeConfig(nvinfer1::IRuntimeConfig*) noexcept override {
     absent("ICudaEngine::createExecutionContext(IRuntimeConfig*)");

@@ -45,6 +45,13 @@ bool read_shape(std::istream& in, std::vector<int64_t>& shape) {
   return !shape.empty() && shape.size() <= static_cast<size_t>(nvinfer1::Dims::MAX_DIMS);
 }
 
+bool read_values(std::istream& in, Plan::Tensor& input) {
+  Plan::Range range;
+  if (!read_shape(in, range.min) || !read_shape(in, range.opt) || !read_shape(in, range.max)) return false;
+  input.values.push_back(std::move(range));
+  return true;
+}
+
 bool read_range(std::istream& in, Plan::Tensor& input) {
   Plan::Range range;
   if (!read_shape(in, range.min) || !read_shape(in, range.opt) || !read_shape(in, range.max)) return false;
@@ -73,19 +80,20 @@ bool read_term(const Plan& plan, const std::string& word, Plan::Tensor& output) 
 bool read_output(std::istream& in, const Plan& plan, Plan::Tensor& output) {
   std::string word;
   if (!(in >> output.name) || !read_dtype(in, output.dtype) || !(in >> word)) return false;
-  if (word != "affine" && word != "sum" && word != "sum1" && word != "unknown") return false;
+  if (word != "affine" && word != "sum" && word != "sum1" && word != "nonzero") return false;
   output.sum = word == "sum" || word == "sum1";
   output.sum_rank = word == "sum1" ? 1 : 0;
-  output.unknown_shape = word == "unknown";
+  output.nonzero = word == "nonzero";
   if (!(in >> output.bias)) return false;
   while (in >> word) {
-    if (word != "alias") {
+    if (word != "alias" && word != "shape") {
       if (!read_term(plan, word, output)) return false;
       continue;
     }
+    int& whose = word == "alias" ? output.alias : output.shape_from;
     if (!(in >> word)) return false;
-    output.alias = find_input(plan, word);
-    if (output.alias < 0) return false;
+    whose = find_input(plan, word);
+    if (whose < 0) return false;
   }
   return !output.terms.empty();
 }
@@ -96,11 +104,13 @@ void read_flag(const std::string& flag, Plan::Tensor& input) {
   if (flag.compare(0, 10, "vectorized") == 0) input.vectorized = flag.size() > 11 ? std::stoi(flag.substr(11)) : 0;
 }
 
-// A further profile of an input.
-bool read_profile(std::istream& in, Plan& plan) {
+// A further profile of an input, or the values of one.
+bool read_profile(std::istream& in, Plan& plan, bool values) {
   std::string name;
   const int input = in >> name ? find_input(plan, name) : -1;
-  return input >= 0 && read_range(in, plan.tensors[static_cast<size_t>(input)]);
+  if (input < 0) return false;
+  Plan::Tensor& tensor = plan.tensors[static_cast<size_t>(input)];
+  return values ? read_values(in, tensor) : read_range(in, tensor);
 }
 
 bool read_sizes(std::istream& in, std::vector<int64_t>& sizes) {
@@ -120,7 +130,7 @@ bool read_line(const std::string& line, Plan& plan) {
   if (key == "resident") return static_cast<bool>(in >> plan.resident);
   if (key == "scratch") return static_cast<bool>(in >> plan.scratch);
   if (key == "context") return read_sizes(in, plan.contexts);
-  if (key == "profile") return read_profile(in, plan);
+  if (key == "profile" || key == "values") return read_profile(in, plan, key == "values");
   if (key == "capturable") return static_cast<bool>(in >> plan.capturable);
   Plan::Tensor tensor{};
   tensor.alias = -1;
@@ -139,13 +149,18 @@ bool read_line(const std::string& line, Plan& plan) {
 
 int Plan::profiles() const {
   size_t most = 1;
-  for (const Tensor& tensor : tensors) most = std::max(most, tensor.ranges.size());
+  for (const Tensor& tensor : tensors) most = std::max({most, tensor.ranges.size(), tensor.values.size()});
   return static_cast<int>(most);
 }
 
 const Plan::Range& Plan::range(const Tensor& input, int profile) const {
   const auto at = static_cast<size_t>(profile);
   return input.ranges[at < input.ranges.size() ? at : 0];
+}
+
+const Plan::Range& Plan::values(const Tensor& input, int profile) const {
+  const auto at = static_cast<size_t>(profile);
+  return input.values[at < input.values.size() ? at : 0];
 }
 
 bool Plan::is_dynamic(const Tensor& input, size_t dimension) const {

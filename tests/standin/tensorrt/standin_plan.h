@@ -23,12 +23,15 @@ struct Plan {
     bool is_input;
     std::vector<Range> ranges;  // inputs only: in each profile; one of the profiles left out is as in the first
     bool host = false;          // inputs: a shape tensor, in host memory
+    std::vector<Range> values;  // of a shape tensor: in each profile
     int vectorized = -1;        // inputs: not in the linear format in this profile and later ones; -1: linear in all
     // Outputs: bias + the terms, element by element, in the shape of the first term's input; or their sum, of rank
-    // `sum_rank`; or of a shape that depends on data, so that it cannot run here.
+    // `sum_rank`; or the positions of the first term's elements that are not 0, [its rank, as many as there are]; or
+    // the first term's elements again and again, in the shape that the values of the shape tensor `shape_from` say.
     bool sum = false;
     int sum_rank = 0;
-    bool unknown_shape = false;
+    bool nonzero = false;
+    int shape_from = -1;  // index of that input; -1: none
     double bias = 0;
     std::vector<Term> terms;
     int alias = -1;  // index of the input whose memory this output takes; -1: none
@@ -45,6 +48,7 @@ struct Plan {
 
   int profiles() const;
   const Range& range(const Tensor& input, int profile) const;
+  const Range& values(const Tensor& input, int profile) const;
   bool is_dynamic(const Tensor& input, size_t dimension) const;  // in the network
   int64_t context() const;                                       // the largest
 };

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from executorch.exir import EdgeCompileConfig, ExecutorchBackendConfig, to_edge_transform_and_lower
 from executorch.exir._serialize._cord import Cord
 from executorch.exir._serialize._program import PTEFile, _get_extended_header, serialize_pte_binary
+from executorch.exir.schema import DelegateCall, ExecutionPlan, KernelCall, TensorShapeDynamism
 
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.file.shared_segments import share_segments
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from torchtrt_ws.export.engine.engine_blob import EngineBlob
 
 __all__ = ["LaidOutProgram", "lay_out"]
+
+_COPIES = ("et_copy::_d2h_copy", "et_copy::_h2d_copy")  # what exir puts around delegates on a device
 
 
 class LaidOutProgram:
@@ -100,6 +103,13 @@ def _serialize(
     program = manager.executorch_program
     delegates = [delegate for plan in program.execution_plan for delegate in plan.delegates]
     ours = [delegate for delegate in delegates if delegate.id == backend.STAND_IN_ID]
+    for plan in program.execution_plan:
+        names = {
+            index: backend.read_stand_in(program.backend_delegate_data[delegate.processed.index].data)[0]
+            for index, delegate in enumerate(plan.delegates)
+            if delegate.id == backend.STAND_IN_ID
+        }
+        _mark_data_dependent(plan, names, blobs)
     for delegate in ours:
         delegate.id = BACKEND_ID
     for index in {delegate.processed.index for delegate in ours}:
@@ -118,6 +128,24 @@ def _serialize(
         delegate_alignment=config.delegate_alignment,
     )
     return _with_room(share_segments(cord, _alignment(manager, config)))
+
+
+def _mark_data_dependent(plan: ExecutionPlan, names: Mapping[int, str], blobs: Mapping[str, EngineBlob]) -> None:
+    """An output whose size depends on the data is planned at its largest, and the engine makes it smaller.
+
+    `names`: of our engines, by the index of the delegate.
+    """
+    found: set[int] = set()  # values
+    for call in (each.instr_args for chain in plan.chains for each in chain.instructions):
+        if isinstance(call, DelegateCall) and call.delegate_index in names:
+            outputs = blobs[names[call.delegate_index]].engine.outputs
+            for value, facts in zip(call.args[-len(outputs) :], outputs, strict=True):
+                if any(low == 0 < high for low, high in zip(facts.min, facts.max, strict=True)):
+                    found.add(value)
+        elif isinstance(call, KernelCall) and plan.operators[call.op_index].name in _COPIES and call.args[0] in found:
+            found.update(call.args[1:])  # of a program that is planned in device memory
+    for value in found:
+        plan.values[value].val.shape_dynamism = TensorShapeDynamism.DYNAMIC_BOUND
 
 
 def _alignment(manager: ExecutorchProgramManager, config: ExecutorchBackendConfig) -> int:

@@ -68,8 +68,9 @@ class _PlanCall:
 
 
 def _matched(engine: BuiltEngine) -> tuple[_Output, ...]:
-    """A dynamic dimension of an output has the size of the first input dimension with the same range. Only planning
-    goes by that: the engine says at run time how large an output is."""
+    """A dynamic dimension of an output has the size of the first input dimension with the same range; one from 0 that
+    no input has depends on the data, and is planned at its largest. Only planning goes by that: the engine says at run
+    time how large an output is."""
     sizes: dict[tuple[int, int], tuple[int, int]] = {}
     for position, tensor in enumerate(engine.inputs):
         for dimension, bounds in enumerate(zip(tensor.min, tensor.max, strict=True)):
@@ -78,12 +79,15 @@ def _matched(engine: BuiltEngine) -> tuple[_Output, ...]:
     for tensor in engine.outputs:
         shape: list[int | tuple[int, int]] = []
         for dimension, (low, high) in enumerate(zip(tensor.min, tensor.max, strict=True)):
+            if low == 0 < high and (low, high) not in sizes:
+                shape.append(high)
+                continue
             if low != high and (low, high) not in sizes:
                 known = ", ".join(f"{a}..{b}" for a, b in sizes if a != b) or "none: all inputs are static"
                 raise ProgramError(
                     f"engine {engine.name!r}, output {tensor.name!r}",
                     f"{low}..{high} for dimension {dimension}",
-                    f"the range of a dynamic input dimension ({known}): outputs take their sizes from inputs",
+                    f"the range of a dynamic input dimension ({known}), or 0..{high} for what depends on the data",
                     "Give the output the range of the input dimension it follows, if it has the same size.",
                 )
             shape.append(low if low == high else sizes[low, high])
