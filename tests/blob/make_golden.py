@@ -169,6 +169,8 @@ def golden() -> dict[str, tuple[bytes, str]]:
             program_streamable_bytes=96,
             program_distinct_bytes=48,
             nested_method="prefill",
+            method_inputs=("tokens", "Länge"),
+            method_outputs=("logits",),
         ),
     )
     names = [("input_0", True), ("output_0", False)]
@@ -367,6 +369,10 @@ def hostile_own() -> dict[str, tuple[bytes, str]]:
         ),
         "own_nested_method_empty": ({"nested_method": ""}, "a method without a name"),
         "own_nested_method_slash": ({"nested_method": "a/b"}, "a method name with a slash"),
+        "own_method_list": ({"method": []}, "method is a list"),
+        "own_method_no_outputs": ({"method": {"inputs": []}}, "a method without outputs"),
+        "own_method_name_empty": ({"method": {"inputs": [{"name": ""}], "outputs": []}}, "an input without a name"),
+        "own_method_name_text": ({"method": {"inputs": ["x"], "outputs": []}}, "an input that is a text"),
         "own_inputs_missing": ({"inputs": ...}, "no inputs"),
         "own_inputs_other_name": ({"inputs": [{**tensor, "name": "z"}]}, "an input that io_bindings does not have"),
         "own_inputs_fewer": ({"inputs": []}, "fewer inputs than io_bindings has"),

@@ -53,6 +53,9 @@ def write(folder: Path, library: str) -> None:
     save("rtx", make(rtx=True, version=RTX_VERSIONS[library.rpartition(".")[2]]))
     save("baked", make(), weight_streaming_budget="25%")
     save("device", make(), device="cuda:0")
+    save("device_io", make(), device="cuda:0", device_io=True)
+    static = {"inputs": (plan.Input("x", (2, 4)),), "outputs": (plan.Output("y", {"x": 2.0}, 1.0),)}
+    save("static_io", make(**static), device="cuda:0", device_io=True, inputs="x:float32:2x4", outputs="y:float32:2x4")
     small = plan.Input("x", (1, 4), (2, 4), more=[((4, 4), (8, 4), (8, 4))])  # and a profile of 4 to 8 rows
     save("profiles", make(inputs=(small,)))
     save("version", make(version=(10, 3, 0, 26)))
@@ -90,6 +93,8 @@ def write(folder: Path, library: str) -> None:
     ]
     stages = [make_pte.lower(b"%d" % position, blob) for position, blob in enumerate(theirs)]
     make_pte.save(folder / "theirs.pte", {"forward": make_pte.Chain(*stages)})
+    planned = make_pte.lower(b"planned", theirs[0], ("target_device", b"cuda:0"))
+    make_pte.save(folder / "planned.pte", {"forward": make_pte.Chain(planned)})
 
 
 def inputs(rows: int = 2) -> np.ndarray:
@@ -800,8 +805,8 @@ def case_inputs_on_a_device(folder: Path) -> None:
             raise AssertionError("its memory was asked for")
 
     program = load(folder, "plain")
-    with refused("ProgramError", "device type 2", "cpu()"):  # kDLCUDA
-        program(OnDevice(2))
+    with refused("ProgramError", "device type 10", "cpu()"):  # kDLROCM
+        program(OnDevice(10))
     check(program)
 
 
