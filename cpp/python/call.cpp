@@ -5,7 +5,6 @@
 #include <executorch/runtime/core/exec_aten/util/scalar_type_util.h>
 #include <executorch/runtime/core/exec_aten/util/tensor_dimension_limit.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/pair.h>
 
 #include <array>
 #include <cstring>
@@ -34,6 +33,14 @@ constexpr size_t kMostDimensions = executorch::runtime::kTensorDimensionLimit;
 
 NativeError refused(const std::string& role, size_t position, const std::string& found, const std::string& expected) {
   return NativeError("InvalidArgument", role + " " + std::to_string(position), found, expected, "Convert it first");
+}
+
+/// A number of Python's, or its exception.
+template <typename Number>
+Number as_number(Number (*read)(PyObject*), PyObject* object) {
+  const Number number = read(object);
+  if (PyErr_Occurred() != nullptr) throw nb::python_error();
+  return number;
 }
 
 /// A view of a Python object's bytes, for as long as this lives.
@@ -101,10 +108,15 @@ void add_input(Arguments& arguments, const Slot& slot, nb::handle object, size_t
     return;
   }
   TensorHere& tensor = arguments.tensors.emplace_back();
-  if (PyTuple_CheckExact(object.ptr())) {
-    const auto [address, shape] = nb::cast<std::pair<uintptr_t, nb::tuple>>(object);
-    const auto size_of = [&shape = shape](size_t i) { return nb::cast<int64_t>(shape[i]); };
-    arguments.values.emplace_back(tensor.make(slot, reinterpret_cast<void*>(address), shape.size(), size_of, position));
+  if (PyTuple_CheckExact(object.ptr()) && PyTuple_GET_SIZE(object.ptr()) == 2) {
+    PyObject* shape = PyTuple_GET_ITEM(object.ptr(), 1);
+    if (!PyTuple_Check(shape)) throw refused("input", position, "a shape that is no tuple", "a tuple");
+    const auto size_of = [shape](size_t i) {
+      return as_number<Py_ssize_t>(PyLong_AsSsize_t, PyTuple_GET_ITEM(shape, static_cast<Py_ssize_t>(i)));
+    };
+    void* address = as_number<void*>(PyLong_AsVoidPtr, PyTuple_GET_ITEM(object.ptr(), 0));
+    arguments.values.emplace_back(
+        tensor.make(slot, address, static_cast<size_t>(PyTuple_GET_SIZE(shape)), size_of, position));
     return;
   }
   const Py_buffer& view = *arguments.buffers.emplace_back(object, PyBUF_ND);
@@ -119,16 +131,23 @@ void add_input(Arguments& arguments, const Slot& slot, nb::handle object, size_t
 void add_output(Arguments& arguments, nb::handle object) {
   if (object.is_none()) {
     arguments.destinations.emplace_back();
-  } else if (!PyTuple_CheckExact(object.ptr())) {
-    const Py_buffer& view = *arguments.buffers.emplace_back(object, PyBUF_WRITABLE | PyBUF_ND);
-    arguments.destinations.push_back({true, true, -1, view.buf, static_cast<size_t>(view.len)});
-  } else if (const auto [first, second] = nb::cast<std::pair<nb::object, size_t>>(object);
-             nb::isinstance<nb::int_>(first)) {
-    arguments.destinations.push_back({true, false, -1, reinterpret_cast<void*>(nb::cast<uintptr_t>(first)), second});
-  } else {
-    const Py_buffer& view = *arguments.buffers.emplace_back(first, PyBUF_WRITABLE | PyBUF_ND);
-    arguments.destinations.push_back({true, true, static_cast<int>(second), view.buf, static_cast<size_t>(view.len)});
+    return;
   }
+  nb::handle memory = object;
+  int from_device = -1;
+  if (PyTuple_CheckExact(object.ptr()) && PyTuple_GET_SIZE(object.ptr()) >= 2) {
+    PyObject* first = PyTuple_GET_ITEM(object.ptr(), 0);
+    const auto second = as_number<size_t>(PyLong_AsSize_t, PyTuple_GET_ITEM(object.ptr(), 1));
+    if (PyLong_Check(first)) {
+      const bool on_host = PyTuple_GET_SIZE(object.ptr()) == 3;
+      arguments.destinations.push_back({true, on_host, -1, as_number<void*>(PyLong_AsVoidPtr, first), second});
+      return;
+    }
+    memory = first;
+    from_device = static_cast<int>(second);
+  }
+  const Py_buffer& view = *arguments.buffers.emplace_back(memory, PyBUF_WRITABLE | PyBUF_ND);
+  arguments.destinations.push_back({true, true, from_device, view.buf, static_cast<size_t>(view.len)});
 }
 
 void read_arguments(Arguments& arguments, const Slots& slots, nb::sequence inputs, nb::object outputs) {

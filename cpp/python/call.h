@@ -15,9 +15,9 @@ namespace torchtrt_ws::python {
 /// `inputs`: one for each input: a contiguous array with Python's buffer protocol, (address, shape) of memory wherever
 /// the method wants it, or a number. Its dtype is the declared one.
 ///
-/// `outputs`: None, or one for each output: None, a contiguous writable buffer, or (address, bytes) of memory that is
-/// not the host's, or (buffer, device) for an output that is planned in memory of that device. An output that is not
-/// planned needs one of the bytes of its largest shape.
+/// `outputs`: None, or one for each output: None, a contiguous writable buffer, (address, bytes) of memory that is not
+/// the host's, (address, bytes, None) of the host's, or (buffer, device) for an output that is planned in memory of
+/// that device. An output that is not planned needs one of the bytes of its largest shape.
 ///
 /// `stream`: a `cudaStream_t` for the call (torchtrt_ws/stream.h); None: the engine's own. `wait`: the work is done
 /// when this returns, also with a stream.

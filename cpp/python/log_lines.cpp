@@ -93,13 +93,18 @@ void take_line(et_timestamp_t, et_pal_log_level_t level, const char* file, const
   to_stderr(static_cast<char>(level), file, line, message, length);
 }
 
-bool install() { return executorch::runtime::register_pal(executorch::runtime::PalImpl::create(&take_line, __FILE__)); }
-
 }  // namespace
 
+// Not by register_pal(): that logs an error where somebody else has registered, and others do: ExecuTorch's own Python
+// runtime, whenever it is imported. What get_pal_impl() returns is a variable (runtime/platform/platform.cpp).
+void take_log() noexcept {
+  auto* pal = const_cast<executorch::runtime::PalImpl*>(executorch::runtime::get_pal_impl());
+  if (pal->emit_log_message != &take_line) pal->emit_log_message = &take_line;
+}
+
 void set_log_handler(nb::object callee) {
-  static const bool installed = install();
-  handler.store(installed && !callee.is_none() ? callee.release().ptr() : nullptr, std::memory_order_release);
+  take_log();
+  handler.store(callee.is_none() ? nullptr : callee.release().ptr(), std::memory_order_release);
 }
 
 nb::list take_log_lines() {

@@ -12,8 +12,11 @@ namespace torchtrt_ws::python {
 /// because waiting for the GIL with somebody's lock may be waiting for ever. Fatal lines go to stderr as well, as what
 /// follows ends the process. None: lines go to stderr again.
 ///
-/// Source: ExecuTorch 1.5.1, runtime/platform/platform.h (register_pal).
+/// Source: ExecuTorch 1.5.1, runtime/platform/platform.h.
 void set_log_handler(nanobind::object handler);
+
+/// Takes the lines back from whoever has taken them since.
+void take_log() noexcept;
 
 /// Lines since the last call, oldest first: (seconds since the epoch, level "D", "I", "E" or "F", file, function, line,
 /// message, thread id). Of more than 10,000 the oldest are dropped, and one line says how many.

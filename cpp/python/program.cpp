@@ -35,6 +35,7 @@ Error load_planned(Module& module, const std::string& method) {
 
 /// Before what may fail: what is told of it then is its own.
 void forget_failures() noexcept {
+  take_log();
   clear_last_error();
   forget_error_lines();
 }

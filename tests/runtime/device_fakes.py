@@ -161,11 +161,27 @@ class Tensor:
             return self
         return self.torch.cuda_tensor(self.numpy().T, self.device.index)
 
+    def get_device(self) -> int:
+        assert self.device.index is not None
+        return self.device.index
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.device.type == "cuda"
+
+    @property
+    def is_cpu(self) -> bool:
+        return self.device.type == "cpu"
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.element_size()
+
     def element_size(self) -> int:
         return self.dtype.numpy.itemsize
 
     def view(self, *shape: Any) -> Tensor:
-        sizes = shape[0] if isinstance(shape[0], tuple) else shape
+        sizes = shape[0] if shape and isinstance(shape[0], tuple) else shape
         if sizes == (-1,):
             sizes = (math.prod(self.shape),)
         return Tensor(self.torch, self.dtype, sizes, self.memory, self.array)
@@ -222,17 +238,21 @@ def torch(cards: list[Card]) -> Any:
         setattr(module, name, Dtype(name, name))
     module.bfloat16 = Dtype("bfloat16", ml_dtypes.bfloat16)
 
-    def empty(shape: Any, dtype: Dtype, device: str) -> Tensor:
+    def empty(*sizes: Any, dtype: Dtype, device: Any) -> Tensor:
+        shape, device = sizes[0] if isinstance(sizes[0], tuple) else sizes, str(device)
+        if device == "cpu":
+            return Tensor(module, dtype, shape, None, np.empty(shape, dtype.numpy))
         card = cards[int(device.removeprefix("cuda:"))]
         return Tensor(module, dtype, shape, Memory(card, math.prod(shape) * dtype.numpy.itemsize), None)
 
     def cuda_tensor(array: np.ndarray, index: int = 0) -> Tensor:
         """A tensor that torch writes on its current stream: it is there when that is waited for, and no sooner."""
-        made = empty(array.shape, getattr(module, array.dtype.name), f"cuda:{index}")
+        made = empty(array.shape, dtype=getattr(module, array.dtype.name), device=f"cuda:{index}")
         assert made.memory is not None
         cards[index].write(made.memory.address, array, module.streams[index])
         return made
 
+    module.device = str
     module.empty, module.cuda_tensor = empty, cuda_tensor
     module.from_numpy = lambda array: Tensor(module, getattr(module, array.dtype.name), array.shape, None, array)
     sys.modules["torch"] = module
