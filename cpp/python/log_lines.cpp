@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <deque>
 #include <mutex>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@ namespace torchtrt_ws::python {
 namespace nb = nanobind;
 namespace {
 
+constexpr std::string_view kOurs = "torchtrt_ws: ";  // engine/log.cpp
 constexpr size_t kMostLines = 10000;
 constexpr size_t kMostErrors = 4;  // of one call: the first says what went wrong, the others who passed it on
 
@@ -83,7 +85,9 @@ void take_line(et_timestamp_t, et_pal_log_level_t level, const char* file, const
                const char* message, size_t length) noexcept try {
   const char letter = static_cast<char>(level);
   const bool failed = level == kError || level == kFatal;
-  if (failed && errors.size() < kMostErrors) errors.emplace_back(message, length);
+  const std::string_view text(message, length);
+  const bool ours = text.substr(0, kOurs.size()) == kOurs;  // last_error() has those in full
+  if (failed && !ours && errors.size() < kMostErrors) errors.emplace_back(text);
   const bool taken = handler.load(std::memory_order_acquire) != nullptr && Py_IsInitialized() != 0;
   if (!taken || level == kFatal) to_stderr(letter, file, line, message, length);
   if (!taken) return;

@@ -80,8 +80,13 @@ void throw_error(Error error, const std::string& subject, const std::string& exp
   const LastError last = last_error();
   clear_last_error();
   const std::string code = executorch::runtime::to_string(error);
-  if (last.error == error) throw NativeError(code, last.subject, last.found, last.expected, last.next_step);
   const std::string reason = error_lines();
+  if (last.error == error) {
+    // A program inside an engine fails as any other does.
+    const bool from_executorch = !reason.empty() && last.found.find("from ExecuTorch") != std::string::npos;
+    throw NativeError(code, last.subject, from_executorch ? last.found + " (" + reason + ")" : last.found,
+                      last.expected, from_executorch ? "" : last.next_step);
+  }
   throw NativeError(
       code, subject, reason.empty() ? code + " from ExecuTorch" : reason + " (" + code + ")", expected,
       reason.empty() ? "ExecuTorch gave no reason; torchtrt_ws.logs.verbose() shows all that it says" : "");

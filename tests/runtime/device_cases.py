@@ -247,6 +247,25 @@ def case_outputs_planned_on_the_device(folder: Path) -> None:
         np.testing.assert_array_equal(z.numpy(), 2 * each + 1)
 
 
+def case_float8(folder: Path) -> None:
+    import ml_dtypes
+
+    bits = np.arange(8, dtype=np.uint8).reshape(2, 4)
+    x = bits.view(ml_dtypes.float8_e4m3fn)
+    for name in ("float8", "float8_io"):
+        program, _, torch = ready(folder, name)
+        out = np.zeros_like(x)
+        for y in (*program(x), *program(x, out=out), *program(x.astype(np.float32).tolist())):
+            assert y.dtype == ml_dtypes.float8_e4m3fn
+            np.testing.assert_array_equal(y.view(np.uint8), bits)
+        (y,) = program(torch.cuda_tensor(x))
+        assert str(y.dtype) == "torch.float8_e4m3fn"
+        np.testing.assert_array_equal(y.numpy().view(np.uint8), bits)
+        with refused("ProgramError", "uint8[2, 4]", "float8_e4m3fn"):
+            program(bits)
+        del program
+
+
 CASES: dict[str, Callable[[Path], None]] = {
     name.removeprefix("case_"): case for name, case in list(globals().items()) if name.startswith("case_")
 }

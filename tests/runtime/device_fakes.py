@@ -181,6 +181,9 @@ class Tensor:
         return self.dtype.numpy.itemsize
 
     def view(self, *shape: Any) -> Tensor:
+        if shape and isinstance(shape[0], Dtype):
+            array = None if self.array is None else self.array.view(shape[0].numpy)
+            return Tensor(self.torch, shape[0], self.shape, self.memory, array)
         sizes = shape[0] if shape and isinstance(shape[0], tuple) else shape
         if sizes == (-1,):
             sizes = (math.prod(self.shape),)
@@ -236,7 +239,8 @@ def torch(cards: list[Card]) -> Any:
     )
     for name in ("float32", "float64", "int64", "int16", "uint8"):
         setattr(module, name, Dtype(name, name))
-    module.bfloat16 = Dtype("bfloat16", ml_dtypes.bfloat16)
+    for name in ("bfloat16", "float8_e4m3fn"):
+        setattr(module, name, Dtype(name, getattr(ml_dtypes, name)))
 
     def empty(*sizes: Any, dtype: Dtype, device: Any) -> Tensor:
         shape, device = sizes[0] if isinstance(sizes[0], tuple) else sizes, str(device)

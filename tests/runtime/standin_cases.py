@@ -56,6 +56,13 @@ def write(folder: Path, library: str) -> None:
     save("device_io", make(), device="cuda:0", device_io=True)
     static = {"inputs": (plan.Input("x", (2, 4)),), "outputs": (plan.Output("y", {"x": 2.0}, 1.0),)}
     save("static_io", make(**static), device="cuda:0", device_io=True, inputs="x:float32:2x4", outputs="y:float32:2x4")
+    carried = {
+        "inputs": (plan.Input("x", (2, 4), dtype="float8_e4m3fn"),),
+        "outputs": (plan.Output("y", {"x": 1.0}, 0.0, dtype="float8_e4m3fn"),),
+    }
+    eight = {"inputs": "x:float8_e4m3fn:2x4", "outputs": "y:float8_e4m3fn:2x4"}
+    save("float8", make(**carried), **eight)
+    save("float8_io", make(**carried), device="cuda:0", device_io=True, **eight)
     small = plan.Input("x", (1, 4), (2, 4), more=[((4, 4), (8, 4), (8, 4))])  # and a profile of 4 to 8 rows
     save("profiles", make(inputs=(small,)))
     save("version", make(version=(10, 3, 0, 26)))
