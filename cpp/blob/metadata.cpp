@@ -133,6 +133,12 @@ void compare_names(Fields& own, const char* key, const std::vector<TensorFacts>&
   }
 }
 
+std::vector<std::string> read_names(Fields& method, const char* key) {
+  std::vector<std::string> names;
+  method.list(key, true, [&names](Fields& entry) { names.push_back(entry.name("name")); });
+  return names;
+}
+
 bool is_sha256(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
@@ -175,6 +181,11 @@ OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   compare_names(own, "inputs", facts.inputs, bindings, true);
   compare_names(own, "outputs", facts.outputs, bindings, false);
   facts.profiles = read_profiles(own, facts.inputs);
+  if (own.has("method")) {
+    Fields method = own.object("method");
+    facts.method_inputs = read_names(method, "inputs");
+    facts.method_outputs = read_names(method, "outputs");
+  }
   return facts;
 }
 

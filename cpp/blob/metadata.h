@@ -59,6 +59,8 @@ struct OwnFacts {
   std::vector<TensorFacts> inputs;                ///< Same names and order as the inputs of io_bindings.
   std::vector<TensorFacts> outputs;               ///< Same names and order as the outputs of io_bindings.
   std::vector<std::vector<ProfileBounds>> profiles;  ///< For each, one for each of `inputs`. Empty: not known at save.
+  std::vector<std::string> method_inputs;   ///< Of the program's method that it belongs to. Empty: not recorded.
+  std::vector<std::string> method_outputs;  ///< Likewise.
 };
 
 struct Metadata {

@@ -5,20 +5,28 @@
 namespace torchtrt_ws {
 namespace {
 
-thread_local std::optional<void*> current;
+thread_local std::optional<CallerStream> current;
 thread_local void* event_of_last_call = nullptr;
 
 }  // namespace
 
-CallerStreamGuard::CallerStreamGuard(void* stream) noexcept
-    : previous_(current.value_or(nullptr)), had_previous_(current.has_value()) {
-  current = stream;
+CallerStreamGuard::CallerStreamGuard(void* stream, bool may_return_early) noexcept
+    : previous_(current ? current->stream : nullptr),
+      had_previous_(current.has_value()),
+      previous_may_return_early_(current && current->may_return_early) {
+  current = CallerStream{stream, may_return_early};
 }
 
-CallerStreamGuard::~CallerStreamGuard() { current = had_previous_ ? std::optional<void*>(previous_) : std::nullopt; }
+CallerStreamGuard::~CallerStreamGuard() {
+  if (had_previous_) {
+    current = CallerStream{previous_, previous_may_return_early_};
+  } else {
+    current = std::nullopt;
+  }
+}
 
 std::optional<CallerStream> caller_stream() noexcept {
-  if (current) return CallerStream{*current, true};
+  if (current) return current;
   if (const auto stream = executorch_stream()) return CallerStream{*stream, false};
   return std::nullopt;
 }

@@ -7,7 +7,7 @@
 namespace torchtrt_ws {
 
 /// Log lines of the delegate and its adapters, through ExecuTorch's log. A line there holds 255 bytes and is cut behind
-/// them (runtime/platform/log.cpp), so a longer text goes out as several, broken at spaces.
+/// them (runtime/platform/log.cpp), so a longer text goes out as several, broken at spaces; what goes on is indented.
 ///
 /// ExecuTorch has no level for warnings: they are Info, and start with "warning: ".
 TORCHTRT_WS_API void log_info(const std::string& text) noexcept;

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "python/log_lines.h"
 #include "python/program.h"
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
@@ -26,7 +27,7 @@ using Ids = std::vector<uint64_t>;
 /// Calls what returns an Error or a Result, and throws what it reports.
 template <typename Call>
 auto or_throw(const char* subject, Call call) {
-  const nb::gil_scoped_release unlocked;  // it waits for runs in flight
+  const Unlocked unlocked;  // it waits for runs in flight
   clear_last_error();
   auto done = call();
   if constexpr (std::is_same_v<decltype(done), Error>) {
@@ -38,14 +39,14 @@ auto or_throw(const char* subject, Call call) {
 }
 
 Ids all_engine_ids() {
-  const nb::gil_scoped_release unlocked;
+  const Unlocked unlocked;
   Ids ids;
   for (const EngineReport& report : engines()) ids.push_back(report.id);
   return ids;
 }
 
 int64_t headroom_now(const std::string& device) {
-  const nb::gil_scoped_release unlocked;  // it waits for a change in progress
+  const Unlocked unlocked;  // it waits for a change in progress
   return headroom(device);
 }
 
@@ -93,7 +94,7 @@ void add_memory_functions(nb::module_& module) {
   module.def("wake", [](const Ids& ids) { or_throw("wake", [&] { return wake(ids); }); }, "ids"_a);
   nb::class_<Following>(module, "Following")
       .def(nb::init<int64_t>(), "milliseconds"_a)
-      .def("stop", &Following::stop, nb::call_guard<nb::gil_scoped_release>());
+      .def("stop", &Following::stop, nb::call_guard<Unlocked>());
 }
 
 }  // namespace torchtrt_ws::python

@@ -1,7 +1,6 @@
 // torchtrt_ws._native: ExecuTorch's Module with load-time options, and the engines behind it. No torch.
 
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -16,7 +15,9 @@
 #include "blob/blob.h"
 #include "budget/decimal.h"
 #include "engine/dtype.h"
-#include "python/arrays.h"
+#include "python/call.h"
+#include "python/device_memory_functions.h"
+#include "python/log_lines.h"
 #include "python/memory_functions.h"
 #include "python/program.h"
 #include "torchtrt_ws/adapter.h"
@@ -33,7 +34,7 @@ namespace {
 
 nb::dict engine_report(uint64_t id) {
   const EngineReport report = [id] {
-    nb::gil_scoped_release unlocked;  // it waits for a run in flight
+    const Unlocked unlocked;  // it waits for a run in flight
     return engine(id);
   }();
   nb::dict fields;
@@ -63,25 +64,9 @@ nb::dict engine_report(uint64_t id) {
   return fields;
 }
 
-nb::list execute(Program& program, const std::string& method, const std::vector<InputArray>& inputs) {
-  std::vector<executorch::extension::TensorPtr> tensors;  // keep the sizes alive; the data is the caller's
-  std::vector<executorch::runtime::EValue> values;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    tensors.push_back(view_array(inputs[i], i));
-    values.emplace_back(tensors.back());
-  }
-  nb::list outputs;
-  nb::gil_scoped_release unlocked;  // before waiting for the program's lock
-  program.execute(method, values, [&outputs](const std::vector<executorch::runtime::EValue>& results) {
-    nb::gil_scoped_acquire locked;
-    for (const auto& result : results) outputs.append(copy_output(result));
-  });
-  return outputs;
-}
-
 nb::bytes etdump(Program& program) {
   const std::string dump = [&program] {
-    nb::gil_scoped_release unlocked;  // it waits for a run in flight
+    const Unlocked unlocked;  // it waits for a run in flight
     return program.etdump();
   }();
   return nb::bytes(dump.data(), dump.size());
@@ -112,7 +97,7 @@ int64_t parse_decimal_bytes(nb::bytes text) {
 
 void set_budgets_or_throw(const std::vector<uint64_t>& ids, const Options& options) {
   LoadOptions converted = to_load_options(options);
-  nb::gil_scoped_release unlocked;  // it waits for a run in flight
+  const Unlocked unlocked;  // it waits for a run in flight
   clear_last_error();
   const auto error = set_budgets(ids, {converted.view().data(), converted.view().size()});
   if (error != executorch::runtime::Error::Ok) throw_error(error, "options", "options of the backend");
@@ -126,7 +111,7 @@ void set_defaults_or_throw(const Options& options) {
 }
 
 int64_t automatic_budget_or_throw(const std::vector<uint64_t>& ids, std::optional<int64_t> margin) {
-  nb::gil_scoped_release unlocked;  // it waits for a run in flight
+  const Unlocked unlocked;  // it waits for a run in flight
   clear_last_error();
   const auto bytes = automatic_budget(ids, margin);
   if (!bytes.ok()) throw_error(bytes.error(), "automatic budget", "engines that tell what they take");
@@ -139,12 +124,12 @@ struct SavedBudgets {
 };
 
 SavedBudgets save(const std::vector<uint64_t>& ids) {
-  nb::gil_scoped_release unlocked;  // it waits for a change in progress
+  const Unlocked unlocked;  // it waits for a change in progress
   return {save_budgets(ids)};
 }
 
 void restore_or_throw(const SavedBudgets& saved) {
-  nb::gil_scoped_release unlocked;
+  const Unlocked unlocked;
   clear_last_error();
   const auto error = restore_budgets(saved.budgets);
   if (error != executorch::runtime::Error::Ok) throw_error(error, "budgets", "those that were saved");
@@ -178,12 +163,15 @@ NB_MODULE(_native, m) {
   });
 
   nb::class_<Program>(m, "Program")
-      .def(nb::init<const std::string&, const Options&, bool, bool>(), "path"_a, "options"_a, "mmap"_a = true,
-           "etdump"_a = false, nb::call_guard<nb::gil_scoped_release>())
-      .def("load_method", &Program::load_method, "method"_a, nb::call_guard<nb::gil_scoped_release>())
-      .def("engine_ids", &Program::engine_ids, nb::call_guard<nb::gil_scoped_release>())
+      .def(nb::init<const std::string&, const Options&, bool, const std::vector<std::string>&, bool>(), "path"_a,
+           "options"_a, "mmap"_a = true, "data_files"_a = std::vector<std::string>(), "etdump"_a = false,
+           nb::call_guard<Unlocked>())
+      .def("load_method", &Program::load_method, "method"_a, nb::call_guard<Unlocked>())
+      .def("engine_ids", &Program::engine_ids, nb::call_guard<Unlocked>())
+      .def("close", &Program::close, nb::call_guard<Unlocked>())
       .def("etdump", &etdump)
-      .def("execute", &execute, "method"_a, "inputs"_a);
+      .def("execute", &execute, "method"_a, "inputs"_a, "outputs"_a = nb::none(), "stream"_a = nb::none(),
+           "wait"_a = false);
 
   const nb::class_<SavedBudgets> saved_budgets(m, "SavedBudgets");
   m.def("save_budgets", &save, "ids"_a);
@@ -191,6 +179,9 @@ NB_MODULE(_native, m) {
   add_memory_functions(m);
   m.def("automatic_budget", &automatic_budget_or_throw, "ids"_a, "margin"_a = nb::none());
 
+  add_device_memory_functions(m);
+  m.def("set_log_handler", &set_log_handler, "handler"_a.none());
+  m.def("take_log_lines", &take_log_lines);
   m.def("dtypes", &dtypes);
   m.def("engine_report", &engine_report, "id"_a);
   m.def("load_adapter", &load_adapter_or_throw, "kind"_a);

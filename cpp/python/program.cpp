@@ -1,13 +1,16 @@
 #include "python/program.h"
 
 #include <executorch/runtime/backend/backend_options_map.h>
+#include <executorch/runtime/core/exec_aten/util/scalar_type_util.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
 #include <stdexcept>
 #include <utility>
 
+#include "python/log_lines.h"
 #include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/load_scope.h"
@@ -32,14 +35,63 @@ Error load_planned(Module& module, const std::string& method) {
                     "Free memory, or save the program again if the file may be damaged");
 }
 
+/// Before what may fail: what is told of it then is its own.
+void forget_failures() noexcept {
+  take_log();
+  clear_last_error();
+  forget_error_lines();
+}
+
+Slot slot_of(const executorch::runtime::Result<executorch::runtime::TensorInfo>& info) {
+  if (!info.ok()) return {};  // a number, say
+  return {true, info->scalar_type(), info->is_memory_planned(), info->nbytes()};
+}
+
+Slots slots_of(const executorch::runtime::MethodMeta& meta) {
+  Slots slots;
+  for (size_t i = 0; i < meta.num_inputs(); ++i) {
+    const auto tag = meta.input_tag(i);
+    const bool tensor = tag.ok() && *tag == executorch::runtime::Tag::Tensor;
+    slots.inputs.push_back(tensor ? slot_of(meta.input_tensor_meta(i)) : Slot{});
+  }
+  for (size_t i = 0; i < meta.num_outputs(); ++i) {
+    const auto tag = meta.output_tag(i);
+    const bool tensor = tag.ok() && *tag == executorch::runtime::Tag::Tensor;
+    slots.outputs.push_back(tensor ? slot_of(meta.output_tensor_meta(i)) : Slot{});
+  }
+  return slots;
+}
+
+/// Tells the method where to write. ExecuTorch takes a tensor for it, and of that the address and the bytes.
+Error set_output(Module& module, const std::string& method, size_t index, const Slot& slot, void* data) {
+  using namespace executorch::aten;
+  // Sizes are 32 bits, bytes may be more.
+  size_t elements = slot.most_bytes / executorch::runtime::elementSize(slot.dtype);
+  SizesType rows = 1;
+  for (; elements > INT32_MAX && elements % 2 == 0; elements /= 2) rows *= 2;
+  SizesType sizes[] = {rows, static_cast<SizesType>(elements)};
+  DimOrderType order[] = {0, 1};
+  StridesType strides[] = {sizes[1], 1};
+  TensorImpl whole(slot.dtype, 2, sizes, data, order, strides);
+  return module.set_output(method, EValue(Tensor(&whole)), index);
+}
+
 }  // namespace
 
 void throw_error(Error error, const std::string& subject, const std::string& expected) {
   const LastError last = last_error();
   clear_last_error();
   const std::string code = executorch::runtime::to_string(error);
-  if (last.error == error) throw NativeError(code, last.subject, last.found, last.expected, last.next_step);
-  throw NativeError(code, subject, code + " from ExecuTorch", expected, "ExecuTorch's own log lines above say more.");
+  const std::string reason = error_lines();
+  if (last.error == error) {
+    // A program inside an engine fails as any other does.
+    const bool from_executorch = !reason.empty() && last.found.find("from ExecuTorch") != std::string::npos;
+    throw NativeError(code, last.subject, from_executorch ? last.found + " (" + reason + ")" : last.found,
+                      last.expected, from_executorch ? "" : last.next_step);
+  }
+  throw NativeError(
+      code, subject, reason.empty() ? code + " from ExecuTorch" : reason + " (" + code + ")", expected,
+      reason.empty() ? "ExecuTorch gave no reason; torchtrt_ws.logs.verbose() shows all that it says" : "");
 }
 
 LoadOptions to_load_options(const Options& options) {
@@ -59,10 +111,12 @@ LoadOptions to_load_options(const Options& options) {
   return converted;
 }
 
-Program::Program(const std::string& path, const Options& options, bool mmap, bool etdump)
-    : tracer_(etdump ? new executorch::etdump::ETDumpGen() : nullptr),
-      module_(path, mmap ? Module::LoadMode::Mmap : Module::LoadMode::File,
-              std::unique_ptr<executorch::runtime::EventTracer>(tracer_)) {
+Program::Program(const std::string& path, const Options& options, bool mmap, const std::vector<std::string>& data_files,
+                 bool etdump)
+    : path_(path),
+      tracer_(etdump ? new executorch::etdump::ETDumpGen() : nullptr),
+      module_(std::make_unique<Module>(path, data_files, mmap ? Module::LoadMode::Mmap : Module::LoadMode::File,
+                                       std::unique_ptr<executorch::runtime::EventTracer>(tracer_))) {
   if (registration_status() != Error::Ok) {
     throw NativeError(executorch::runtime::to_string(registration_status()), std::string("backend ") + kBackendId,
                       "another library registered for this id in this process", "torchtrt_ws",
@@ -70,11 +124,18 @@ Program::Program(const std::string& path, const Options& options, bool mmap, boo
   }
   LoadOptions converted = to_load_options(options);
   executorch::runtime::LoadBackendOptionsMap map;
+  forget_failures();
   Error error = converted.add_to(map);
-  if (error == Error::Ok) error = module_.load(map, executorch::runtime::Program::Verification::InternalConsistency);
+  if (error == Error::Ok) error = module_->load(map, executorch::runtime::Program::Verification::InternalConsistency);
   if (error != Error::Ok) {
     throw_error(error, path, "a program that ExecuTorch can load");
   }
+}
+
+void Program::check_open_locked() const {
+  if (module_ != nullptr) return;
+  throw NativeError(executorch::runtime::to_string(Error::InvalidState), path_, "a program that was closed",
+                    "one that is loaded", "Load it again");
 }
 
 void Program::load_method(const std::string& method) {
@@ -82,34 +143,55 @@ void Program::load_method(const std::string& method) {
   load_method_locked(method);
 }
 
+const Slots* Program::find_slots(const std::string& method) {
+  std::lock_guard<std::mutex> lock(slots_mutex_);
+  const auto found = slots_.find(method);
+  return found == slots_.end() ? nullptr : &found->second;
+}
+
 void Program::load_method_locked(const std::string& method) {
-  if (module_.is_method_loaded(method)) return;
+  check_open_locked();
+  if (find_slots(method) != nullptr) return;
   has_recorded_ = true;
-  clear_last_error();
+  forget_failures();
   LoadScope scope;
-  const Error error = load_planned(module_, method);
+  const Error error = load_planned(*module_, method);
   if (error != Error::Ok) {
     throw_error(error, "method '" + method + "'", "a method that ExecuTorch can load");
   }
+  const auto meta = module_->method_meta(method);
+  if (!meta.ok()) throw_error(meta.error(), "method '" + method + "'", "a method that says what it takes");
   engine_ids_.insert(engine_ids_.end(), scope.ids().begin(), scope.ids().end());
+  std::lock_guard<std::mutex> lock(slots_mutex_);
+  slots_.emplace(method, slots_of(*meta));
 }
 
-std::vector<EValue> Program::run_locked(const std::string& method, const std::vector<EValue>& values) {
+std::vector<EValue> Program::run_locked(const std::string& method, const std::vector<EValue>& values,
+                                        const std::vector<Destination>& destinations) {
   load_method_locked(method);
   has_recorded_ = true;
-  clear_last_error();
-  auto outputs = module_.execute(method, values);
-  if (!outputs.ok()) {
-    throw_error(outputs.error(), "method '" + method + "'", "inputs that it can run on");
+  const Slots& slots = *find_slots(method);
+  forget_failures();
+  const std::string subject = "method '" + method + "'";
+  for (size_t i = 0; i < slots.outputs.size() && i < destinations.size(); ++i) {
+    const Slot& slot = slots.outputs[i];
+    if (!slot.is_tensor || slot.planned || slot.most_bytes == 0 || destinations[i].nbytes < slot.most_bytes) {
+      continue;  // nothing to tell, or too little memory, which the method then has none of
+    }
+    const Error error = set_output(*module_, method, i, slot, destinations[i].data);
+    if (error != Error::Ok) throw_error(error, subject, "memory for its outputs");
   }
+  auto outputs = module_->execute(method, values);
+  if (!outputs.ok()) throw_error(outputs.error(), subject, "inputs that it can run on");
   return std::move(outputs.get());
 }
 
 std::string Program::etdump() {
   std::lock_guard<std::mutex> lock(mutex_);
+  check_open_locked();
   if (tracer_ == nullptr) {
-    throw NativeError(executorch::runtime::to_string(Error::InvalidArgument), "etdump", "a program that records nothing",
-                      "one that was loaded with etdump=True", "Load it so");
+    throw NativeError(executorch::runtime::to_string(Error::InvalidArgument), "etdump",
+                      "a program that records nothing", "one that was loaded with etdump=True", "Load it so");
   }
   if (!std::exchange(has_recorded_, false)) return {};
   const auto dump = tracer_->get_etdump_data();
@@ -119,7 +201,14 @@ std::string Program::etdump() {
 
 std::vector<uint64_t> Program::engine_ids() {
   std::lock_guard<std::mutex> lock(mutex_);
+  check_open_locked();
   return engine_ids_;
+}
+
+void Program::close() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  module_.reset();
+  engine_ids_.clear();
 }
 
 }  // namespace torchtrt_ws::python

@@ -5,6 +5,8 @@
 #include <executorch/runtime/core/evalue.h>
 
 #include <exception>
+#include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -40,24 +42,54 @@ using Options = std::vector<std::pair<std::string, std::variant<bool, int, std::
 /// The same for ExecuTorch. Throws NativeError for a key or string that ExecuTorch would cut.
 LoadOptions to_load_options(const Options& options);
 
+/// What a method declares of one of its inputs or outputs.
+struct Slot {
+  bool is_tensor = false;
+  executorch::aten::ScalarType dtype{};
+  bool planned = false;   // ExecuTorch has memory for it; else it works in the caller's
+  size_t most_bytes = 0;  // of the largest shape
+};
+struct Slots {
+  std::vector<Slot> inputs, outputs;
+};
+
+/// Memory of the caller that an output goes to.
+struct Destination {
+  bool given = false;
+  bool on_host = false;
+  int from_device = -1;  // the output is planned in memory of that device, and copied from there; -1: it is not
+  void* data = nullptr;
+  size_t nbytes = 0;
+};
+
 /// A loaded program. Safe to use from several threads: calls take turns. No member needs the GIL.
 class Program {
  public:
-  /// Opens `path` (memory mapped, or read whole) and keeps the options for the methods that load later.
-  /// `etdump`: record what loads and runs do, for etdump().
-  Program(const std::string& path, const Options& options, bool mmap, bool etdump);
+  /// Opens `path` (memory mapped, or read whole), with the tensors of `data_files`, and keeps the options for the
+  /// methods that load later. `etdump`: record what loads and runs do, for etdump().
+  Program(const std::string& path, const Options& options, bool mmap, const std::vector<std::string>& data_files,
+          bool etdump);
 
   void load_method(const std::string& method);
 
-  /// Runs, and hands the outputs to `take` before anyone else may run: they lie in the program's own memory.
+  /// Of a method that is loaded; null: it is not. They live as long as this. Waits for no run.
+  const Slots* find_slots(const std::string& method);
+
+  /// Runs, and hands the outputs to `take` before anyone else may run: they lie in the program's own memory, or in
+  /// `destinations`: one for each output, or none at all. An output that is not planned is written there by the run
+  /// itself, and must have one of Slot::most_bytes.
   template <typename Take>
-  void execute(const std::string& method, const std::vector<executorch::runtime::EValue>& values, Take&& take) {
+  void execute(const std::string& method, const std::vector<executorch::runtime::EValue>& values,
+               const std::vector<Destination>& destinations, Take&& take) {
     std::lock_guard<std::mutex> lock(mutex_);
-    take(run_locked(method, values));
+    take(run_locked(method, values, destinations));
   }
 
   /// Ids of the engines of the methods loaded so far, in loading order.
   std::vector<uint64_t> engine_ids();
+
+  /// Unloads it, after the calls that came before. What is called later throws.
+  void close();
 
   /// What was recorded since the program was opened, or since the last call: ExecuTorch's ETDump, a flatbuffer. Empty
   /// where nothing was. Throws NativeError where it was not opened for that.
@@ -65,13 +97,18 @@ class Program {
 
  private:
   std::vector<executorch::runtime::EValue> run_locked(const std::string& method,
-                                                      const std::vector<executorch::runtime::EValue>& values);
+                                                      const std::vector<executorch::runtime::EValue>& values,
+                                                      const std::vector<Destination>& destinations);
   void load_method_locked(const std::string& method);
+  void check_open_locked() const;
 
-  std::mutex mutex_;  // guards all below; a Module is not safe to use from two threads
+  const std::string path_;
+  std::mutex slots_mutex_;                       // guards slots_, for moments; taken after mutex_ where both are
+  std::map<std::string, Slots> slots_;           // of the methods that were loaded
+  std::mutex mutex_;                             // guards all below; a Module is not safe to use from two threads
   executorch::etdump::ETDumpGen* const tracer_;  // module_ owns it; null: nobody asked for it
   bool has_recorded_ = false;                    // a second dump of the same would fail in ExecuTorch
-  executorch::extension::Module module_;
+  std::unique_ptr<executorch::extension::Module> module_;  // null: closed
   std::vector<uint64_t> engine_ids_;
 };
 

@@ -71,6 +71,8 @@ Json to_json(const OwnFacts& own) {
           {"nested_method", own.nested_method == "forward" ? Json(nullptr) : Json(own.nested_method)},
           {"inputs", to_json(own.inputs)},
           {"outputs", to_json(own.outputs)},
+          {"method_inputs", own.method_inputs},
+          {"method_outputs", own.method_outputs},
           {"optimization_profiles", profiles_to_json(own)}};
 }
 

@@ -170,6 +170,8 @@ def golden() -> dict[str, tuple[bytes, str]]:
             program_distinct_bytes=48,
             nested_method="prefill",
             keeps_state=True,
+            method_inputs=("tokens", "Länge"),
+            method_outputs=("logits",),
         ),
     )
     names = [("input_0", True), ("output_0", False)]
@@ -369,6 +371,10 @@ def hostile_own() -> dict[str, tuple[bytes, str]]:
         "own_nested_method_empty": ({"nested_method": ""}, "a method without a name"),
         "own_keeps_state_number": ({"keeps_state": 1}, "a number where a bool belongs"),
         "own_nested_method_slash": ({"nested_method": "a/b"}, "a method name with a slash"),
+        "own_method_list": ({"method": []}, "method is a list"),
+        "own_method_no_outputs": ({"method": {"inputs": []}}, "a method without outputs"),
+        "own_method_name_empty": ({"method": {"inputs": [{"name": ""}], "outputs": []}}, "an input without a name"),
+        "own_method_name_text": ({"method": {"inputs": ["x"], "outputs": []}}, "an input that is a text"),
         "own_inputs_missing": ({"inputs": ...}, "no inputs"),
         "own_inputs_other_name": ({"inputs": [{**tensor, "name": "z"}]}, "an input that io_bindings does not have"),
         "own_inputs_fewer": ({"inputs": []}, "fewer inputs than io_bindings has"),

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 import torch
@@ -45,6 +46,28 @@ def test_a_budget_for_one_engine(folder: Path) -> None:
     assert budgets["up"] == (4096, "load-time (engine)")
     assert budgets["down"][1] == "automatic"
     assert np.load(folder / "out" / "output0.npy").shape == (2, 256)
+
+
+def test_bfloat16_in_and_out(tmp_path: Path) -> None:
+    """What is written can be read again, by numpy and as an input."""
+
+    class Doubled(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + x
+
+    torchtrt_ws.save(Doubled(), tmp_path / "two.pte", arg_inputs=(torch.zeros(2, 3, dtype=torch.bfloat16),))
+    x = np.arange(6).reshape(2, 3).astype(ml_dtypes.bfloat16)
+    np.save(tmp_path / "x.npy", x.view("V2"))
+    done = run(tmp_path, "--input", tmp_path / "x.npy", "--output", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["outputs"] == [{"dtype": "bfloat16", "shape": [2, 3]}]
+    written = np.load(tmp_path / "out" / "output0.npy").view(ml_dtypes.bfloat16)
+    np.testing.assert_array_equal(written.astype(np.float32), 2 * x.astype(np.float32))
+    again = run(tmp_path, "--input", tmp_path / "out" / "output0.npy", "--output", tmp_path / "out", "--json")
+    assert again.returncode == 0, again.stderr
+    written = np.load(tmp_path / "out" / "output0.npy").view(ml_dtypes.bfloat16)
+    np.testing.assert_array_equal(written.astype(np.float32), 4 * x.astype(np.float32))
+    assert run(tmp_path, "--json").returncode == 0, "zeros"
 
 
 def test_a_margin_goes_to_load(folder: Path) -> None:

@@ -31,6 +31,13 @@ TEST(CallerStream, ExecuTorchsGuardCountsFromTheMomentItsLibraryIsThere) {
     const CallerStreamGuard ours(&there);  // the stronger: it says more
     EXPECT_EQ(caller_stream()->stream, &there);
     EXPECT_TRUE(caller_stream()->may_return_early);
+    {
+      const CallerStreamGuard waits(&here, false);
+      EXPECT_EQ(caller_stream()->stream, &here);
+      EXPECT_FALSE(caller_stream()->may_return_early);
+    }
+    EXPECT_EQ(caller_stream()->stream, &there);
+    EXPECT_TRUE(caller_stream()->may_return_early);
   }
   EXPECT_EQ(caller_stream()->stream, &here);
 

@@ -54,7 +54,15 @@ def test_we_find_what_executorch_finds(pte_folder: Path, name: str) -> None:
 def test_one_engine(pte_folder: Path, name: str) -> None:
     path = pte_folder / f"{name}.pte"
     tensor = {"dtype": "float32", "shape": [-1, 3], "min": [1, 3], "max": [2, 3]}
-    value = {"type": "tensor", "dtype": "float32", "shape": [2, 3], "dynamic": False}
+    value = {
+        "type": "tensor",
+        "dtype": "float32",
+        "shape": [2, 3],
+        "dynamic": False,
+        "name": None,
+        "device": None,
+        "planned": True,
+    }
     report = pte.read(str(path))
     assert report.as_dict() == {
         "file": str(path),

@@ -53,6 +53,16 @@ def write(folder: Path, library: str) -> None:
     save("rtx", make(rtx=True, version=RTX_VERSIONS[library.rpartition(".")[2]]))
     save("baked", make(), weight_streaming_budget="25%")
     save("device", make(), device="cuda:0")
+    save("device_io", make(), device="cuda:0", device_io=True)
+    static = {"inputs": (plan.Input("x", (2, 4)),), "outputs": (plan.Output("y", {"x": 2.0}, 1.0),)}
+    save("static_io", make(**static), device="cuda:0", device_io=True, inputs="x:float32:2x4", outputs="y:float32:2x4")
+    carried = {
+        "inputs": (plan.Input("x", (2, 4), dtype="float8_e4m3fn"),),
+        "outputs": (plan.Output("y", {"x": 1.0}, 0.0, dtype="float8_e4m3fn"),),
+    }
+    eight = {"inputs": "x:float8_e4m3fn:2x4", "outputs": "y:float8_e4m3fn:2x4"}
+    save("float8", make(**carried), **eight)
+    save("float8_io", make(**carried), device="cuda:0", device_io=True, **eight)
     small = plan.Input("x", (1, 4), (2, 4), more=[((4, 4), (8, 4), (8, 4))])  # and a profile of 4 to 8 rows
     save("profiles", make(inputs=(small,)))
     found = plan.Output("y", {"x": 1.0}, dtype="int64", kind="nonzero")
@@ -100,6 +110,8 @@ def write(folder: Path, library: str) -> None:
     make_pte.save(folder / "theirs.pte", {"forward": make_pte.Chain(*stages)})
     graphs = make_pte.lower(b"graphs", theirs[0], ("use_cuda_graphs", b"true"))
     make_pte.save(folder / "their_graphs.pte", {"forward": make_pte.Chain(graphs)})
+    planned = make_pte.lower(b"planned", theirs[0], ("target_device", b"cuda:0"))
+    make_pte.save(folder / "planned.pte", {"forward": make_pte.Chain(planned)})
 
 
 def inputs(rows: int = 2) -> np.ndarray:
@@ -859,8 +871,8 @@ def case_inputs_on_a_device(folder: Path) -> None:
             raise AssertionError("its memory was asked for")
 
     program = load(folder, "plain")
-    with refused("ProgramError", "device type 2", "cpu()"):  # kDLCUDA
-        program(OnDevice(2))
+    with refused("ProgramError", "device type 10", "cpu()"):  # kDLROCM
+        program(OnDevice(10))
     check(program)
 
 

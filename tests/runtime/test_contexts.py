@@ -102,10 +102,12 @@ def test_host_budgets_are_those_of_all_contexts(plain: Path, x: np.ndarray) -> N
 
     def resident() -> list[int]:
         """Of each context, after a run."""
-        with program._contexts.taken() as a, program._contexts.taken() as b, program._contexts.taken() as c:
-            for native in (a, b, c):
-                native.execute("forward", [x])
-            reports = [_native.engine_report(i) for n in (a, b, c) for i in n.engine_ids()]
+        natives = [program._contexts.take() for _ in range(3)]
+        for native in natives:
+            native.execute("forward", [x])
+        reports = [_native.engine_report(i) for native in natives for i in native.engine_ids()]
+        for native in natives:
+            program._contexts.give_back(native)
         return [report["device_bytes"] for report in reports]
 
     assert resident() == [0, 0, 0]

@@ -1,5 +1,5 @@
 """Engines of kind "tensorrt" from Python, where there is no GPU: the stand-ins of tests/standin/README.md behind the
-adapter that is installed. The cases are in standin_cases.py, memory_cases.py and seen_cases.py; each runs in a
+adapter that is installed. The cases are in the scripts below; each runs in a
 process of its own.
 """
 
@@ -27,7 +27,7 @@ def _cases(script: str) -> Any:
     return module
 
 
-SCRIPTS = {script: _cases(script) for script in ("standin_cases", "memory_cases", "seen_cases")}
+SCRIPTS = {script: _cases(script) for script in ("standin_cases", "memory_cases", "seen_cases", "device_cases")}
 
 
 def library(pattern: str) -> Path:

@@ -90,6 +90,8 @@ class OwnFacts:
     and is None where there are none. `optimization_profiles` are those of a plan, where they were known at export;
     `inputs` are their hull. `nested_method` is which method of the program inside a host engine runs; None: "forward".
     `keeps_state`: a call changes buffers that the next one sees.
+    `method_inputs` and `method_outputs` are the names of the program's method that the engine belongs to, in calling
+    order; empty where they were not recorded.
     """
 
     name: str
@@ -107,6 +109,8 @@ class OwnFacts:
     optimization_profiles: tuple[OptimizationProfile, ...] = ()
     nested_method: str | None = None
     keeps_state: bool = False
+    method_inputs: tuple[str, ...] = ()
+    method_outputs: tuple[str, ...] = ()
     schema: int = SCHEMA_VERSION
 
 
@@ -241,6 +245,9 @@ def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
                 for profile in own.optimization_profiles
             ],
         )
+    if own.method_inputs or own.method_outputs:
+        sides = {"inputs": own.method_inputs, "outputs": own.method_outputs}
+        yield "method", {side: [{"name": name} for name in names] for side, names in sides.items()}
 
 
 def _program_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
@@ -293,6 +300,7 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
     if nested_method is not None and not is_engine_name(nested_method):
         node.refuse("nested_method", nested_method, FORM)
     program = node.child("program")
+    method = node.child("method") if "method" in node.value else None
     inputs, outputs = (tuple(_tensor(item) for item in node.items(key)) for key in ("inputs", "outputs"))
     for key, tensors, is_input in (("inputs", inputs, True), ("outputs", outputs, False)):
         bound = [binding.name for binding in bindings if binding.is_input == is_input]
@@ -317,6 +325,8 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
         ),
         nested_method=nested_method,
         keeps_state=node.boolean("keeps_state", default=False),
+        method_inputs=_names(method, "inputs") if method else (),
+        method_outputs=_names(method, "outputs") if method else (),
     )
 
 
@@ -332,6 +342,10 @@ def _bounds(profile: Fields, tensor: TensorFacts) -> ProfileBounds:
             f"min <= opt <= max, within {list(tensor.min)} to {list(tensor.max)}",
         )
     return found
+
+
+def _names(node: Fields, key: str) -> tuple[str, ...]:
+    return tuple(item.string("name", empty=False) for item in node.items(key))
 
 
 def _tensor(node: Fields) -> TensorFacts:

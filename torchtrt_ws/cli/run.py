@@ -47,7 +47,7 @@ def run(
         typer.Option("--input", metavar="FILE.npy", help="Repeat in the order of the inputs. None at all: zeros."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write output0.npy, output1.npy, ... there.")
+        Path | None, typer.Option(metavar="DIR", help="Write output0.npy, ... there (bfloat16, float8: as bytes).")
     ] = None,
     method: Annotated[str, typer.Option(help="The method to run.")] = "forward",
     trusted_keys: Annotated[
@@ -71,7 +71,7 @@ def run(
         trusted_keys=trusted_keys or None,
     )
     load_seconds = time.perf_counter() - started
-    arrays = [_read(file) for file in inputs] if inputs else program.zeros(method)
+    arrays = _typed(program, method, [_read(file) for file in inputs]) if inputs else program.zeros(method)
     seconds, outputs = _repeat(program, method, arrays, repeat)
     if output is not None:
         _write(output, outputs)
@@ -119,6 +119,19 @@ def _read(path: Path) -> Any:
         raise ProgramError(str(path), str(error), "a .npy file", "Write it with numpy.save(path, array).") from None
 
 
+def _typed(program: Program, method: str, arrays: list[Any]) -> list[Any]:
+    """numpy's files have no bfloat16 and float8: plain bytes of that size, as `_write` writes them, stand for them."""
+    from torchtrt_ws.runtime.inputs import numpy_dtype
+
+    typed = []
+    for position, array in enumerate(arrays):
+        specs = program.signature(method).inputs[position : position + 1]
+        wanted = numpy_dtype(specs[0].dtype) if array.dtype.kind == "V" and specs else None
+        fits = wanted is not None and wanted.itemsize == array.itemsize
+        typed.append(array.view(wanted) if fits else array)
+    return typed
+
+
 def _repeat(program: Program, method: str, arrays: list[Any], times: int) -> tuple[list[float], list[Any]]:
     from rich.console import Console
     from rich.progress import Progress
@@ -135,7 +148,7 @@ def _repeat(program: Program, method: str, arrays: list[Any], times: int) -> tup
 
 
 def _describe(value: Any) -> dict[str, Any]:
-    # A number, or a dtype that numpy lacks, has no dtype or shape to show.
+    # A number has no dtype or shape to show.
     return {"dtype": str(getattr(value, "dtype", type(value).__name__)), "shape": list(getattr(value, "shape", ()))}
 
 
@@ -144,4 +157,6 @@ def _write(folder: Path, outputs: list[Any]) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     for position, value in enumerate(outputs):
-        np.save(folder / f"output{position}.npy", np.asarray(value))
+        array = np.asarray(value)
+        user_defined = array.dtype.isbuiltin == 2  # of ml_dtypes: a .npy with their names is none that numpy reads
+        np.save(folder / f"output{position}.npy", array.view(f"V{array.itemsize}") if user_defined else array)

@@ -183,7 +183,10 @@ def _lowered(
             )
     return {
         name: LoweredMethod(
-            engine_call.engine_program(tokens[name], program, interfaces[name]), {tokens[name]: built[name]}
+            engine_call.engine_program(tokens[name], program, interfaces[name]),
+            {tokens[name]: built[name]},
+            tuple(each.name for each in interfaces[name].inputs),
+            tuple(each.name for each in interfaces[name].outputs),
         )
         for name, program in programs.items()
     }

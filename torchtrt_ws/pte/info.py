@@ -12,7 +12,7 @@ from torchtrt_ws.dtypes import BY_SCALAR_TYPE
 from torchtrt_ws.errors import BlobError, BudgetError, ProgramError
 from torchtrt_ws.identifiers import BACKEND_ID, HOST, TENSORRT, is_program
 from torchtrt_ws.pte.flatbuffer import FlatbufferError, Table
-from torchtrt_ws.pte.layout import I32, U8, VALUE_TYPES, Field, PteFile, Region, damaged, open_program
+from torchtrt_ws.pte.layout import I32, U8, U32, VALUE_TYPES, Field, PteFile, Region, damaged, open_program
 
 __all__ = [
     "CompileSpec",
@@ -29,12 +29,19 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ValueInfo:
-    """An input or output of a method. Only a tensor has dtype and shape; a dynamic shape is its upper bound."""
+    """An input or output of a method. Only a tensor has dtype and shape; a dynamic shape is its upper bound.
+
+    `name` is None where the file does not record it. `device` is where the program wants it, or leaves it: "cuda:0", or
+    None for host memory. `planned` says that it is in memory that the program plans.
+    """
 
     type: str
     dtype: str | None = None
     shape: tuple[int, ...] | None = None
     dynamic: bool = False
+    name: str | None = None
+    device: str | None = None
+    planned: bool = False
 
 
 @dataclass(frozen=True)
@@ -220,7 +227,23 @@ def read_open(file: PteFile) -> ProgramInfo:
                 engines.append(_engine(blobs, delegate, method.name, len(engines)))
             else:
                 others[backend] = others.get(backend, 0) + 1
+    methods = [_with_names(method, engines) for method in methods]
     return ProgramInfo(file.path, file.view.nbytes, tuple(methods), tuple(_with_equal_plans(engines)), others)
+
+
+def _with_names(method: MethodInfo, engines: list[EngineInfo]) -> MethodInfo:
+    """What the blobs of its engines record: each has all names. Those that do not fit the method are not its."""
+    own = next((each.metadata.own for each in engines if each.method == method.name), None)
+    if own is None:
+        return method
+    sides = ((method.inputs, own.method_inputs), (method.outputs, own.method_outputs))
+    inputs, outputs = (
+        tuple(replace(value, name=name) for value, name in zip(values, names, strict=True))
+        if len(values) == len(names) == len(set(names))
+        else values
+        for values, names in sides
+    )
+    return MethodInfo(method.name, inputs, outputs)
 
 
 def _with_equal_plans(engines: list[EngineInfo]) -> Iterator[EngineInfo]:
@@ -259,14 +282,25 @@ def _method(plan: Table) -> MethodInfo:
 
 def _values(plan: Table, field: int) -> tuple[ValueInfo, ...]:
     values, indices = plan.vector(Field.PLAN_VALUES), plan.vector(field)
-    return tuple(value_info(values.table(indices.integer(item, I32))) for item in range(indices.count))
+    on_device = _buffers_on_a_device(plan)
+    return tuple(value_info(values.table(indices.integer(item, I32)), on_device) for item in range(indices.count))
 
 
-def value_info(value: Table) -> ValueInfo:
+def _buffers_on_a_device(plan: Table) -> frozenset[int]:
+    devices = plan.vector(Field.PLAN_BUFFER_DEVICES)
+    entries = map(devices.table, range(devices.count))
+    return frozenset(
+        each.integer(Field.BUFFER_INDEX, I32) for each in entries if each.integer(Field.BUFFER_DEVICE_TYPE, U8) != 0
+    )
+
+
+def value_info(value: Table, on_device: frozenset[int] = frozenset()) -> ValueInfo:
     """What an EValue of the schema is.
 
     Args:
         value: Its table.
+        on_device: Which of the method's planned buffers are in device memory. A tensor that is planned elsewhere is
+            there, whatever device it names.
     """
     number = value.integer(Field.VALUE_TYPE, U8)
     kind = VALUE_TYPES[number] if number < len(VALUE_TYPES) else f"type {number}"
@@ -282,7 +316,20 @@ def value_info(value: Table) -> ValueInfo:
         dtype.name if dtype else f"scalar type {scalar_type}",
         tuple(sizes.integer(dim, I32) for dim in range(sizes.count)),
         dynamic=tensor.integer(Field.TENSOR_SHAPE_DYNAMISM, U8) != 0,
+        device=_device(tensor, on_device),
+        planned=tensor.find(Field.TENSOR_ALLOCATION) is not None,
     )
+
+
+def _device(tensor: Table, on_device: frozenset[int]) -> str | None:
+    allocation = tensor.table(Field.TENSOR_ALLOCATION)
+    if allocation is not None and allocation.integer(Field.ALLOCATION_BUFFER, U32) not in on_device:
+        return None
+    extra = tensor.table(Field.TENSOR_EXTRA_INFO)
+    if extra is None or (kind := extra.integer(Field.EXTRA_DEVICE_TYPE, U8)) == 0:
+        return None
+    name = "cuda" if kind == 1 else f"device type {kind}"
+    return f"{name}:{extra.integer(Field.EXTRA_DEVICE_INDEX, U8)}"
 
 
 def _engine(blobs: _Blobs, delegate: Table, method: str, index: int) -> EngineInfo:

@@ -3,7 +3,22 @@
 from torchtrt_ws.runtime.defaults import set_defaults
 from torchtrt_ws.runtime.engine import Engine
 from torchtrt_ws.runtime.load import load
+from torchtrt_ws.runtime.native_logs import take_over
+from torchtrt_ws.runtime.outputs import Outputs
 from torchtrt_ws.runtime.program import Program
+from torchtrt_ws.runtime.signature import Signature, TensorSpec
 from torchtrt_ws.runtime.weight_streaming import WeightStreaming, weight_streaming
 
-__all__ = ["Engine", "Program", "WeightStreaming", "load", "set_defaults", "weight_streaming"]
+__all__ = [
+    "Engine",
+    "Outputs",
+    "Program",
+    "Signature",
+    "TensorSpec",
+    "WeightStreaming",
+    "load",
+    "set_defaults",
+    "weight_streaming",
+]
+
+take_over()

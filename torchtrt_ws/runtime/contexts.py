@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from torchtrt_ws.runtime.native import _native
+from torchtrt_ws.runtime.native import _native, translated
 
 __all__ = ["Contexts"]
 
@@ -21,6 +21,7 @@ class Contexts:
 
     def __init__(self, natives: Sequence[_native.Program]) -> None:
         self._natives = tuple(natives)
+        self._single = self._natives[0] if len(self._natives) == 1 else None
         self._lock = threading.Lock()  # guards the two below; held for moments only
         self._free = list(reversed(self._natives))  # the last one first: its memory is warm, and its graphs captured
         self._waiting: deque[_Waiter] = deque()
@@ -30,17 +31,17 @@ class Contexts:
 
     @contextmanager
     def taken(self) -> Iterator[_native.Program]:
-        """One of them for a `with` block. A single one is always free: its calls take turns by its own lock."""
-        if len(self._natives) == 1:
-            yield self._natives[0]
-            return
-        native = self._take()
+        """One of them for a `with` block."""
+        native = self.take()
         try:
             yield native
         finally:
-            self._give_back(native)
+            self.give_back(native)
 
-    def _take(self) -> _native.Program:
+    def take(self) -> _native.Program:
+        """One of them, for `give_back`. A single one is always free: its calls take turns by its own lock."""
+        if self._single is not None:
+            return self._single
         with self._lock:
             if self._free:
                 return self._free.pop()
@@ -53,13 +54,15 @@ class Contexts:
                 if waiter.native is None:
                     self._waiting.remove(waiter)
             if waiter.native is not None:
-                self._give_back(waiter.native)
+                self.give_back(waiter.native)
             raise
         assert waiter.native is not None
         return waiter.native
 
-    def _give_back(self, native: _native.Program) -> None:
-        """To who waits longest, directly: a call that comes later cannot overtake it."""
+    def give_back(self, native: _native.Program) -> None:
+        """Gives `native` to who waits longest, directly: a call that comes later cannot overtake it."""
+        if self._single is not None:
+            return
         with self._lock:
             if not self._waiting:
                 self._free.append(native)
@@ -68,21 +71,26 @@ class Contexts:
             waiter.native = native
             waiter.called.release()
 
+    def close(self) -> None:
+        """Unloads all, each after the calls that came before. Later ones are refused."""
+        for native in self._natives:
+            native.close()
+
     def engine_ids(self) -> list[int]:
         """Ids of the engines of the first context, in loading order."""
-        return self._natives[0].engine_ids()
+        return _ids(self._natives[0])
 
     def ids_of(self, position: int) -> list[int]:
         """Ids of one engine in all contexts, the first's first. `position`: in loading order."""
-        return [native.engine_ids()[position] for native in self._natives]
+        return [_ids(native)[position] for native in self._natives]
 
     def all_ids(self) -> list[int]:
         """Ids of the engines of all contexts."""
-        return [identifier for native in self._natives for identifier in native.engine_ids()]
+        return [identifier for native in self._natives for identifier in _ids(native)]
 
     def beside_the_first(self) -> set[int]:
         """Ids of the engines of all other contexts."""
-        return {identifier for native in self._natives[1:] for identifier in native.engine_ids()}
+        return {identifier for native in self._natives[1:] for identifier in _ids(native)}
 
     def with_budgets(self, ids: Sequence[int]) -> list[int]:
         """`ids`, of engines of the first context, and those of the same engines elsewhere that have their own budgets.
@@ -93,6 +101,11 @@ class Contexts:
         positions = [position for position, identifier in enumerate(self.engine_ids()) if identifier in ids]
         more = [identifier for position in positions for identifier in self.ids_of(position)[1:]]
         return [*ids, *(each for each in more if set(ids).isdisjoint(_native.engine_report(each)["shared_with"]))]
+
+
+def _ids(native: _native.Program) -> list[int]:
+    with translated():  # it may be closed
+        return native.engine_ids()
 
 
 class _Waiter:

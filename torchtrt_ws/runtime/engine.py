@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from torchtrt_ws import budget
-from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.native import _native, translated
 
@@ -70,6 +70,8 @@ class Engine:
 
     def _report(self) -> dict[str, Any]:
         report, *others = map(_native.engine_report, self._ids)
+        if report["id"] == 0:
+            raise EngineError("engine", "a program that was closed", "one that is loaded", "Load it again.")
         for name in _OF_EACH_CONTEXT:
             # The contexts of a host engine map the same pages.
             combine = max if (name, report["kind"]) == ("device_bytes", "host") else sum
@@ -241,5 +243,8 @@ class Engine:
         return {name: report[name] for name in _FIELDS}
 
     def __repr__(self) -> str:
-        fields = self.as_dict()
+        try:
+            fields = self.as_dict()
+        except EngineError:
+            return "Engine(closed)"
         return f"Engine({', '.join(f'{name}={value!r}' for name, value in fields.items())})"

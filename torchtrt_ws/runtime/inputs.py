@@ -1,111 +1,162 @@
-"""What callers pass to a program, as contiguous arrays in host memory that fit what it declares."""
+"""What callers pass from host memory, as contiguous arrays that fit what a method declares."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from torchtrt_ws.errors import ProgramError, first_line
-from torchtrt_ws.pte import ValueInfo
+from torchtrt_ws.errors import EngineError, ProgramError, first_line
+from torchtrt_ws.runtime.signature import TensorSpec
 
-__all__ = ["checked", "describe", "to_torch"]
+__all__ = ["bits", "dtype_name", "host_item", "numpy_dtype", "torch_array", "wrong_tensor"]
 
-# DLPack's device types (dlpack.h) whose memory the host reads: kDLCPU, kDLCUDAHost, kDLROCMHost, kDLCUDAManaged.
-_HOST_MEMORY = (1, 3, 11, 13)
+_LITERALS = (bool, int, float, list, tuple)
+_USER_DEFINED = 2  # numpy.dtype.isbuiltin of ml_dtypes' dtypes
+_CONVERT = "Convert it; the program was saved for these."
 
 
-def checked(method: str, position: int, value: Any, declared: ValueInfo) -> Any:
-    """An input as a contiguous array, if it fits what the program declares.
+@cache
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """numpy's dtype of a name; bfloat16 and float8 are those of `ml_dtypes`.
 
     Args:
-        method: The method's name, for errors.
-        position: Of the input.
-        value: A numpy array, a torch tensor, anything with `__dlpack__`, or what numpy makes an array of.
-        declared: Dtype and shape that the program was saved for.
-
-    Returns:
-        What the native module takes: the value itself where it is contiguous.
+        name: torch's, without "torch.".
 
     Raises:
-        ProgramError: No tensor, one of another dtype or shape, or one whose data is not there for the host to read:
-            on another device, sparse, or on torch's device meta.
+        EngineError: `ml_dtypes` is not installed.
     """
-    subject = f"input {position} of {method!r}"
-    if declared.dtype is None or declared.shape is None:
-        raise ProgramError(
-            subject, "a tensor", f"a value of type {declared.type}", "Save the model with tensor inputs."
-        )
-    array, found_dtype, found_shape = _as_array(subject, value)
-    if found_dtype != declared.dtype or not _fits(found_shape, declared):
-        raise ProgramError(
-            subject,
-            f"{found_dtype}{list(found_shape)}",
-            describe([declared]),
-            "Convert it; the program was saved for these.",
-        )
-    return array
+    if not name.startswith(("bfloat", "float8")):
+        return np.dtype(name)
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise EngineError(name, "no package ml_dtypes", "it, for what numpy lacks", "pip install ml_dtypes") from None
+    made: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+    return made
 
 
-def describe(values: Sequence[ValueInfo]) -> str:
-    """`values` for people: "float32[2, 1024]", and "<=" where a shape is an upper bound."""
-    return ", ".join(f"{value.dtype}{'<=' if value.dynamic else ''}{list(value.shape or ())}" for value in values)
+def bits(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same memory in a dtype that Python's buffer protocol has. `array` is contiguous."""
+    return array.view(f"u{array.dtype.itemsize}") if array.dtype.isbuiltin == _USER_DEFINED else array
 
 
-def to_torch(torch: Any, output: Any) -> Any:
-    """The tensor of the module `torch` over the memory of `output`; what is no array stays as it is."""
-    if isinstance(output, np.ndarray):
-        return torch.from_numpy(output)
-    return torch.from_dlpack(output) if hasattr(output, "__dlpack__") else output
+@cache
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype of torch, numpy or another library: "float32"."""
+    return getattr(dtype, "name", None) or str(dtype).rpartition(".")[2]
 
 
-def _as_array(subject: str, value: Any) -> tuple[Any, str, tuple[int, ...]]:
+def wrong_tensor(subject: str, dtype: str, shape: Sequence[int], spec: TensorSpec) -> ProgramError:
+    """The error for `subject`, a tensor of `dtype` and `shape`, which `spec` does not allow."""
+    return ProgramError(subject, f"{dtype}{list(shape)}", str(spec), _CONVERT)
+
+
+def host_item(subject: str, value: Any, spec: TensorSpec) -> Any:
+    """An input for the native module, if it fits.
+
+    Args:
+        subject: What an error names.
+        value: A numpy array, a torch tensor in host memory, anything with `__dlpack__`, a number, a list, or what else
+            numpy makes an array of.
+        spec: What is declared.
+
+    Returns:
+        A contiguous array, the tensor's own memory where it is contiguous; or a number.
+
+    Raises:
+        ProgramError: No tensor, or one of another dtype or shape, or sparse.
+    """
+    if not spec.is_tensor:
+        return _number(subject, value, spec)
+    array = _literal(subject, value, spec) if isinstance(value, _LITERALS) else _array(subject, value)
+    name = dtype_name(array.dtype)
+    if name != spec.dtype or not spec.fits(array.shape):
+        raise wrong_tensor(subject, name, array.shape, spec)
+    return bits(array)
+
+
+def _number(subject: str, value: Any, spec: TensorSpec) -> bool | int | float:
+    kinds: dict[str, type[bool | int | float]] = {"bool": bool, "int": int, "double": float}
+    kind = kinds.get(spec.dtype)
+    if kind is None:
+        raise ProgramError(subject, "a tensor", f"a value of type {spec.dtype}", "Save the model with tensor inputs.")
+    number = value.item() if hasattr(value, "item") else value
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(number, accepted) or (kind is not bool and isinstance(number, bool)):
+        raise ProgramError(subject, f"a {type(value).__name__}", f"a number of type {spec.dtype}", "Convert it.")
+    return kind(number)
+
+
+def _literal(subject: str, value: Any, spec: TensorSpec) -> np.ndarray[Any, Any]:
+    """Numbers in Python's own types take the declared dtype, as in torch.tensor(value, dtype=...), where it holds
+    them."""
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ProgramError(subject, first_line(error), str(spec), "Pass an array.") from None
+    found, wanted = array.dtype.kind, numpy_dtype(spec.dtype)
+    into = {"b": "b", "i": "biu", "u": "biu"}.get(wanted.kind, "biuf")  # floats, ml_dtypes' among them
+    if found not in "biuf" or (array.size and found not in into):
+        return array  # refused for its dtype
+    if array.dtype == wanted:
+        return array
+    cast = array.astype(wanted)
+    if wanted.kind in "iu" and not np.array_equal(cast, array):
+        raise ProgramError(subject, "a number that does not fit", f"what {spec.dtype} holds", "Mend the number.")
+    return cast
+
+
+def _array(subject: str, value: Any) -> np.ndarray[Any, Any]:
     torch = sys.modules.get("torch")  # a torch tensor cannot be here without it
     if torch is not None and isinstance(value, torch.Tensor):
-        return _torch_array(subject, torch, value)
-    if hasattr(value, "__dlpack__") and not isinstance(value, np.ndarray | np.generic):
-        _check_host(subject, value)
-        return value, str(value.dtype).rpartition(".")[2], tuple(value.shape)
-    array = np.asarray(value)
+        return torch_array(subject, torch, value)
+    try:
+        array = _numpy_array(value)
+    except Exception as error:  # what a foreign class raises
+        found = f"{type(error).__name__}: {first_line(error)}"
+        raise ProgramError(subject, found, "a tensor that numpy can read", "Pass a numpy array.") from error
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    if array.ndim and not array.flags.c_contiguous:
-        array = np.ascontiguousarray(array)
-    return array, array.dtype.name, array.shape
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
-def _torch_array(subject: str, torch: Any, tensor: Any) -> tuple[Any, str, tuple[int, ...]]:
+def _numpy_array(value: Any) -> np.ndarray[Any, Any]:
+    if isinstance(value, np.ndarray | np.generic) or not hasattr(value, "__dlpack__"):
+        return np.asarray(value)
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError):  # a dtype that DLPack has and numpy has not
+        return np.asarray(value)
+
+
+def torch_array(subject: str, torch: Any, tensor: Any, copy: bool = True) -> np.ndarray[Any, Any]:
+    """The array over a tensor's memory in the host; a copy where it is not contiguous.
+
+    Args:
+        subject: What an error names.
+        torch: The module.
+        tensor: One of its tensors.
+        copy: False for the tensor's own memory, whatever its strides.
+
+    Raises:
+        ProgramError: A sparse tensor, or one of a dtype that numpy and ExecuTorch lack.
+    """
     if tensor.layout is not torch.strided:
         raise ProgramError(subject, f"a tensor of layout {tensor.layout}", "a dense tensor", "Call .to_dense() first.")
-    if tensor.device.type != "cpu":
-        _refuse_device(subject, str(tensor.device))
     # A view may say "the same memory, but negated" (or conjugated): the memory alone would be wrong.
-    tensor = tensor.detach().resolve_conj().resolve_neg().contiguous()
-    return tensor, str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
-
-
-def _check_host(subject: str, value: Any) -> None:
-    """Refuses memory that the host cannot read: nothing else would keep the process from reading it."""
+    tensor = tensor.detach()
+    if copy:
+        tensor = tensor.resolve_conj().resolve_neg().contiguous()
+    name = dtype_name(tensor.dtype)
+    if name.startswith(("bfloat", "float8")):
+        integers: np.ndarray[Any, Any] = tensor.view(torch.int16 if tensor.element_size() == 2 else torch.uint8).numpy()
+        return integers.view(numpy_dtype(name))
     try:
-        kind, index = value.__dlpack_device__()
-    except Exception as error:  # what a foreign class raises
-        raise ProgramError(
-            subject, f"{type(error).__name__}: {first_line(error)}", "an object that says where its memory is", ""
-        ) from error
-    if int(kind) not in _HOST_MEMORY:
-        _refuse_device(subject, f"DLPack device type {int(kind)}, index {index}")
-
-
-def _refuse_device(subject: str, device: str) -> None:
-    raise ProgramError(subject, f"a tensor on {device}", "one in host memory", "Copy it there first: tensor.cpu().")
-
-
-def _fits(shape: Sequence[int], declared: ValueInfo) -> bool:
-    expected = declared.shape or ()
-    if len(shape) != len(expected):
-        return False
-    if declared.dynamic:
-        return all(found <= most for found, most in zip(shape, expected, strict=True))
-    return tuple(shape) == tuple(expected)
+        made: np.ndarray[Any, Any] = tensor.numpy()
+    except TypeError:  # complex32, quantized
+        raise ProgramError(subject, f"a tensor of {tensor.dtype}", "a real, integer or bool one", _CONVERT) from None
+    return made

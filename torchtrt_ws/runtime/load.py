@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from torchtrt_ws import budget, pte
@@ -14,10 +13,10 @@ from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.files import note_file
 from torchtrt_ws.runtime.native import _native, translated
 from torchtrt_ws.runtime.program import Program
+from torchtrt_ws.runtime.source import ProgramSource, name_of, opened_source
 from torchtrt_ws.runtime.spending import Spending
 from torchtrt_ws.runtime.switches import switch_options
 from torchtrt_ws.trust.keys import Key
-from torchtrt_ws.trust.opened import by_descriptor, opened_verified
 
 __all__ = ["load"]
 
@@ -25,7 +24,7 @@ MOST_CONTEXTS = 1024  # as cpp/delegate/read_options.cpp has it
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: ProgramSource,
     *,
     weight_streaming_budget: int | str | None = None,
     weight_streaming_budget_per_engine: int | str | Mapping[str, int | str | None] | None = None,
@@ -48,7 +47,9 @@ def load(
     What is None is as `set_defaults` said, and as below where it said nothing.
 
     Args:
-        path: The .pte.
+        path: The .pte: its path, its bytes, or a binary file that is open to read. Bytes, and a file that is not a
+            regular one at its start, are copied: into memory that takes their size while the program is in use, and
+            that engines share as they do a mapped file.
         weight_streaming_budget: The program's total that stays on the device: bytes, "1GiB", "N%" of the streamable
             weights, "free-N", or "auto" for the automatic budget even where one is baked. None: the environment's
             `TORCHTRT_WS_WEIGHT_STREAMING_BUDGET`, else the baked budget, else automatic: what is free on the device is
@@ -93,7 +94,7 @@ def load(
             each run, until that is called. Not with several contexts.
 
     Returns:
-        The program, ready to run.
+        The program, ready to run. `close()` or a `with` block unloads it at a set time.
 
     Raises:
         BudgetError: A budget or margin that cannot be read, both budgets at once, or a total for several engines whose
@@ -120,7 +121,8 @@ def load(
     _check_contexts(contexts, mapped, share_engines)
     if etdump and contexts != 1:
         raise ProgramError(f"contexts={contexts}", "etdump=True", "one context", "Leave out one of them.")
-    with _source(path, trusted_keys, copy=not mmap) as source:
+    name = name_of(path)
+    with opened_source(path, trusted_keys, copy=not mmap) as source:
         report = pte.read(source)
         report.require_engines()
         margin = budget.margin_options(weight_streaming_margin)
@@ -130,7 +132,8 @@ def load(
                 weight_streaming_budget_per_engine, report.engine_sizes()
             )
         usual = budget.load_options(weight_streaming_budget, weight_streaming_budget_per_engine, names)
-        spending = Spending(path, report, split, profile, trusting=trusted_keys is not None)
+        in_memory = not isinstance(path, str | os.PathLike)  # then no profile lies beside it
+        spending = Spending(name, report, split, profile, trusting=trusted_keys is not None or in_memory)
         spent = spending.options(weight_streaming_budget, weight_streaming_budget_per_engine, split)
         options: dict[str, bool | int | str] = {**(usual if spent is None else spent), **margin, **switches}
         if contexts > 1:
@@ -141,10 +144,10 @@ def load(
             # In file order: engines without a name are counted in loading order.
             methods = [method.name for method in report.methods]
             loaded = _loaded(source, list(options.items()), mapped, methods, contexts, etdump)
-    note_file(loaded.all_ids(), os.fspath(path))
+    note_file(loaded.all_ids(), name)
     spending.tell_steps(loaded)
     spending.after(loaded, margin, weight_streaming_budget, weight_streaming_budget_per_engine, split)
-    return Program(replace(report, file=os.fspath(path)), loaded, margin, spending)
+    return Program(replace(report, file=name), loaded, margin, spending)
 
 
 def _check_contexts(contexts: int, mapped: bool, share_engines: bool | None) -> None:
@@ -172,7 +175,7 @@ def _loaded(
     native = None
     try:
         while len(natives) < contexts:
-            native = _native.Program(source, options, mapped, etdump)
+            native = _native.Program(source, options, mapped, etdump=etdump)
             for method in methods:
                 native.load_method(method)
             natives.append(native)
@@ -187,13 +190,3 @@ def _loaded(
             next_step = "Load with fewer contexts or a smaller budget, or free memory on the device"
         raise _native.Error(code, f"{subject} in context {number} of {contexts}", found, expected, next_step) from None
     return Contexts(natives)
-
-
-@contextmanager
-def _source(path: str | os.PathLike[str], trusted_keys: Iterable[Key] | None, copy: bool) -> Iterator[str]:
-    """Where to load from: the file, or what of it was verified. ExecuTorch keeps open what it loads from."""
-    if trusted_keys is None:
-        yield os.fspath(path)
-        return
-    with opened_verified(path, trusted_keys, copy=copy) as file, by_descriptor(path, file.descriptor) as source:
-        yield source

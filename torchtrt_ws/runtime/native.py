@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from torchtrt_ws import budget
 from torchtrt_ws.errors import BudgetError, CapacityError, EngineError, ProgramError, WeightStreamingError
@@ -18,7 +19,7 @@ except ImportError as error:
         "Install torchtrt-ws with pip (a source tree alone has no compiled module).",
     ) from error
 
-__all__ = ["_native", "translated"]
+__all__ = ["_native", "raise_translated", "translated"]
 
 # ExecuTorch's codes (runtime/core/error.h) that mean more than "the engine refused". The delegate's own mapping of its
 # failures to these codes is in cpp/delegate/error.cpp.
@@ -37,8 +38,13 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _native.Error as error:
-        code, subject, found, expected, next_step = error.args
-        kind = _BY_CODE.get(code, EngineError)
-        if kind is ProgramError and budget.is_budget_key(subject):  # the delegate alone knows whether a total applies
-            kind = BudgetError
-        raise kind(subject, found, expected or "none", next_step and f"{next_step.rstrip('.')}.") from None
+        raise_translated(error)
+
+
+def raise_translated(error: _native.Error) -> NoReturn:
+    """Raises `error` as the one of torchtrt_ws that it is."""
+    code, subject, found, expected, next_step = error.args
+    kind = _BY_CODE.get(code, EngineError)
+    if kind is ProgramError and budget.is_budget_key(subject):  # the delegate alone knows whether a total applies
+        kind = BudgetError
+    raise kind(subject, found, expected or "none", next_step and f"{next_step.rstrip('.')}.") from None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,11 @@ from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.pte import MethodInfo, ProgramInfo
 from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.engine import Engine, set_priority
-from torchtrt_ws.runtime.inputs import checked, describe, to_torch
+from torchtrt_ws.runtime.inputs import numpy_dtype
+from torchtrt_ws.runtime.method import Method
 from torchtrt_ws.runtime.native import _native, translated
+from torchtrt_ws.runtime.outputs import Outputs
+from torchtrt_ws.runtime.signature import Signature, TensorSpec, tensor_specs
 from torchtrt_ws.runtime.spending import Spending
 
 __all__ = ["Program"]
@@ -25,18 +28,27 @@ class Program:
     contexts, and the others wait for their turn.
 
     Example:
-        program = torchtrt_ws.load("model.pte", weight_streaming_budget="50%")
-        embedding, = program(input_ids, attention_mask)
-        print(program.engines[0].budget_bytes, program.engines[0].source)
+        with torchtrt_ws.load("model.pte", weight_streaming_budget="50%") as program:
+            embedding, = program(input_ids, attention_mask=mask)
+            print(program.engines[0].budget_bytes, program.engines[0].source)
     """
 
     def __init__(self, report: ProgramInfo, contexts: Contexts, margin: Mapping[str, str], spending: Spending) -> None:
-        self._methods = {method.name: method for method in report.methods}
+        self.file = report.file
+        devices = _devices(contexts)
+        self._methods = {
+            method.name: Method(
+                _signature(method, devices.get(method.name)), contexts, devices.get(method.name), self.file
+            )
+            for method in report.methods
+        }
+        self._default = (
+            "forward" if "forward" in self._methods or len(self._methods) != 1 else next(iter(self._methods))
+        )
         self._engine_names = [engine.name for engine in report.engines]
         self._contexts = contexts
         self._margin = dict(margin)
         self._spending = spending
-        self.file = report.file
 
     @property
     def method_names(self) -> tuple[str, ...]:
@@ -166,63 +178,96 @@ class Program:
         with translated():
             _native.wake(self._contexts.all_ids())
 
-    def __call__(self, *inputs: Any) -> list[Any]:
+    def __call__(self, /, *inputs: Any, out: Any = None, **named: Any) -> Outputs:
         """Runs the method `forward`, or the only one; see `run`."""
-        name = "forward" if "forward" in self._methods or len(self._methods) != 1 else next(iter(self._methods))
-        return self.run(name, *inputs)
+        return self._find(self._default).call(inputs, named, out)
 
-    def run(self, method: str, *inputs: Any) -> list[Any]:
+    def run(self, method: str, /, *inputs: Any, out: Any = None, **named: Any) -> Outputs:
         """Runs one method.
+
+        Tensors are used where they lie, if they are contiguous and where the program wants them
+        (`signature(method).inputs`): in host memory, or on the engine's device for a program that was saved with
+        `device_io=True`. There nothing goes through the host, and the work goes to the stream that is current in the
+        caller's library, torch or CuPy: the call returns before it is done, as theirs do. Tensors of other libraries
+        with `__dlpack__` are waited for. Whatever is elsewhere is copied in each call, which a log line says once.
 
         Args:
             method: Its name.
-            inputs: Its tensors in order, in host memory: numpy arrays, torch tensors, or anything with `__dlpack__`.
-                Contiguous ones are used where they lie.
+            inputs: Its tensors in order: numpy arrays (`ml_dtypes` for bfloat16 and float8), torch tensors, CuPy
+                arrays, anything with `__dlpack__`; or numbers and lists of numbers, which take the declared dtype.
+            out: Memory for the outputs: a sequence with one tensor for each, None for new memory; or a mapping from
+                output name to tensor. They have the output's dtype and shape, and may lie anywhere.
+            named: Inputs by the names of the signature.
 
         Returns:
-            Its outputs, one for each: torch tensors if an input was one, else numpy arrays. They are the caller's.
+            A list of its outputs, in order, by position or name: where the inputs are (on the device if one of them is)
+            and of their library; torch tensors if an input was one, else numpy arrays. They are the caller's.
 
         Raises:
-            ProgramError: No such method, or inputs that do not fit it: number, dtype, shape, or tensors that are not in
-                host memory.
-            EngineError: The engine failed, or sleeps.
+            ProgramError: No such method, or inputs that do not fit it: number, name, dtype, shape, or device.
+            EngineError: The engine failed, or sleeps; or the program was closed.
         """
-        declared = self._find(method)
-        if len(inputs) != len(declared.inputs):
-            raise ProgramError(
-                f"method {method!r}",
-                f"{len(inputs)} inputs",
-                f"{len(declared.inputs)}: {describe(declared.inputs)}",
-                "Pass one tensor for each.",
-            )
-        arrays = [checked(method, i, value, declared.inputs[i]) for i, value in enumerate(inputs)]
-        with translated(), self._contexts.taken() as native:
-            outputs: list[Any] = native.execute(method, arrays)
-        torch = sys.modules.get("torch")  # a torch tensor cannot be here without it
-        if torch is not None and any(isinstance(value, torch.Tensor) for value in inputs):
-            return [to_torch(torch, output) for output in outputs]
-        return outputs
+        return self._find(method).call(inputs, named, out)
 
-    def zeros(self, method: str = "forward") -> list[Any]:
+    def signature(self, method: str | None = None) -> Signature:
+        """Names, dtypes, shapes and devices of what a method takes and gives.
+
+        Args:
+            method: Its name; None is the one that calling the program runs.
+
+        Raises:
+            ProgramError: No such method.
+        """
+        return self._find(self._default if method is None else method).signature
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What calling the program takes, in order."""
+        return self.signature().inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What calling the program gives, in order."""
+        return self.signature().outputs
+
+    def close(self) -> None:
+        """Unloads it, after the calls that came before: when this returns, what it alone used is free.
+
+        Later calls, changes and reports raise `EngineError`. A second `close` does nothing.
+        """
+        self._contexts.close()
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def zeros(self, method: str | None = None) -> list[Any]:
         """Inputs of zeros, in the largest shapes that the method declares: enough to see that it runs, and how fast.
 
         Args:
-            method: Its name.
+            method: Its name; None is the one that calling the program runs.
 
         Returns:
-            One numpy array for each input.
+            One numpy array for each input, of `ml_dtypes`' dtypes for bfloat16 and float8; zero for a number.
 
         Raises:
             ProgramError: No such method, or an input of a dtype that numpy does not have.
+            EngineError: `ml_dtypes` is needed and not installed.
         """
-        arrays = []
-        for position, value in enumerate(self._find(method).inputs):
+        arrays: list[Any] = []
+        for spec in self.signature(method).inputs:
+            if spec.shape is None:
+                arrays.append(0)
+                continue
             try:
-                arrays.append(np.zeros(value.shape or (), dtype=value.dtype))
+                arrays.append(np.zeros(spec.shape, numpy_dtype(spec.dtype)))
             except TypeError:
-                raise ProgramError(
-                    f"input {position} of {method!r}", str(value.dtype), "a dtype of numpy", "Pass the inputs yourself."
-                ) from None
+                subject = f"input {spec.name!r} of {method or self._default!r}"
+                raise ProgramError(subject, spec.dtype, "a dtype of numpy", "Pass the inputs yourself.") from None
         return arrays
 
     def etdump(self) -> bytes:
@@ -244,7 +289,7 @@ class Program:
     def _budget_ids(self) -> list[int]:
         return self._contexts.with_budgets(self._contexts.engine_ids())
 
-    def _find(self, method: str) -> MethodInfo:
+    def _find(self, method: str) -> Method:
         found = self._methods.get(method)
         if found is None:
             raise ProgramError(
@@ -253,4 +298,22 @@ class Program:
         return found
 
     def __repr__(self) -> str:
-        return f"Program({self.file!r}, methods={list(self._methods)}, engines={[e.name for e in self.engines]})"
+        return f"Program({self.file!r}, methods={list(self._methods)}, engines={self._engine_names})"
+
+
+def _devices(contexts: Contexts) -> dict[str, int]:
+    """Methods whose engines are on a GPU, and on which, as CUDA counts them."""
+    found: dict[str, int] = {}
+    for identifier in contexts.engine_ids():
+        report = _native.engine_report(identifier)
+        kind, _, index = report["device"].partition(":")
+        if kind == "cuda":
+            found.setdefault(report["method"], int(index))
+    return found
+
+
+def _signature(method: MethodInfo, device: int | None) -> Signature:
+    place = None if device is None else f"cuda:{device}"
+    return Signature(
+        method.name, tensor_specs(method.inputs, "input", place), tensor_specs(method.outputs, "output", place)
+    )

@@ -22,7 +22,7 @@ from torchtrt_ws.identifiers import SIGNATURE_SUFFIX
 from torchtrt_ws.trust import keys
 from torchtrt_ws.trust.manifest import MAX_FILE_BYTES, SignedManifest, decode
 
-__all__ = ["VerifiedFile", "by_descriptor", "opened", "opened_verified", "sha256_of", "signature_path"]
+__all__ = ["VerifiedFile", "by_descriptor", "opened", "opened_verified", "seal", "sha256_of", "signature_path"]
 
 _CHUNK = 1 << 20  # bytes
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
@@ -143,6 +143,18 @@ def by_descriptor(path: str | os.PathLike[str], descriptor: int) -> Iterator[str
         raise
 
 
+def seal(descriptor: int) -> None:
+    """Ends all changes of a file in memory, by this process too: memfd_create(2).
+
+    Args:
+        descriptor: From `os.memfd_create` with MFD_ALLOW_SEALING.
+
+    Raises:
+        OSError: Another file.
+    """
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+
+
 def sha256_of(descriptor: int, offset: int, size: int) -> str:
     """The SHA-256 of a part of an open file, as hex digits; never more than 1 MiB of it in memory.
 
@@ -196,7 +208,7 @@ def _sealed_copy(original: int, size: int, name: str) -> int:
             if count == 0:
                 break  # shorter by now: its digest will tell
             sent += count
-        fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
+        seal(copy)
     except BaseException as error:
         if copy >= 0:
             os.close(copy)

@@ -24,7 +24,8 @@ namespace torchtrt_ws {
 ///     module.forward(inputs);  // enqueued on `stream`
 class TORCHTRT_WS_API CallerStreamGuard {
  public:
-  explicit CallerStreamGuard(void* stream) noexcept;
+  /// `may_return_early`: false makes every call wait for its results, on this stream.
+  explicit CallerStreamGuard(void* stream, bool may_return_early = true) noexcept;
   ~CallerStreamGuard();
   CallerStreamGuard(const CallerStreamGuard&) = delete;
   CallerStreamGuard& operator=(const CallerStreamGuard&) = delete;
@@ -32,6 +33,7 @@ class TORCHTRT_WS_API CallerStreamGuard {
  private:
   void* previous_;
   bool had_previous_;
+  bool previous_may_return_early_;
 };
 
 /// What to wait for before the results of this thread's last call are used outside of the caller's stream: a

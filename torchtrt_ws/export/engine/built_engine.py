@@ -114,7 +114,11 @@ class LoweredMethod:
     Args:
         program: The method; each engine is one call of `torchtrt_ws::engine`.
         engines: Token of the call to the engine.
+        inputs: Names of what the method takes, in calling order; empty: not known. Loaded programs take keywords by it.
+        outputs: Names of what it gives, likewise.
     """
 
     program: ExportedProgram
     engines: dict[str, BuiltEngine]
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()

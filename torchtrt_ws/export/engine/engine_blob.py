@@ -48,6 +48,8 @@ class EngineBlob:
 
     engine: BuiltEngine
     shares: ProgramShares
+    method_inputs: tuple[str, ...] = ()
+    method_outputs: tuple[str, ...] = ()
 
     def __deepcopy__(self, memo: object) -> EngineBlob:
         return self
@@ -89,6 +91,8 @@ class EngineBlob:
             ),
             nested_method=engine.nested_method,
             keeps_state=engine.keeps_state,
+            method_inputs=self.method_inputs,
+            method_outputs=self.method_outputs,
         )
         metadata = Metadata(
             io_bindings=tuple(Binding(t.name, t.dtype, t.shape, True) for t in inputs)

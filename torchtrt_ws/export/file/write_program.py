@@ -47,7 +47,7 @@ def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: S
     specs = {each.name: list(_specs(options, each, baked[each.name])) for each in engines}
     shares = ProgramShares.of(engines, plans)
     blobs = {
-        token: EngineBlob(replace(each, payload=plans.payload(each.name)), shares)
+        token: EngineBlob(replace(each, payload=plans.payload(each.name)), shares, method.inputs, method.outputs)
         for method in methods.values()
         for token, each in method.engines.items()
     }

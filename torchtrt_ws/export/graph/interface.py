@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
     from torch.export import ExportedProgram
 
-__all__ = ["DTYPES", "Interface", "read_interface", "tensor_facts"]
+__all__ = ["DTYPES", "Interface", "method_names", "read_interface", "tensor_facts", "unique_names"]
 
 DTYPES = {getattr(torch, name): name for name in ENGINE_DTYPES}
 
@@ -63,7 +63,7 @@ def read_interface(method: str, program: ExportedProgram, keeps_state: bool = Fa
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     inputs = _input_names(method, program)
     sources = _output_sources(method, program)
-    outputs = _unique(_output_names(program, len(sources)), taken=inputs)
+    outputs = unique_names(_output_names(program, len(sources)), taken=inputs)
     for what, names in (("input", inputs), ("output", outputs)):
         if not names:
             raise ProgramError(
@@ -83,6 +83,24 @@ def read_interface(method: str, program: ExportedProgram, keeps_state: bool = Fa
         tuple(values[source] for source in sources),
         tuple(changed),
     )
+
+
+def method_names(program: ExportedProgram) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What people call the inputs and outputs of a method, whatever they are.
+
+    Args:
+        program: The method.
+
+    Returns:
+        Names of the inputs in calling order, and of the outputs, unique on each side; none where the program does not
+        tell.
+    """
+    if program.module_call_graph[0].signature is None:
+        return (), ()
+    specs = program.graph_signature.input_specs
+    inputs = [getattr(spec.arg, "name", "input") for spec in specs if spec.kind is InputKind.USER_INPUT]
+    given = sum(spec.kind is OutputKind.USER_OUTPUT for spec in program.graph_signature.output_specs)
+    return tuple(unique_names(inputs)), tuple(unique_names(_output_names(program, given)))
 
 
 def _input_names(method: str, program: ExportedProgram) -> list[str]:
@@ -170,8 +188,16 @@ def _output_names(program: ExportedProgram, count: int) -> list[str]:
     return names
 
 
-def _unique(names: Iterable[str], taken: Iterable[str]) -> list[str]:
-    """Tensor names are unique in an engine, inputs and outputs together."""
+def unique_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """Tensor names are unique in an engine, inputs and outputs together.
+
+    Args:
+        names: Names, of which some may be equal.
+        taken: Names that none of them may have.
+
+    Returns:
+        The same, with "_2", "_3", ... behind those that were there before.
+    """
     seen = set(taken)
     unique = []
     for name in names:

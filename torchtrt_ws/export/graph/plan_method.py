@@ -13,6 +13,7 @@ from torchtrt_ws.blob import TensorFacts
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine, LoweredMethod
 from torchtrt_ws.export.graph import engine_call
+from torchtrt_ws.export.graph.interface import unique_names
 from torchtrt_ws.export.graph.wiring import Ports, Wiring, wire
 
 __all__ = ["calls"]
@@ -39,7 +40,12 @@ def calls(method: str, engines: Mapping[str, BuiltEngine]) -> Iterator[LoweredMe
             for name, each in engines.items()
         }
         program = _export(wiring, tokens)
-        yield LoweredMethod(program, {tokens[name]: each for name, each in engines.items()})
+        yield LoweredMethod(
+            program,
+            {tokens[name]: each for name, each in engines.items()},
+            tuple(each.name for each in wiring.inputs),
+            tuple(unique_names([engines[name].outputs[index].name for name, index in wiring.outputs])),
+        )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch.export.graph_signature import ExportGraphSignature
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine, LoweredMethod
 from torchtrt_ws.export.graph import engine_call
-from torchtrt_ws.export.graph.interface import Interface, tensor_facts
+from torchtrt_ws.export.graph.interface import Interface, method_names, tensor_facts
 from torchtrt_ws.export.graph.methods import in_signature_order
 from torchtrt_ws.export.graph.shape_profiles import refuse_profiles
 from torchtrt_ws.export.sources.engine_record import Record, engine_nodes, engine_operand, read_record
@@ -113,8 +113,12 @@ def lower(method: str, program: ExportedProgram, unique: Callable[[str], str]) -
             token = stack.enter_context(engine_call.declared(engine.name, interface))
             engines[token] = engine
             _replace(graph, new_nodes[node], token, interface)
+        inputs, outputs = method_names(program)
         yield LoweredMethod(
-            _without_engines(program, graph, {new_nodes[operand] for operand in _operands(calls)}), engines
+            _without_engines(program, graph, {new_nodes[operand] for operand in _operands(calls)}),
+            engines,
+            inputs,
+            outputs,
         )
 
 

@@ -1,0 +1,67 @@
+"""The log lines of C++, ExecuTorch's and those of its delegates, as records of Python's `logging`."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+
+from torchtrt_ws.logs import ENGINES, EXECUTORCH, XNNPACK, from_environment
+from torchtrt_ws.runtime.native import _native
+
+__all__ = ["take_over"]
+
+_OURS = "torchtrt_ws: "  # how our lines begin (cpp/engine/log.cpp)
+_MORE = _OURS + "  "  # and those that go on with the one before
+_WARNING = "warning: "  # ExecuTorch has no level for them
+_LEVELS = {"D": logging.DEBUG, "I": logging.INFO, "E": logging.ERROR, "F": logging.CRITICAL}
+
+_last_level = threading.local()  # of our lines: one that goes on may come by itself
+
+
+def take_over() -> None:
+    """Sends the lines of this process to `logging` until it ends."""
+    from_environment()
+    _native.set_log_handler(_pass_on)
+    atexit.register(_give_back)
+
+
+def _give_back() -> None:
+    _pass_on()
+    _native.set_log_handler(None)
+
+
+def _pass_on() -> None:
+    waiting: dict[int, logging.LogRecord] = {}  # by thread: a later line may go on with it
+    for created, letter, path, function, line, message, thread in _native.take_log_lines():
+        if message.startswith(_MORE) and thread in waiting:
+            waiting[thread].msg += " " + message.removeprefix(_MORE)
+            continue
+        if (before := waiting.pop(thread, None)) is not None:
+            _handle(before)
+        name, level = _read(path, letter, message)
+        text = message.removeprefix(_OURS).lstrip() if name == ENGINES else message
+        record = logging.getLogger(name).makeRecord(name, level, path, line, text, (), None, function)
+        record.created, record.thread, record.threadName = created, thread, None
+        waiting[thread] = record
+    for record in waiting.values():
+        _handle(record)
+
+
+def _handle(record: logging.LogRecord) -> None:
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)
+
+
+def _read(path: str, letter: str, message: str) -> tuple[str, int]:
+    """Logger and level of a line."""
+    level = _LEVELS.get(letter, logging.INFO)
+    if not message.startswith(_OURS):
+        return (XNNPACK if path.rpartition("/")[2].startswith("XNN") else EXECUTORCH), level
+    if message.startswith(_MORE):
+        return ENGINES, getattr(_last_level, "value", level)
+    if level == logging.INFO and (message.startswith(_OURS + _WARNING) or f": {_WARNING}" in message):
+        level = logging.WARNING
+    _last_level.value = level
+    return ENGINES, level
