@@ -21,7 +21,7 @@ LAYERS = (
     ("runtime",),
     ("memory",),
     ("export.placement", "export.tensor_text", "export.by_name", "export.packages"),
-    ("export.engine",),
+    ("export.engine", "export.streaming"),
     ("export.options",),
     ("export.graph",),
     ("export.sources",),

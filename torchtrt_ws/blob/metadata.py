@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from torchtrt_ws.blob.fields import MAX_INT32, MAX_INT64, Fields, parse_object
+from torchtrt_ws.blob.streaming_facts import StreamingFacts, read_streaming_facts, streaming_items
 from torchtrt_ws.errors import BlobError
 from torchtrt_ws.names import FORM, is_engine_name
 
@@ -30,6 +31,7 @@ SCHEMA_VERSION = 1  # of the `torchtrt_ws` key; a higher one is refused
 OWN_KEY = "torchtrt_ws"
 ALIAS_KINDS = ("kv_cache_update", "user")  # Torch-TensorRT's AliasKind
 _DISTINCT_KEY = "distinct_streamable_bytes"
+_STREAMING_KEY = "streaming"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CRC32C = re.compile(r"[0-9a-f]{8}")
 _UPGRADE = "It was written by a newer torchtrt-ws: upgrade."
@@ -89,6 +91,7 @@ class OwnFacts:
     `crc32c`. `program_streamable_bytes` counts each engine; `program_distinct_bytes` engines on the same weights once,
     and is None where there are none. `optimization_profiles` are those of a plan, where they were known at export;
     `inputs` are their hull. `nested_method` is which method of the program inside a host engine runs; None: "forward".
+    `streaming` is what the export did for streaming, where it did anything.
     """
 
     name: str
@@ -105,6 +108,7 @@ class OwnFacts:
     outputs: tuple[TensorFacts, ...] = ()
     optimization_profiles: tuple[OptimizationProfile, ...] = ()
     nested_method: str | None = None
+    streaming: StreamingFacts | None = None
     schema: int = SCHEMA_VERSION
 
 
@@ -237,6 +241,8 @@ def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
                 for profile in own.optimization_profiles
             ],
         )
+    if own.streaming is not None:
+        yield _STREAMING_KEY, dict(streaming_items(own.streaming))
 
 
 def _program_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
@@ -312,6 +318,7 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
             for profile in node.items("optimization_profiles", default=())
         ),
         nested_method=nested_method,
+        streaming=read_streaming_facts(node, _STREAMING_KEY),
     )
 
 

@@ -88,6 +88,7 @@ class EngineBlob:
                 tuple(profile[index] for index in order) for profile in engine.optimization_profiles
             ),
             nested_method=engine.nested_method,
+            streaming=engine.streaming,
         )
         metadata = Metadata(
             io_bindings=tuple(Binding(t.name, t.dtype, t.shape, True) for t in inputs)
