@@ -22,7 +22,7 @@ LAYERS = (
     ("memory",),
     ("metrics",),
     ("export.placement", "export.tensor_text", "export.by_name", "export.packages"),
-    ("export.engine",),
+    ("export.engine", "export.streaming"),
     ("export.options",),
     ("export.graph",),
     ("export.sources",),

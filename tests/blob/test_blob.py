@@ -65,6 +65,14 @@ def profiles(draw: st.DrawFn, inputs: tuple[blob.TensorFacts, ...]) -> tuple[blo
     return tuple(tuple(map(bounds, inputs)) for _ in range(draw(st.integers(0, 3))))
 
 
+def streaming_facts() -> st.SearchStrategy[blob.StreamingFacts]:
+    weights = st.builds(blob.WeightSize, TEXTS, SIZES)
+    lists = st.lists(weights, max_size=3).map(tuple)
+    parts = st.sampled_from(["whole", "body", "head"])
+    notes = st.lists(TEXTS, max_size=2).map(tuple)
+    return st.builds(blob.StreamingFacts, parts, lists, SIZES, SIZES, lists, st.none() | weights, notes)
+
+
 @st.composite
 def metadata(draw: st.DrawFn) -> blob.Metadata:
     inputs = draw(st.lists(NAMES, max_size=4, unique=True))
@@ -93,6 +101,7 @@ def metadata(draw: st.DrawFn) -> blob.Metadata:
             inputs=described,
             outputs=draw(tensors(outputs)),
             optimization_profiles=draw(profiles(described)),
+            streaming=draw(st.none() | streaming_facts()),
         )
     return blob.Metadata(
         io_bindings=bindings,
@@ -278,6 +287,23 @@ def test_names_of_tensors_in_paths_are_escaped() -> None:
 def test_what_we_could_not_read_is_not_written(change: dict[str, Any], says: str) -> None:
     with pytest.raises(BlobError, match=says):
         blob.write(b"engine", dataclasses.replace(blob.Metadata(()), **change))
+
+
+def test_what_an_export_did_for_streaming() -> None:
+    own = blob.read((HERE / "golden" / "streaming.bin").read_bytes()).metadata.own
+    assert own is not None
+    assert own.streaming == make_golden.STREAMING
+
+
+@pytest.mark.parametrize(
+    "streaming", [None, 1, {}, {"part": "tail"}, {"part": "body", "scratch_bytes": -1}, {"part": "head", "head": []}]
+)
+def test_streaming_facts_that_cannot_be_read_are_none(streaming: Any) -> None:
+    """C++ does not look at them: no blob is refused for them."""
+    contents = make_golden.raw(make_golden.dump(torchtrt_ws=make_golden.own(streaming=streaming)))
+    own = blob.read(contents).metadata.own
+    assert own is not None
+    assert own.streaming is None
 
 
 @pytest.mark.parametrize("size", [0, -1, 2**64])

@@ -298,6 +298,8 @@ def test_an_engine_key_fits_an_option_key() -> None:
 ONE = [EngineSize("a", 1000)]
 UNKNOWN = [EngineSize("a", None)]
 TWO = [EngineSize("a", 1000), EngineSize("b", 3000)]
+HEADED = [EngineSize("a", 1000), EngineSize("b", 3000, estimated=True, whole=True)]
+RESIDENT = b"9223372036854775807"
 SHARED = [*TWO, EngineSize("c", 1000, weights_of="a")]  # "c" runs on the weights of "a"
 
 
@@ -308,6 +310,18 @@ SHARED = [*TWO, EngineSize("c", 1000, weights_of="a")]  # "c" runs on the weight
         ("auto", None, TWO, {"a": None, "b": None}),
         (None, "auto", TWO, {"a": None, "b": None}),
         (400, None, ONE, {"a": b"400"}),
+        (3500, None, HEADED, {"a": b"500", "b": RESIDENT}),
+        (3000, None, HEADED, {"a": b"0", "b": RESIDENT}),
+        (2999, None, HEADED, {"a": b"1000", "b": b"0"}),  # 1999 are left: in the head they would cost more than all
+        (400, None, HEADED, {"a": b"400", "b": b"0"}),
+        (9000, None, HEADED, {"a": b"1000", "b": b"8000"}),
+        ("80%", None, HEADED, {"a": b"200", "b": RESIDENT}),
+        ("50%", None, HEADED, {"a": b"1000", "b": b"0"}),
+        ("0%", None, HEADED, {"a": b"0", "b": b"0"}),
+        ("100%", None, HEADED, {"a": RESIDENT, "b": RESIDENT}),
+        (None, "50%", HEADED, {"a": b"500", "b": RESIDENT}),
+        (None, 700, HEADED, {"a": b"700", "b": b"700"}),
+        (None, {"b": 700}, HEADED, {"a": None, "b": b"700"}),
         (400, None, UNKNOWN, {"a": b"400"}),
         (5000, None, ONE, {"a": b"5000"}),
         (400, None, TWO, {"a": b"100", "b": b"300"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import torchtrt_ws
 from torchtrt_ws import pte
 from torchtrt_ws.blob import ProfileBounds
+from torchtrt_ws.export.sources import tensorrt_rtx
 
 trt = pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
 
@@ -231,3 +233,92 @@ def test_an_operator_without_onnx_is_named(tmp_path: Path) -> None:
         torchtrt_ws.save(Unknown(), tmp_path / "a.pte", arg_inputs=(torch.ones(2, 8),), engine="tensorrt_rtx")
     assert "\x1b" not in str(caught.value)
     assert "Next steps" not in str(caught.value)
+
+
+class Determinant(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.det(x)
+
+
+class Shifted(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(torch.int32).bitwise_left_shift(2)
+
+
+class Gamma(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.lgamma(x)
+
+
+class Layers(torch.nn.Module):
+    def __init__(self, refused: torch.nn.Module) -> None:
+        super().__init__()
+        self.layers = torch.nn.ModuleList([torch.nn.Linear(8, 8), refused])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+@pytest.mark.parametrize(
+    ("refused", "operator", "call"),
+    [
+        (Determinant(), r"parse it: Det from aten\.linalg_det\.default", "torch.linalg.det(x)"),
+        (Shifted(), r"parse it: from aten\.bitwise_left_shift\.Tensor", "x.to(torch.int32)"),
+        (Gamma(), r"operator aten\.lgamma\.default", "torch.lgamma(x)"),
+    ],
+)
+def test_what_is_refused_is_named_with_its_module_and_line(
+    tmp_path: Path, refused: torch.nn.Module, operator: str, call: str
+) -> None:
+    module = Layers(refused)
+    with pytest.raises(torchtrt_ws.WeightStreamingError, match=operator) as caught:
+        torchtrt_ws.save(module, tmp_path / "a.pte", arg_inputs=(torch.ones(8, 8),), engine="tensorrt_rtx")
+    place = re.search(rf"of module 'layers\.1' \(\S+{type(refused).__name__}\), (\S+?):(\d+)[:)]", str(caught.value))
+    assert place is not None, caught.value
+    assert Path(place[1]) == Path(__file__)
+    assert call in Path(__file__).read_text().splitlines()[int(place[2]) - 1]
+
+
+def test_a_build_that_fails_names_the_operators_in_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: Any, network: Any, config: Any) -> None:
+        name = next(
+            network.get_layer(index).name for index in range(network.num_layers) if "relu" in network[index].name
+        )
+        log.log(trt.ILogger.Severity.ERROR, f"[optimizer.cpp::run::1] Error Code 4: {name}: no implementation.")
+
+    log: Any = None
+    made = tensorrt_rtx._log
+
+    def kept(trt: Any) -> Any:
+        nonlocal log
+        log = made(trt)
+        return log
+
+    monkeypatch.setattr(tensorrt_rtx, "_log", kept)
+    monkeypatch.setattr(trt.Builder, "build_serialized_network", fails)
+    with pytest.raises(torchtrt_ws.EngineError, match=r"build it: in aten\.relu\.default \(\S+Tower\), \S+\.py:\d+; "):
+        torchtrt_ws.save(Tower(), tmp_path / "a.pte", arg_inputs=(torch.ones(2, 256),), engine="tensorrt_rtx")
+
+
+@pytest.mark.parametrize("recorded", ["by save", "with gradients"])
+def test_a_t5_encoder(tmp_path: Path, recorded: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.T5Config(vocab_size=100, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+
+    class Encoder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = transformers.T5EncoderModel(config)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            hidden: torch.Tensor = self.encoder(input_ids=ids).last_hidden_state
+            return hidden
+
+    ids, path = torch.ones(2, 8, dtype=torch.int64), tmp_path / "a.pte"
+    if recorded == "by save":
+        torchtrt_ws.save(Encoder(), path, arg_inputs=(ids,), engine="tensorrt_rtx")
+    else:
+        torchtrt_ws.save(torch.export.export(Encoder().eval(), (ids,)), path, engine="tensorrt_rtx")
+    assert only(path).outputs[0].shape == (2, 8, 16)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import decoder
 import numpy as np
 import plans
 
@@ -166,6 +167,7 @@ def main() -> None:
     facts["towers"] = write_towers(arguments.folder)
     facts["pair"] = write_unequal(arguments.folder, "pair.pte", ["large", "little"])
     facts["trio"] = write_unequal(arguments.folder, "trio.pte", ["large", "middle", "little"])
+    facts["decoder"] = decoder.write(arguments.folder)
     if not arguments.without_minilm:
         facts["minilm"] = write_minilm(arguments.folder)
     (arguments.folder / "programs.json").write_text(json.dumps(facts, indent=1) + "\n")

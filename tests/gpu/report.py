@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import cpp_app
+import decoder
 import numpy as np
 import probes
 import verdict
@@ -93,7 +94,11 @@ class Machine:
 
     def app(self, name: str, *flags: object) -> tuple[cpp_app.Report, np.ndarray]:
         """examples/cpp_app with a program and its inputs: what it says, and its first output."""
-        command, folder = self.app_command(name, self.programs / self.facts[name]["file"], *flags)
+        return self.app_of(name, self.programs / self.facts[name]["file"], *flags)
+
+    def app_of(self, name: str, program: Path, *flags: object) -> tuple[cpp_app.Report, np.ndarray]:
+        """The same for a file that has the inputs of `name`."""
+        command, folder = self.app_command(name, program, *flags)
         report = cpp_app.Report.read(self.text(*command))
         return report, report.array(0, folder)
 
@@ -494,6 +499,7 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
         "planned": lambda: {"planned": answers(machine, "planned")},
         "towers": lambda: towers(machine),
         "minilm": lambda: minilm(machine),
+        "decoder": lambda: decoder.measure(machine, cosine),
         "precedence": lambda: machine.json(stress, "precedence", *small, "--name", machine.facts["small"]["engine"]),
         "small": lambda: against_the_floor(machine, "small", (100, 50, 0)),
         "big": lambda: against_the_floor(machine, "big", PERCENTS),

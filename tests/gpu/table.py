@@ -6,6 +6,8 @@ import statistics
 from functools import partial
 from typing import Any
 
+import decoder
+
 MIB = 2**20
 
 
@@ -28,6 +30,7 @@ def markdown(results: dict[str, Any]) -> str:
         ("planned", "The same with delegate tensors planned in device memory (target_device)", _answers),
         ("towers", "Two engines in one program, one total budget (Python)", _towers),
         ("minilm", "MiniLM built for TensorRT-RTX on a CPU, against eager PyTorch", _minilm),
+        ("decoder", "A decoder with a large table and head: one engine, and the export for streaming", _decoder),
         (
             "verify",
             "What comparing an engine's bytes costs a load (big plan, median of 7), and one changed bit",
@@ -221,6 +224,12 @@ def _minilm(section: dict[str, Any]) -> list[str]:
             for row in section[how]
         ]
     return _table(["through", "asked", "source", "budget MB", "ms a call, host I/O", "cosine with eager"], rows)
+
+
+def _decoder(section: Any) -> list[str]:
+    if isinstance(section, dict):
+        return [f"Skipped: {section['skipped']}"]
+    return _table(decoder.HEAD, decoder.rows(section))
 
 
 def _outcome(label: object, outcome: dict[str, Any]) -> list[object]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import decoder
+
 LEAST_COSINE = 0.999  # MiniLM's embeddings in TensorRT's arithmetic, against eager PyTorch's
 
 
@@ -216,6 +218,7 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "planned": _answers,
     "towers": _towers,
     "minilm": _minilm,
+    "decoder": decoder.problems,
     "precedence": _precedence,
     "full": _full,
     "changes": _changes,

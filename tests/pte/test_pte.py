@@ -85,6 +85,7 @@ def test_one_engine(pte_folder: Path, name: str) -> None:
                 "optimization_profiles": [
                     {"x": {"min": [1, 3], "opt": [rows, 3], "max": [rows, 3]}} for rows in (1, 2)
                 ],
+                "streaming": None,
             }
         ],
         "other_backends": {},

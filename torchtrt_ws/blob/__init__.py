@@ -31,6 +31,7 @@ from torchtrt_ws.blob.metadata import (
     to_json,
     with_own,
 )
+from torchtrt_ws.blob.streaming_facts import StreamingFacts, WeightSize
 
 __all__ = [
     "ENGINE_ALIGNMENT",
@@ -51,7 +52,9 @@ __all__ = [
     "OptimizationProfile",
     "OwnFacts",
     "ProfileBounds",
+    "StreamingFacts",
     "TensorFacts",
+    "WeightSize",
     "engine_start",
     "fits",
     "header_and_metadata",

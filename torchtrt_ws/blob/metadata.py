@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from torchtrt_ws.blob.fields import MAX_INT32, MAX_INT64, Fields, parse_object
+from torchtrt_ws.blob.streaming_facts import StreamingFacts, read_streaming_facts, streaming_items
 from torchtrt_ws.errors import BlobError
 from torchtrt_ws.names import FORM, is_engine_name
 
@@ -30,6 +31,7 @@ SCHEMA_VERSION = 1  # of the `torchtrt_ws` key; a higher one is refused
 OWN_KEY = "torchtrt_ws"
 ALIAS_KINDS = ("kv_cache_update", "user")  # Torch-TensorRT's AliasKind
 _DISTINCT_KEY = "distinct_streamable_bytes"
+_STREAMING_KEY = "streaming"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CRC32C = re.compile(r"[0-9a-f]{8}")
 _UPGRADE = "It was written by a newer torchtrt-ws: upgrade."
@@ -92,6 +94,7 @@ class OwnFacts:
     `keeps_state`: a call changes buffers that the next one sees.
     `method_inputs` and `method_outputs` are the names of the program's method that the engine belongs to, in calling
     order; empty where they were not recorded.
+    `streaming` is what the export did for streaming, where it did anything.
     """
 
     name: str
@@ -111,6 +114,7 @@ class OwnFacts:
     keeps_state: bool = False
     method_inputs: tuple[str, ...] = ()
     method_outputs: tuple[str, ...] = ()
+    streaming: StreamingFacts | None = None
     schema: int = SCHEMA_VERSION
 
 
@@ -248,6 +252,8 @@ def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
     if own.method_inputs or own.method_outputs:
         sides = {"inputs": own.method_inputs, "outputs": own.method_outputs}
         yield "method", {side: [{"name": name} for name in names] for side, names in sides.items()}
+    if own.streaming is not None:
+        yield _STREAMING_KEY, dict(streaming_items(own.streaming))
 
 
 def _program_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
@@ -327,6 +333,7 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
         keeps_state=node.boolean("keeps_state", default=False),
         method_inputs=_names(method, "inputs") if method else (),
         method_outputs=_names(method, "outputs") if method else (),
+        streaming=read_streaming_facts(node, _STREAMING_KEY),
     )
 
 

@@ -149,7 +149,8 @@ def bake(
         For each engine the value of the compile spec `weight_streaming_budget`, or None where nothing is baked: the
         budget is automatic, or the engine is known to have nothing to stream (`without_effect` names those). Parts
         of a total never sum to more than it, engines on the same weights counted once. "100%" bakes 2^63-1, which load
-        clips: the size may be an estimate here.
+        clips: the size may be an estimate here. Engines that are `whole` get all or nothing of what is derived: of a
+        total or a percent of the program all if it fits (as 2^63-1), of a percent for each engine all.
 
     Raises:
         BudgetError: Both keywords at once, a malformed value, an unknown engine, "free-N" (the device is not known
@@ -168,9 +169,11 @@ def bake(
         return baked
     if each is None:
         budget = parse(weight_streaming_budget, KEY, AT_SAVE)
+        if isinstance(budget, Percent) and any(engine.whole for engine in engines) and 0 < budget.value < 100:
+            budget = Bytes(_of_all(budget, engines))
         if isinstance(budget, Bytes) and len(engines) > 1:
             parts = split(budget.value, engines)
-            return {name: None if part is None else encode(part) for name, part in parts.items()}
+            return {engine.name: _bake_part(parts[engine.name], engine) for engine in engines}
         subject = KEY
     else:
         budget, subject = parse(each, PER_ENGINE_KEYWORD, AT_SAVE), PER_ENGINE_KEYWORD
@@ -255,8 +258,23 @@ def _bake_one(budget: Budget, engine: EngineSize, subject: str) -> bytes | None:
                 'a number of bytes, "0%" or "100%"',
                 "Give bytes, or give the percent when the program is loaded.",
             )
-        resident = engine.streamable_bytes * budget.value // 100
+        resident = MAX_BYTES if engine.whole else engine.streamable_bytes * budget.value // 100
     return encode(resident)
+
+
+def _bake_part(part: int | None, engine: EngineSize) -> bytes | None:
+    """A part of a total. All of an engine that is `whole` is baked as such: its size is an estimate here, and one byte
+    less than all of it would cost as much again."""
+    if part is None:
+        return None
+    return encode(MAX_BYTES if engine.whole and part and part == engine.streamable_bytes else part)
+
+
+def _of_all(budget: Percent, engines: Sequence[EngineSize]) -> int:
+    """A percent of a program, in bytes."""
+    for engine in engines:
+        _bake_one(budget, engine, KEY)  # refuses sizes that nobody knows
+    return sum(each.streamable_bytes or 0 for each in engines if each.weights_of is None) * budget.value // 100
 
 
 def _fixed_bytes(budget: Budget) -> int | None:

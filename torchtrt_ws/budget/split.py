@@ -20,12 +20,15 @@ class EngineSize:
         streamable_bytes: Bytes of weights that can be streamed; None if not known.
         estimated: True if `streamable_bytes` is an estimate.
         weights_of: The engine whose weights it runs on, which has a budget for both; None for its own.
+        whole: True if it is one weight, more or less: its scratch is then as large as that, and a budget between 0 and
+            all of it takes more of the device than all of it.
     """
 
     name: str
     streamable_bytes: int | None
     estimated: bool = False
     weights_of: str | None = None
+    whole: bool = False
 
     @property
     def is_resident(self) -> bool:
@@ -45,7 +48,8 @@ def split(total: int, engines: Sequence[EngineSize]) -> dict[str, int | None]:
         the same part, which counts once. The parts never sum to more than `total`, and to exactly `total` while it is
         below the sum of the sizes S. From there on every engine gets S, never S less a remainder; what is left goes to
         the engines whose S is an estimate, because one byte under the real S costs more memory than S itself (load
-        clips what is too much).
+        clips what is too much). Engines that are `whole` come first: S or nothing, and what the others cannot use is
+        left over then.
 
     Raises:
         BudgetError: An engine's streamable size is not known.
@@ -63,7 +67,12 @@ def split(total: int, engines: Sequence[EngineSize]) -> dict[str, int | None]:
             sizes[engine.name] = engine.streamable_bytes
     streamable = sum(sizes.values())
     if total < streamable:
-        parts = _proportional(total, sizes)
+        whole = {each.name for each in engines if each.whole and each.name in sizes}
+        parts: dict[str, int] = {}
+        for name in sorted(whole, key=sizes.__getitem__):
+            parts[name] = sizes[name] if sizes[name] <= total - sum(parts.values()) else 0
+        others = {name: size for name, size in sizes.items() if name not in whole}
+        parts |= _proportional(min(total - sum(parts.values()), sum(others.values())), others)
     else:
         estimated = {each.name: sizes[each.name] for each in engines if each.estimated and each.name in sizes}
         surplus = _proportional(total - streamable, estimated)

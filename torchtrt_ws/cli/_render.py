@@ -12,7 +12,7 @@ from torchtrt_ws.budget import MAX_BYTES
 from torchtrt_ws.identifiers import BACKEND_ID
 from torchtrt_ws.pte import EngineInfo, ProgramInfo, TensorInfo, ValueInfo
 
-__all__ = ["bytes_text", "program", "run"]
+__all__ = ["bytes_text", "new_table", "program", "run"]
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -57,7 +57,7 @@ def run(report: dict[str, Any], console: Console | None = None) -> None:
     """
     times = f"loaded in {report['load_seconds']:.3f} s, one run {report['run_seconds'] * 1e3:.3f} ms"
     outputs = ", ".join(f"{o['dtype']}{o['shape']}" for o in report["outputs"])
-    table = _table("engine", "kind", "budget>", "of streamable>", "source", "on the device>")
+    table = new_table("engine", "kind", "budget>", "of streamable>", "source", "on the device>")
     for engine in report["engines"]:
         sizes = [bytes_text(engine[key]) for key in ("budget_bytes", "streamable_bytes", "device_bytes")]
         cells = (engine["name"], engine["kind"], sizes[0], sizes[1], engine["source"], sizes[2])
@@ -66,7 +66,12 @@ def run(report: dict[str, Any], console: Console | None = None) -> None:
     (console or Console(highlight=False)).print(Group(heading, table))
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
+    """An empty table.
+
+    Args:
+        columns: Their names; those that end in ">" are aligned to the right.
+    """
     table = Table(header_style="bold")
     for column in columns:
         name = column.rstrip(">")
@@ -75,7 +80,7 @@ def _table(*columns: str) -> Table:
 
 
 def _methods(report: ProgramInfo) -> Table:
-    table = _table("method", "inputs", "outputs")
+    table = new_table("method", "inputs", "outputs")
     for method in report.methods:
         inputs, outputs = (Text("\n".join(_value(v) for v in side)) for side in (method.inputs, method.outputs))
         table.add_row(Text(method.name), inputs, outputs)
@@ -83,7 +88,7 @@ def _methods(report: ProgramInfo) -> Table:
 
 
 def _engines(engines: tuple[EngineInfo, ...]) -> Table:
-    table = _table("engine", "method", "kind", "size>", "streamable>", "baked budget>")
+    table = new_table("engine", "method", "kind", "size>", "streamable>", "baked budget>")
     for engine in engines:
         size = bytes_text(engine.engine_bytes)
         if engine.same_plan_as is not None:
@@ -95,7 +100,7 @@ def _engines(engines: tuple[EngineInfo, ...]) -> Table:
 
 
 def _tensors(engines: tuple[EngineInfo, ...]) -> Table:
-    table = _table("engine", "inputs", "outputs")
+    table = new_table("engine", "inputs", "outputs")
     for engine in engines:
         sides = (Text("\n".join(_tensor(t) for t in side)) for side in (engine.inputs, engine.outputs))
         table.add_row(Text(engine.name), *sides)
@@ -103,7 +108,7 @@ def _tensors(engines: tuple[EngineInfo, ...]) -> Table:
 
 
 def _profiles(engines: tuple[EngineInfo, ...]) -> Table:
-    table = _table("engine", "optimization profile>", "inputs", "optimized for")
+    table = new_table("engine", "optimization profile>", "inputs", "optimized for")
     for engine in engines:
         for index, profile in enumerate(engine.optimization_profiles):
             bounds = "\n".join(f"{each.name}[{_range_text(each.min, each.max)}]" for each in profile)

@@ -13,6 +13,9 @@ __all__ = ["inspect"]
 
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="The .pte.")],
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="What the export did for weights that are streamed, and what it saved.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object; sizes are integer bytes.")] = False,
 ) -> None:
     """Show the engines of a .pte and their budgets."""
@@ -20,7 +23,12 @@ def inspect(
 
     report = pte.read(path)
     if as_json:
-        print(json.dumps(report.as_dict()))
+        print(json.dumps(report.as_dict()))  # with what --streaming shows
+        return
+    if streaming:
+        from torchtrt_ws.cli import _render_streaming
+
+        _render_streaming.streaming(report)
         return
     from torchtrt_ws.cli import _render  # rich: not for --json
 

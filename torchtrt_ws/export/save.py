@@ -15,6 +15,8 @@ from torchtrt_ws.export.file.write_program import etrecord_path, write_program
 from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs
 from torchtrt_ws.export.packages import require_exporter
 from torchtrt_ws.export.placement import HOST_MEMORY, Placement, read_device
+from torchtrt_ws.export.streaming.names import check_heads, head_name
+from torchtrt_ws.export.streaming.options import StreamingOptions, read_streaming
 from torchtrt_ws.identifiers import DEFAULT_METHOD, HOST
 from torchtrt_ws.names import check_name
 
@@ -46,10 +48,12 @@ def save(
     partitioners: Sequence[Partitioner] | None = None,
     constant_methods: Mapping[str, Any] | None = None,
     generate_etrecord: bool = False,
+    streaming: bool | StreamingOptions | None = None,
 ) -> None:
     """Saves an ExecuTorch program whose methods are engines, each with its weight streaming budget.
 
-    Each method becomes one engine, named after the method. What Torch-TensorRT compiled keeps its engines, however many
+    Each method becomes one engine, named after the method (two for a "tensorrt_rtx" engine with a giant head, see
+    `streaming`). What Torch-TensorRT compiled keeps its engines, however many
     and however connected, each as a delegate of its own; XNNPACK and the portable kernels run what lies around them. A
     method's only engine is named after the method, others as Torch-TensorRT names them.
 
@@ -91,6 +95,11 @@ def save(
             number, a bool or a str.
         generate_etrecord: Write the record that ExecuTorch's Inspector reads as well, beside the program:
             "model_etrecord.bin" for "model.pte". It holds what ExecuTorch runs; engines are opaque to it.
+        streaming: What a "tensorrt_rtx" export does for weights that are streamed
+            (`torchtrt_ws.export.streaming.StreamingOptions`): large lookup tables stay on the host, and a last matrix
+            that is larger than all other weights becomes an engine of its own, `NAME_head`. None and True take the
+            defaults, False none of it. What was done is logged, and recorded in the file (`torchtrt-ws inspect
+            --streaming`).
 
     Raises:
         BudgetError: A malformed budget, both budget keywords at once, an unknown engine name, or a budget in
@@ -110,6 +119,7 @@ def save(
         _check_compiled(compiled, named, engine, compute_capabilities)
     elif engine in (None, HOST):
         _check_for_host(placement, compute_capabilities)
+    steps = read_streaming(streaming, "of Torch-TensorRT" if compiled else engine)
     extra_specs = read_compile_specs(compile_specs)
     options = SaveOptions(
         weight_streaming_budget,
@@ -135,7 +145,9 @@ def save(
             dynamic_shapes=dynamic_shapes,
         )
         return
-    check_budgets(weight_streaming_budget, weight_streaming_budget_per_engine, list(named))
+    heads = [head_name(name) for name in named if isinstance(name, str)] if steps.head_engine else []
+    # A name that turns out to be no engine's is refused once that is known, before anything is built.
+    check_budgets(weight_streaming_budget, weight_streaming_budget_per_engine, list(dict.fromkeys([*named, *heads])))
 
     from torchtrt_ws.export.graph.methods import read_methods  # not at the top: it imports torch
 
@@ -148,39 +160,24 @@ def save(
         with_profiles=engine == "tensorrt_rtx",
     )
     with ExitStack() as stack:
-        write_program(target, _lowered(exported, stack, engine, placement, compute_capabilities), options)
+        if engine == "tensorrt_rtx":
+            lowered = _lowered_to_rtx(exported, stack, options, placement, compute_capabilities, steps)
+        else:
+            lowered = _lowered_to_host(exported, stack)
+        write_program(target, lowered, options)
 
 
-def _lowered(
-    methods: Mapping[str, Method],
-    stack: ExitStack,
-    engine: str | None,
-    placement: Placement,
-    compute_capabilities: Sequence[str] | None,
-) -> dict[str, LoweredMethod]:
-    """Each method as one engine, for the kinds of engine that are built from whole methods."""
+def _lowered_to_host(methods: Mapping[str, Method], stack: ExitStack) -> dict[str, LoweredMethod]:
+    """Each method as one host engine."""
     from torchtrt_ws.export.graph import engine_call
     from torchtrt_ws.export.graph.interface import read_interface
+    from torchtrt_ws.export.sources import host
 
     programs = {name: method.program for name, method in methods.items()}
-    keeps_state = engine != "tensorrt_rtx"
-    interfaces = {name: read_interface(name, program, keeps_state) for name, program in programs.items()}
+    interfaces = {name: read_interface(name, program, keeps_state=True) for name, program in programs.items()}
     # Before the engines are built: it refuses some methods, and costs nothing.
     tokens = {name: stack.enter_context(engine_call.declared(name, interfaces[name])) for name in programs}
-    if engine != "tensorrt_rtx":
-        from torchtrt_ws.export.sources import host
-
-        built = host.build(programs, interfaces)
-    else:
-        from torchtrt_ws.export.sources import tensorrt_rtx
-
-        built = {}
-        for name, method in methods.items():
-            interface = interfaces[name]
-            profiles = method.profiles.bind(name, interface.inputs) if method.profiles else None
-            built[name] = tensorrt_rtx.build(
-                name, method.program, interface, compute_capabilities, placement.device_id, profiles
-            )
+    built = host.build(programs, interfaces)
     return {
         name: LoweredMethod(
             engine_call.engine_program(tokens[name], program, interfaces[name]),
@@ -199,6 +196,27 @@ def _constants(constant_methods: Mapping[str, Any] | None, methods: Mapping[str,
             found = f"{name!r}, which is a method of the program"
             raise ProgramError("constant_methods", found, "a name of its own", "Choose another name.")
     return {"constant_methods": dict(constant_methods)} if constant_methods else {}
+
+
+def _lowered_to_rtx(
+    methods: Mapping[str, Method],
+    stack: ExitStack,
+    options: SaveOptions,
+    placement: Placement,
+    compute_capabilities: Sequence[str] | None,
+    steps: StreamingOptions,
+) -> dict[str, LoweredMethod]:
+    """Each method as one TensorRT-RTX engine, or as two and lookups on the host."""
+    from torchtrt_ws.export.sources import rtx_method
+
+    planned = [
+        rtx_method.plan_method(name, method, steps, placement.device_io, stack) for name, method in methods.items()
+    ]
+    engines = [[engine.name for engine in each.engines] for each in planned]
+    check_heads(list(methods), [name for names in engines for name in names[1:]])
+    check_budgets(options.total, options.per_engine, [name for names in engines for name in names])
+    lowered = [rtx_method.build(each, compute_capabilities, placement.device_id) for each in planned]
+    return dict(zip(methods, lowered, strict=True))
 
 
 def _is_compiled(given: object) -> bool:

@@ -105,6 +105,11 @@ class EngineInfo:
     metadata: blob.Metadata
     same_plan_as: str | None = None
 
+    @property
+    def streaming(self) -> blob.StreamingFacts | None:
+        """What the export did for streaming; None if the file does not record it."""
+        return self.metadata.own.streaming if self.metadata.own else None
+
     def as_dict(self) -> dict[str, Any]:
         """The engine as `inspect --json` prints it."""
         return {
@@ -124,6 +129,7 @@ class EngineInfo:
                 {each.name: {"min": list(each.min), "opt": list(each.opt), "max": list(each.max)} for each in profile}
                 for profile in self.optimization_profiles
             ],
+            "streaming": None if self.streaming is None else _plain(self.streaming),
         }
 
 
@@ -159,7 +165,9 @@ class ProgramInfo:
             weights = (each.engine_offset, each.engine_bytes, each.kind, each.metadata.device_id)
             other = first.setdefault(weights, each.name)
             weights_of = None if other == each.name else other
-            sizes.append(budget.EngineSize(each.name, each.streamable_bytes, each.streamable_estimated, weights_of))
+            whole = each.streaming is not None and each.streaming.part == "head"
+            size = budget.EngineSize(each.name, each.streamable_bytes, each.streamable_estimated, weights_of, whole)
+            sizes.append(size)
         return sizes
 
     def require_engines(self) -> None:
@@ -403,5 +411,5 @@ def _kind_of(engine: memoryview) -> str:
     return HOST if is_program(engine) else TENSORRT
 
 
-def _plain(value: TensorInfo | ValueInfo) -> dict[str, Any]:
+def _plain(value: TensorInfo | ValueInfo | blob.StreamingFacts) -> dict[str, Any]:
     return {key: list(item) if isinstance(item, tuple) else item for key, item in asdict(value).items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from torchtrt_ws.blob import Alias, OptimizationProfile, TensorFacts
+from torchtrt_ws.blob import Alias, OptimizationProfile, StreamingFacts, TensorFacts
 from torchtrt_ws.budget import EngineSize
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class BuiltEngine:
         optimization_profiles: The plan's, each with all of `inputs` in their order; none where they are not known.
         nested_method: Which method of a payload that is a program runs; None: "forward".
         keeps_state: Whether a call changes buffers that the next one sees.
+        streaming: What the export did for streaming; None where that is not its source's to say.
     """
 
     name: str
@@ -97,6 +98,7 @@ class BuiltEngine:
     optimization_profiles: tuple[OptimizationProfile, ...] = ()
     nested_method: str | None = None
     keeps_state: bool = False
+    streaming: StreamingFacts | None = None
 
     def __deepcopy__(self, memo: object) -> BuiltEngine:
         return self  # immutable, and exir deep-copies graphs whose nodes carry engines
@@ -104,7 +106,8 @@ class BuiltEngine:
     def budget_size(self, weights_of: str | None = None) -> EngineSize:
         """This engine as `torchtrt_ws.budget.bake` wants it. `weights_of`: whose weights it runs on."""
         other = None if weights_of == self.name else weights_of
-        return EngineSize(self.name, self.streamable_bytes, self.streamable_estimated, other)
+        whole = self.streaming is not None and self.streaming.part == "head"
+        return EngineSize(self.name, self.streamable_bytes, self.streamable_estimated, other, whole)
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ class EngineBlob:
             keeps_state=engine.keeps_state,
             method_inputs=self.method_inputs,
             method_outputs=self.method_outputs,
+            streaming=engine.streaming,
         )
         metadata = Metadata(
             io_bindings=tuple(Binding(t.name, t.dtype, t.shape, True) for t in inputs)

@@ -32,7 +32,16 @@ from torchtrt_ws.errors import ProgramError
 if TYPE_CHECKING:
     from torchtrt_ws.export.graph.interface import Interface
 
-__all__ = ["Call", "declared", "declared_call", "engine_program", "token_of"]
+__all__ = [
+    "Call",
+    "add_call",
+    "declared",
+    "declared_call",
+    "dimensions",
+    "engine_program",
+    "symbols_from",
+    "token_of",
+]
 
 _OPERATOR = "torchtrt_ws::engine"
 _library = torch.library.Library("torchtrt_ws", "FRAGMENT")  # type: ignore[no-untyped-call]
@@ -65,7 +74,7 @@ class _Call:
         for shape, tensor in zip(self.inputs, tensors, strict=True):
             for expected, actual in zip(shape, tensor.shape, strict=True):
                 known[expected] = actual
-                for symbol, (scale, offset) in _symbols_from(expected).items():
+                for symbol, (scale, offset) in symbols_from(expected).items():
                     known.setdefault(symbol, (actual - offset) // scale)
         return [
             tensors[0].new_empty([_evaluate(dimension, known) for dimension in shape], dtype=dtype)
@@ -93,8 +102,8 @@ def declared(name: str, interface: Interface) -> Iterator[str]:
         ProgramError: An output dimension that cannot be computed from the input shapes.
     """
     call = _Call(
-        tuple(_dimensions(value) for value in interface.input_values),
-        tuple(_dimensions(value) for value in interface.output_values),
+        tuple(dimensions(value) for value in interface.input_values),
+        tuple(dimensions(value) for value in interface.output_values),
         tuple(value.dtype for value in interface.output_values),
     )
     _check_computable(name, call, interface)
@@ -150,13 +159,7 @@ def engine_program(token: str, program: ExportedProgram, interface: Interface) -
     for facts, value in zip(interface.inputs, interface.input_values, strict=True):
         inputs.append(graph.placeholder(facts.name))
         inputs[-1].meta["val"] = value
-    call = graph.call_function(torch.ops.torchtrt_ws.engine.default, (inputs, token))
-    with interface.fake_mode:
-        call.meta["val"] = torch.ops.torchtrt_ws.engine.default(list(interface.input_values), token)
-    outputs = []
-    for index, value in enumerate(call.meta["val"]):
-        outputs.append(graph.call_function(operator.getitem, (call, index)))
-        outputs[-1].meta["val"] = value
+    outputs = add_call(graph, token, inputs, interface)
     graph.output(tuple(outputs))
     trees = program.module_call_graph[0].signature
     assert trees is not None, "the first entry is the method itself"
@@ -176,7 +179,36 @@ def engine_program(token: str, program: ExportedProgram, interface: Interface) -
     )
 
 
-def _dimensions(value: torch.Tensor) -> tuple[Dimension, ...]:
+def add_call(
+    graph: torch.fx.Graph, token: str, inputs: Sequence[torch.fx.Node], interface: Interface
+) -> list[torch.fx.Node]:
+    """Adds an engine call to a graph.
+
+    Args:
+        graph: The graph.
+        token: Of a call declared with the same interface.
+        inputs: Nodes of the graph, in the order of the engine's inputs.
+        interface: The engine's inputs and outputs.
+
+    Returns:
+        A node for each output of the engine.
+    """
+    call = graph.call_function(torch.ops.torchtrt_ws.engine.default, (list(inputs), token))
+    with interface.fake_mode:
+        call.meta["val"] = torch.ops.torchtrt_ws.engine.default(list(interface.input_values), token)
+    outputs = []
+    for index, value in enumerate(call.meta["val"]):
+        outputs.append(graph.call_function(operator.getitem, (call, index)))
+        outputs[-1].meta["val"] = value
+    return outputs
+
+
+def dimensions(value: torch.Tensor) -> tuple[Dimension, ...]:
+    """The shape of a tensor of an exported program: numbers, and expressions in symbols.
+
+    Args:
+        value: A fake tensor.
+    """
     return tuple(size.node.expr if isinstance(size, torch.SymInt) else int(size) for size in value.shape)
 
 
@@ -189,9 +221,13 @@ def _evaluate(dimension: Dimension, known: dict[Any, Any]) -> Any:
     return sympy_interp(PythonReferenceAnalysis, known, dimension)
 
 
-def _symbols_from(dimension: Dimension) -> dict[Any, tuple[int, int]]:
+def symbols_from(dimension: Dimension) -> dict[Any, tuple[int, int]]:
     """The symbol that an input dimension decides, with its scale and offset: torch.export derives dimensions as
-    `scale * Dim + offset`, and the Dim itself may be no dimension of an input."""
+    `scale * Dim + offset`, and the Dim itself may be no dimension of an input.
+
+    Args:
+        dimension: From `dimensions`.
+    """
     if isinstance(dimension, int) or len(dimension.free_symbols) != 1:
         return {}
     (symbol,) = dimension.free_symbols
@@ -203,7 +239,7 @@ def _symbols_from(dimension: Dimension) -> dict[Any, tuple[int, int]]:
 
 def _check_computable(name: str, call: _Call, interface: Interface) -> None:
     known: set[Any] = {dimension for shape in call.inputs for dimension in shape}
-    known.update(symbol for dimension in list(known) for symbol in _symbols_from(dimension))
+    known.update(symbol for dimension in list(known) for symbol in symbols_from(dimension))
     for facts, shape in zip(interface.outputs, call.outputs, strict=True):
         for index, dimension in enumerate(shape):
             if isinstance(dimension, int) or dimension in known or dimension.free_symbols <= known:

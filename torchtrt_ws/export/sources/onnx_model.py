@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torchtrt_ws.errors import EngineError, ProgramError, first_line
+from torchtrt_ws.export.sources.onnx_origin import lines_of, node_origin
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -25,10 +27,12 @@ INSTALL = "pip install torchtrt-ws[export,rtx]"
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A model on the disk. `weight_bytes` is the size of its initializers."""
+    """A model on the disk. `weight_bytes` is the size of its initializers; `lines` says where operators are called
+    (`onnx_origin.lines_of`)."""
 
     path: Path
     weight_bytes: int
+    lines: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder: Path) -> OnnxModel:
@@ -70,16 +74,17 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
         raise
     except Exception as error:  # the exporter raises what it likes: this is the boundary
         root = _root_of(error)
+        origin = _origin(program, error)
         raise ProgramError(
             f"method {name!r}",
-            f"{type(root).__name__}: {first_line(root)}",
+            f"{type(root).__name__}: {first_line(root)}" + (f" (operator {origin})" if origin else ""),
             "a graph that torch.onnx.export takes",
             "The error above this one says where it stopped; change that part of the module.",
         ) from error
     weights = sum(
         value.const_value.nbytes for value in onnx_program.model.graph.initializers.values() if value.const_value
     )
-    return OnnxModel(path, weights)
+    return OnnxModel(path, weights, lines_of(program))
 
 
 def _root_of(error: BaseException) -> BaseException:
@@ -87,6 +92,17 @@ def _root_of(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
+
+
+def _origin(program: ExportedProgram, error: BaseException | None) -> str | None:
+    """The operator that the exporter stopped at: it names the node in one of its errors."""
+    while error is not None:
+        for name in re.findall(r"%(\w+) : \[num_users", str(error)):
+            origin = node_origin(program, name)
+            if origin is not None:
+                return origin
+        error = error.__cause__
+    return None
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.payload import BufferPayload
 from torchtrt_ws.export.sources.onnx_model import INSTALL, OnnxModel, write_onnx
+from torchtrt_ws.export.sources.onnx_origin import origin_of, text_origins
 from torchtrt_ws.identifiers import TENSORRT
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ def build_plan(
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(model.path)):
-        words = [parser.get_error(index).desc() for index in range(parser.num_errors)]
-        raise _refused(name, "parse", words or log.errors)
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        raise _refused(name, "parse", [_parser_words(model, each) for each in errors] or log.errors)
     _check_tensors(name, trt, network, interface)
     config = builder.create_builder_config()
     config.set_flag(trt.BuilderFlag.WEIGHT_STREAMING)
@@ -123,7 +124,8 @@ def build_plan(
         _add_profile(name, builder, config, profile, log)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise _refused(name, "build", log.errors)
+        named = [f"in {each}" for each in text_origins(model.path, model.lines, "\n".join(log.errors))]
+        raise _refused(name, "build", [*named, *log.errors])
     return memoryview(plan)
 
 
@@ -224,6 +226,17 @@ def _log(trt: Any) -> Any:
             _LOG.debug("%s", message)
 
     return Log()
+
+
+def _parser_words(model: OnnxModel, error: Any) -> str:
+    """What the parser says, and of which operator of the module. Of some it says "false", and which check that was."""
+    said = " ".join(str(error.desc()).split())
+    origin = origin_of(model.path, model.lines, error.node(), said)
+    if said in ("", "false"):
+        said = f"{error.code().name} in {error.func()}"
+    operator = error.node_operator()
+    subject = " ".join(each for each in (operator, f"from {origin}" if origin else "") if each)
+    return f"{subject}: {said}" if subject else said
 
 
 def _refused(name: str, step: str, words: Sequence[str]) -> EngineError:

@@ -1,0 +1,198 @@
+"""A method as TensorRT-RTX engines: one, or what streaming suits better (`export/streaming`)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import torch
+from torch.export import ExportedProgram
+
+from torchtrt_ws.blob import StreamingFacts, WeightSize
+from torchtrt_ws.export.engine.built_engine import LoweredMethod
+from torchtrt_ws.export.graph import engine_call
+from torchtrt_ws.export.graph.interface import Interface, read_interface
+from torchtrt_ws.export.graph.methods import Method
+from torchtrt_ws.export.graph.part_profiles import part_profiles
+from torchtrt_ws.export.graph.split_method import Declared, SplitMethod, split_method
+from torchtrt_ws.export.graph.subprogram import CannotCutError
+from torchtrt_ws.export.graph.weight_uses import WeightUses, read_uses
+from torchtrt_ws.export.sources import tensorrt_rtx
+from torchtrt_ws.export.streaming.choice import Choice, Weight, choose, fused, scratch
+from torchtrt_ws.export.streaming.names import head_name
+from torchtrt_ws.export.streaming.options import StreamingOptions
+
+__all__ = ["PlannedEngine", "PlannedMethod", "build", "plan_method"]
+
+_LOG = logging.getLogger(__name__)
+_LARGEST = 8  # weights of each engine that are recorded
+
+
+@dataclass(frozen=True)
+class PlannedEngine:
+    """An engine that is to be built.
+
+    Args:
+        name: Its name.
+        program: What it computes.
+        call: Its call, which is declared.
+        facts: What it records.
+    """
+
+    name: str
+    program: ExportedProgram
+    call: Declared
+    facts: StreamingFacts
+
+
+@dataclass(frozen=True)
+class PlannedMethod:
+    """A method, and the engines that it is to have. Nothing is built yet.
+
+    Args:
+        method: The method.
+        interface: Its inputs and outputs.
+        split: Its parts; None for one engine that is all of it.
+        engines: Its engines, each behind those it takes from.
+    """
+
+    method: Method
+    interface: Interface
+    split: SplitMethod | None
+    engines: tuple[PlannedEngine, ...]
+
+
+def plan_method(
+    name: str, method: Method, options: StreamingOptions, device_io: bool, stack: ExitStack
+) -> PlannedMethod:
+    """Decides what a method's engines are, and declares their calls. Costs no build.
+
+    Args:
+        name: The method's name.
+        method: The method; not modified.
+        options: What may be done for streaming.
+        device_io: True if the method's inputs are on the device, where the CPU cannot use them as indices.
+        stack: The calls can be traced until it is closed.
+
+    Returns:
+        The plan. Each step, and why a large weight stays where it is, is logged at info.
+
+    Raises:
+        ProgramError: Inputs or outputs that an engine cannot have.
+    """
+    interface = read_interface(name, method.program)
+    program = _functional(method.program)
+    uses = read_uses(program)
+    weights = uses.weights
+    if device_io:
+        why = "the method's inputs are on the device (device_io)"
+        weights = [replace(each, stays=each.stays or why) for each in weights]
+    split, choice = _split(program, uses, choose(weights, options), interface)
+    facts = _facts(weights, choice)
+    _say(name, facts[0])
+    parts = [method.program] if split is None else [part.program for part in split.parts]
+    engines = []
+    for own_name, part, own in zip((name, head_name(name)), parts, facts, strict=False):
+        takes_and_gives = interface if split is None else read_interface(own_name, part)
+        token = stack.enter_context(engine_call.declared(own_name, takes_and_gives))
+        engines.append(PlannedEngine(own_name, part, Declared(token, takes_and_gives), own))
+    return PlannedMethod(method, interface, split, tuple(engines))
+
+
+def build(
+    planned: PlannedMethod, compute_capabilities: Sequence[str] | None = None, device_id: int = 0
+) -> LoweredMethod:
+    """Builds the engines of a method.
+
+    Args:
+        planned: From `plan_method`; its calls are still declared.
+        compute_capabilities: As for `tensorrt_rtx.build`.
+        device_id: What the blobs say.
+
+    Returns:
+        The method, with engine calls.
+
+    Raises:
+        EngineError: As `tensorrt_rtx.build`.
+        ProgramError: As `tensorrt_rtx.build`; or profiles that the method does not take.
+    """
+    method, split, interface = planned.method, planned.split, planned.interface
+    profiles = method.profiles.bind(planned.engines[0].name, interface.inputs) if method.profiles else None
+    built = {}
+    for each in planned.engines:
+        own_interface = each.call.interface
+        own = profiles if profiles is None or split is None else part_profiles(profiles, interface, own_interface)
+        engine = tensorrt_rtx.build(each.name, each.program, own_interface, compute_capabilities, device_id, own)
+        built[each.call.token] = replace(engine, streaming=each.facts)
+    calls = [each.call for each in planned.engines]
+    takes, gives = (tuple(each.name for each in side) for side in (interface.inputs, interface.outputs))
+    if split is not None:
+        return LoweredMethod(split.program(calls), built, takes, gives)
+    whole = engine_call.engine_program(calls[0].token, method.program, interface)
+    return LoweredMethod(whole, built, takes, gives)
+
+
+def _functional(program: ExportedProgram) -> ExportedProgram:
+    """The program without operators that change a tensor in place: parts of it are computed apart."""
+    for node in program.graph.nodes:
+        if isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable:
+            with torch.no_grad():
+                functional: ExportedProgram = program.run_decompositions({})
+            return functional
+    return program
+
+
+def _split(
+    program: ExportedProgram, uses: WeightUses, choice: Choice, interface: Interface
+) -> tuple[SplitMethod | None, Choice]:
+    """The parts, and what of the choice came true: a method that cannot be cut keeps its head, then its tables."""
+    names = [facts.name for facts in interface.outputs]
+    while choice.tables or choice.head:
+        try:
+            return split_method(program, uses, choice.tables, choice.head, names), choice
+        except CannotCutError as error:
+            if choice.head is not None:
+                note = f"the largest weight, {choice.head!r}, stays in the engine: {error}"
+                choice = replace(choice, head=None, notes=(*choice.notes, note))
+            else:
+                note = f"tables stay in the engine: {error}"
+                choice = replace(choice, tables=(), notes=(*choice.notes, note))
+    return None, choice
+
+
+def _facts(weights: Sequence[Weight], choice: Choice) -> tuple[StreamingFacts, ...]:
+    sizes = {each.name: each.bytes for each in weights}
+    plain = scratch(fused(weights))
+    units = fused(weights, without=choice.tables)
+    head = None if choice.head is None else WeightSize(choice.head, sizes[choice.head])
+    of_head = [unit for unit in units if unit[0] == choice.head]
+    of_body = [unit for unit in units if unit[0] != choice.head]
+    parts = [("whole", of_body)] if head is None else [("body", of_body), ("head", of_head)]
+    return tuple(
+        StreamingFacts(
+            part=part,
+            largest=tuple(WeightSize(*unit) for unit in own[:_LARGEST]),
+            scratch_bytes=scratch(own),
+            plain_scratch_bytes=plain,
+            tables=tuple(WeightSize(name, sizes[name]) for name in choice.tables),
+            head=head,
+            notes=choice.notes,
+        )
+        for part, own in parts
+    )
+
+
+def _say(name: str, facts: StreamingFacts) -> None:
+    for table in facts.tables:
+        text = "method %r: the table %r (%d bytes) stays on the host, which looks rows of it up before the engine runs"
+        _LOG.info(text, name, table.name, table.bytes)
+    if facts.head is not None:
+        text = "method %r: the weight %r (%d bytes) gets an engine of its own, %r"
+        _LOG.info(text, name, facts.head.name, facts.head.bytes, head_name(name))
+    for note in facts.notes:
+        _LOG.info("method %r: %s", name, note)
+    if facts.tables or facts.head is not None:
+        text = "method %r: the scratch memory for streaming is about %d bytes instead of %d"
+        _LOG.info(text, name, facts.scratch_bytes, facts.plain_scratch_bytes)
