@@ -134,7 +134,8 @@ std::optional<GraphUse> baked_graph_use(const std::vector<BakedSpec>& specs, std
     if (spec.key != kUseCudaGraphsKey) continue;
     const std::string_view value = spec.value;
     if (value == std::string_view("\1", 1) || value == "1" || value == "true" || value == "True") return GraphUse::On;
-    if (value == std::string_view("\0", 1) || value == "0" || value == "false" || value == "False") return GraphUse::Off;
+    if (value == std::string_view("\0", 1) || value == "0" || value == "false" || value == "False")
+      return GraphUse::Off;
     notes.push_back("warning: compile spec " + std::string(kUseCudaGraphsKey) + ": found " +
                     torchtrt_ws::quoted(spec.value) + "; expected true or false. It is ignored: set the option " +
                     std::string(kCudaGraphKey) + " at load.");
