@@ -12,9 +12,9 @@ namespace torchtrt_ws {
 /// thread that made it.
 ///
 /// While `stream` is being captured into a CUDA graph a call puts its run into that graph and there is nothing to wait
-/// for: last_event() is null. It is refused (InvalidState) with what a replay would not do again: tensors in host memory
-/// or not aligned to 256 bytes, other shapes than in the run before, activation memory that engines share. The graph
-/// is good while the engine's shapes, budget and context stay as they are.
+/// for: last_event() is null. It is refused (InvalidState) with what a replay would not do again: tensors in host
+/// memory or not aligned to 256 bytes, other shapes than in the run before, activation memory that engines share. The
+/// graph is good while the engine's shapes, budget and context stay as they are.
 ///
 /// Under ExecuTorch's own guard, executorch::extension::cuda::CallerStreamGuard, work goes to its stream as well,
 /// beside that of other delegates; every call then waits for its results. This one is the stronger where both are
