@@ -254,3 +254,35 @@ def test_host_engines_are_not_split(tmp_path: Path) -> None:
     with pytest.raises(torchtrt_ws.ProgramError, match="streaming: found StreamingOptions"):
         save(Layer(), tmp_path / "a.pte", engine="host")
     assert list(save(Layer(), tmp_path / "a.pte", engine="host", streaming=False)) == ["forward"]
+
+
+def test_a_small_table_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of the large one are an input `embedding`, which is what torch.onnx calls the other lookup too. What the
+    builder is given computes what the module does."""
+    from onnx.reference import ReferenceEvaluator
+
+    class Positions(Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.positions = torch.nn.Embedding(16, 32)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            x = self.table(ids) + self.positions(torch.arange(ids.shape[1]))
+            return self.head(x + self.down(self.up(x)))
+
+    models: list[Any] = []
+    build = tensorrt_rtx.build_plan
+
+    def kept(name: str, model: Any, *rest: Any) -> Any:
+        models.append(ReferenceEvaluator(str(model.path)))
+        return build(name, model, *rest)
+
+    monkeypatch.setattr(tensorrt_rtx, "build_plan", kept)
+    module = Positions()
+    engines = save(module, tmp_path / "a.pte")
+    assert [each.name for each in engines["forward"].inputs] == ["embedding"]
+    body, head = models
+    with torch.no_grad():
+        (hidden,) = body.run(None, {"embedding": module.table(ids(3, 7)).numpy()})
+        (logits,) = head.run(None, {engines["forward_head"].inputs[0].name: hidden})
+        torch.testing.assert_close(torch.from_numpy(logits), module(ids(3, 7)), rtol=1e-4, atol=1e-5)

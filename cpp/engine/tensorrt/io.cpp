@@ -33,9 +33,14 @@ bool is_on_host(const ICudaEngine& engine, const char* name) {
 
 Status check_passable(const std::string& subject, const ICudaEngine& engine, const std::string& tensor) {
   const char* name = tensor.c_str();
-  if (engine.getTensorIOMode(name) == nvinfer1::TensorIOMode::kOUTPUT && is_on_host(engine, name)) {
+  const bool holds_shapes = engine.isShapeInferenceIO(name);
+  if (engine.getTensorIOMode(name) == nvinfer1::TensorIOMode::kOUTPUT && (holds_shapes || is_on_host(engine, name))) {
     return cannot_pass(subject, tensor, "an output that holds shapes, which TensorRT writes in host memory",
                        "outputs that hold data on the device", "Build the engine without shape tensors as outputs");
+  }
+  if (holds_shapes && !is_on_host(engine, name)) {
+    return cannot_pass(subject, tensor, "a shape tensor in device memory", "shape tensors in host memory",
+                       "Build the engine with TensorLocation::kHOST for it");
   }
   for (int32_t profile = 0; profile < profile_count(engine); ++profile) {
     if (engine.getTensorFormat(name, profile) == nvinfer1::TensorFormat::kLINEAR) continue;

@@ -132,3 +132,44 @@ def test_profiles_of_parts() -> None:
         (ProfileBounds("embedding", (1, 8, 32), (2, 12, 32), (2, 16, 32)),),
         (ProfileBounds("embedding", (4, 2, 32), (4, 2, 32), (4, 2, 32)),),
     )
+
+
+class Noisy(Decoder):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        noise = torch.rand(32)
+        return self.head(self.norm(x + noise)) * noise.sum()
+
+
+def test_random_numbers_are_drawn_once() -> None:
+    parts = split(export(Noisy(), (torch.ones(2, 32),)), ())
+    assert parts.head is not None
+    drawn = [[str(node.target) for node in part.program.graph.nodes].count("aten.rand.default") for part in parts.parts]
+    assert drawn == [1, 0]
+
+
+def test_a_decoder_of_transformers() -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(
+        vocab_size=500,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+
+    class Logits(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = transformers.LlamaForCausalLM(config)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.model(input_ids=ids, use_cache=False).logits
+            return logits
+
+    module = Logits().eval()
+    parts = split(export(module, (ids(),), dynamic()), ["model.model.embed_tokens.weight"], "model.lm_head.weight")
+    assert [node.name for node in parts.body.inputs] == ["embedding"]
+    for batch, length in ((2, 5), (4, 16)):
+        (found,) = evaluate(parts, ids(batch, length))
+        torch.testing.assert_close(found, module(ids(batch, length)))

@@ -119,7 +119,8 @@ def constants(whole: ExportedProgram) -> set[Node]:
     weights = {spec.arg.name for spec in whole.graph_signature.input_specs if weight_of(whole, spec) is not None}
     found: set[Node] = set()
     for node in whole.graph.nodes:
-        made_of = node.op == "call_function" and all(each in found for each in node.all_input_nodes)
+        is_random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())  # once, for all parts
+        made_of = node.op == "call_function" and not is_random and all(each in found for each in node.all_input_nodes)
         if node.op == "get_attr" or made_of or (node.op == "placeholder" and node.name in weights):
             found.add(node)
     return found

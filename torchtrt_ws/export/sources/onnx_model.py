@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torchtrt_ws.errors import EngineError, ProgramError, first_line
 from torchtrt_ws.export.sources.onnx_origin import lines_of, node_origin
@@ -69,6 +69,7 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
                 output_names=[tensor.name for tensor in interface.outputs],
             )
             assert onnx_program is not None, "it is with dynamo=True"
+            _rename_inner(onnx_program.model.graph)
             onnx_program.save(str(path), external_data=True)
     except OSError:
         raise
@@ -92,6 +93,25 @@ def _root_of(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
+
+
+def _rename_inner(graph: Any) -> None:
+    """Gives values another name that are called as an input or output is.
+
+    torch.onnx names values after operators, and then inputs and outputs as it is told, without a look at the others.
+    """
+    ends = [*graph.inputs, *graph.outputs]
+    names = {value.name for value in ends}
+    inner = [value for node in graph for value in node.outputs if all(value is not end for end in ends)]
+    known = names | {value.name for value in inner} | set(graph.initializers)
+    for value in inner:
+        count = 0
+        while value.name in names:
+            count += 1
+            candidate = f"{value.name}_inner{count}"
+            if candidate not in known:
+                value.name = candidate
+                known.add(candidate)
 
 
 def _origin(program: ExportedProgram, error: BaseException | None) -> str | None:
