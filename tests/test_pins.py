@@ -45,8 +45,8 @@ def copies(pattern: str, paths: list[Path]) -> dict[str, set[str]]:
 
 def test_what_must_be_pinned_is() -> None:
     assert PINS.keys() >= {
-        "clang-format", "clang-tidy", "executorch", "kernel-lens", "mypy", "nanobind", "nlohmann-json", "ruff",
-        "scikit-build-core", "tensorrt-rtx", "torch-tensorrt-rtx",
+        "basedpyright", "clang-format", "clang-tidy", "executorch", "kernel-lens", "mypy", "nanobind", "nlohmann-json",
+        "ruff", "scikit-build-core", "tensorrt-rtx", "torch-tensorrt-rtx",
     }  # fmt: skip
 
 

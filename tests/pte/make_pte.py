@@ -58,6 +58,17 @@ class Chain(torch.nn.Module):
         return x
 
 
+class Scaled(Chain):
+    """With weights that `save_apart` puts into a file of their own."""
+
+    def __init__(self, *stages: Any) -> None:
+        super().__init__(*stages)
+        self.scale = torch.nn.Parameter(torch.tensor([[2.0], [10.0]]), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * self.scale
+
+
 X = (torch.zeros(2, 3),)
 
 
@@ -102,6 +113,14 @@ def save(path: Path, methods: dict[str, Any], **config: Any) -> None:
     path.write_bytes(to_edge(programs).to_executorch(ExecutorchBackendConfig(**config)).buffer)
 
 
+def save_apart(folder: Path, name: str, module: Any, data: str) -> None:
+    """`name`.pte, and its weights in `data`.ptd."""
+    config = ExecutorchBackendConfig(external_constants=lambda node: data)
+    program = to_edge(torch.export.export(module, X)).to_executorch(config)
+    (folder / f"{name}.pte").write_bytes(program.buffer)
+    program.write_tensor_data_to_file(str(folder))
+
+
 def as_executorch_reads_it(path: Path) -> list[dict[str, Any]]:
     """Methods and delegates by ExecuTorch's own reader: what ours must find too."""
     program = deserialize_pte_binary(path.read_bytes()).program
@@ -128,6 +147,7 @@ def main(folder: Path) -> None:
     ours = our_blob("tower-a", "tensorrt", PLAN, 4000, profiles=profiles)
     one = Chain(lower(b"one", ours, (budget, b"1000"), ("target_device", b"cuda:1")))
     save(folder / "one.pte", {"forward": one})
+    save_apart(folder, "apart", Scaled(lower(b"apart", ours)), "weights")
     save(folder / "inline.pte", {"forward": one}, extract_delegate_segments=False)
 
     towers = Chain(

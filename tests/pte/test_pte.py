@@ -67,7 +67,7 @@ def test_one_engine(pte_folder: Path, name: str) -> None:
     assert report.as_dict() == {
         "file": str(path),
         "bytes": path.stat().st_size,
-        "methods": [{"name": "forward", "inputs": [value], "outputs": [value]}],
+        "methods": [{"name": "forward", "inputs": [value], "outputs": [{**value, "device": "cuda:1"}]}],
         "engines": [
             {
                 "name": "tower-a",

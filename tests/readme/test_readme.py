@@ -53,6 +53,11 @@ def test_what_it_does_can_be_seen(folder: Path) -> None:
         assert stage in done.stdout, done.stdout
 
 
+def test_calls(folder: Path) -> None:
+    done = run(sys.executable, "-c", block("python", "program(input=x)"), cwd=folder)
+    assert "input float32 (2, 1024)" in done.stdout
+
+
 def test_cpp_with_the_installed_package(folder: Path, build_project: Callable[[Path], Path]) -> None:
     (folder / "main.cpp").write_text(block("cpp"))
     (folder / "CMakeLists.txt").write_text(block("cmake"))

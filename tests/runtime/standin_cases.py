@@ -110,6 +110,9 @@ def write(folder: Path, library: str) -> None:
     make_pte.save(folder / "theirs.pte", {"forward": make_pte.Chain(*stages)})
     graphs = make_pte.lower(b"graphs", theirs[0], ("use_cuda_graphs", b"true"))
     make_pte.save(folder / "their_graphs.pte", {"forward": make_pte.Chain(graphs)})
+    for name, data in (("named", "named"), ("apart", "weights")):
+        (folder / name).mkdir()
+        make_pte.save_apart(folder / name, name, make_pte.Scaled(make_pte.lower(name.encode(), theirs[0])), data)
     planned = make_pte.lower(b"planned", theirs[0], ("target_device", b"cuda:0"))
     make_pte.save(folder / "planned.pte", {"forward": make_pte.Chain(planned)})
 
@@ -828,6 +831,45 @@ def case_without_our_metadata(folder: Path) -> None:
             ("engine1", budgets[1]),
         ]
         del program
+
+
+def case_data_files(folder: Path) -> None:
+    """model.ptd beside model.pte, one of another name, and one elsewhere."""
+    import shutil
+
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    want = (2 * x + 1) * np.array([[2], [10]])
+    for name, file in (("named", "named.ptd"), ("apart", "weights.ptd")):
+        home = folder / name
+        assert [each.name for each in home.glob("*.ptd")] == [file]
+        (home / "notes.ptd").write_bytes(b"not one at all, and longer than its header")
+        for source, keywords in (
+            (home / f"{name}.pte", {}),
+            (home / f"{name}.pte", {"mmap": False}),
+            (home / f"{name}.pte", {"data": [home / file]}),
+            ((home / f"{name}.pte").read_bytes(), {"data": [str(home / file)]}),
+        ):
+            import torchtrt_ws
+
+            with torchtrt_ws.load(source, **keywords) as program:
+                np.testing.assert_array_equal(program(x)[0], want)
+        with refused("ProgramError", "scale"):
+            torchtrt_ws.load(home / f"{name}.pte", data=[])
+        with refused("ProgramError", "notes.ptd", ".ptd"):
+            torchtrt_ws.load(home / f"{name}.pte", data=[home / "notes.ptd"])
+        with refused("ProgramError", "a list of paths"):
+            torchtrt_ws.load(home / f"{name}.pte", data=str(home / file))
+        if name == "apart":
+            shutil.copy(home / file, home / "twice.ptd")
+            with refused("ProgramError", "twice.ptd", "weights.ptd", "data=[...]"):
+                torchtrt_ws.load(home / f"{name}.pte")
+            (home / "twice.ptd").unlink()
+        (home / file).unlink()
+        with refused("ProgramError", "no file with the tensor 'scale'"):
+            torchtrt_ws.load(home / f"{name}.pte")
+        (home / "notes.ptd").unlink()
+        with refused("ProgramError", "scale"):
+            torchtrt_ws.load(home / f"{name}.pte")
 
 
 def case_newer_schema(folder: Path) -> None:

@@ -3,6 +3,7 @@ executorch."""
 
 from torchtrt_ws.pte.annotation import Annotation, annotate
 from torchtrt_ws.pte.budget_change import BudgetChange, EngineChange, set_budget
+from torchtrt_ws.pte.data_file import data_files_beside, external_names, names_in_data_file, no_data_file
 from torchtrt_ws.pte.info import CompileSpec, EngineInfo, MethodInfo, ProgramInfo, TensorInfo, ValueInfo, read
 
 __all__ = [
@@ -16,6 +17,10 @@ __all__ = [
     "TensorInfo",
     "ValueInfo",
     "annotate",
+    "data_files_beside",
+    "external_names",
+    "names_in_data_file",
+    "no_data_file",
     "read",
     "set_budget",
 ]

@@ -41,6 +41,7 @@ def load(
     verify: str | None = None,
     trusted_keys: Iterable[Key] | None = None,
     etdump: bool = False,
+    data: Iterable[str | os.PathLike[str]] | None = None,
 ) -> Program:
     """Loads a program and every method in it. A budget given here beats the one in the file.
 
@@ -92,6 +93,9 @@ def load(
             signature is looked at.
         etdump: Record what the load and each run do, and how long it takes, for `Program.etdump`. Takes memory with
             each run, until that is called. Not with several contexts.
+        data: Paths of the .ptd files with tensors that are not in the program. None: `model.ptd` beside `model.pte`,
+            and those in that folder that have tensors which the program names. With `trusted_keys` there can be none:
+            the signature does not cover them.
 
     Returns:
         The program, ready to run. `close()` or a `with` block unloads it at a set time.
@@ -99,9 +103,9 @@ def load(
     Raises:
         BudgetError: A budget or margin that cannot be read, both budgets at once, or a total for several engines whose
             sizes the file does not record; another word for `split`; for "latency" nothing to split, or no profile.
-        ProgramError: A file that is missing, damaged, or has no engine of ours; another word for `verify` or
-            `cuda_graph`; a profile that is not valid, or of other engines; several contexts of a file that is not
-            mapped, does not share, or has an engine that keeps state, or with `etdump`.
+        ProgramError: A file that is missing, damaged, or has no engine of ours; tensors that no data file has, or two
+            have; another word for `verify` or `cuda_graph`; a profile that is not valid, or of other engines; several
+            contexts of a file that is not mapped, does not share, or has an engine that keeps state, or with `etdump`.
             With `trusted_keys`: a key that cannot be read; a signature that is missing, malformed, by another key or of
             another file.
         CapacityError: The budget or a context does not fit, the error says what does; or there is no memory for the
@@ -125,6 +129,7 @@ def load(
     with opened_source(path, trusted_keys, copy=not mmap) as source:
         report = pte.read(source)
         report.require_engines()
+        data_files = _data_files(source, data, isinstance(path, str | os.PathLike), trusted_keys is not None)
         margin = budget.margin_options(weight_streaming_margin)
         names = [engine.name for engine in report.engines]
         if share_engines is not False and isinstance(weight_streaming_budget_per_engine, Mapping):
@@ -143,7 +148,7 @@ def load(
                 _native.load_adapter(kind)  # before the program: what is missing here is said at once
             # In file order: engines without a name are counted in loading order.
             methods = [method.name for method in report.methods]
-            loaded = _loaded(source, list(options.items()), mapped, methods, contexts, etdump)
+            loaded = _loaded(source, list(options.items()), mapped, data_files, methods, contexts, etdump)
     note_file(loaded.all_ids(), name)
     spending.tell_steps(loaded)
     spending.after(loaded, margin, weight_streaming_budget, weight_streaming_budget_per_engine, split)
@@ -162,10 +167,28 @@ def _check_contexts(contexts: int, mapped: bool, share_engines: bool | None) -> 
     )
 
 
+def _data_files(
+    source: str, data: Iterable[str | os.PathLike[str]] | None, has_folder: bool, signed: bool
+) -> list[str]:
+    """Those that are given, or found beside the program; each is one."""
+    if data is None:
+        return pte.data_files_beside(source) if has_folder and not signed else []
+    if isinstance(data, str | bytes | os.PathLike):
+        raise ProgramError("data", repr(data), "a list of paths", "Write data=[path].")
+    files = [os.fspath(each) for each in data]
+    if signed and files:
+        raise ProgramError("data", f"{len(files)} files", "none with trusted_keys", "Save the tensors in the program.")
+    missing = pte.external_names(source).difference(*map(pte.names_in_data_file, files))
+    if missing:
+        raise pte.no_data_file(source, missing)
+    return files
+
+
 def _loaded(
     source: str,
     options: list[tuple[str, bool | int | str]],
     mapped: bool,
+    data_files: list[str],
     methods: list[str],
     contexts: int,
     etdump: bool,
@@ -175,7 +198,7 @@ def _loaded(
     native = None
     try:
         while len(natives) < contexts:
-            native = _native.Program(source, options, mapped, etdump=etdump)
+            native = _native.Program(source, options, mapped, data_files, etdump)
             for method in methods:
                 native.load_method(method)
             natives.append(native)

@@ -12,7 +12,7 @@ class DataDependent : public Acceptance, public ::testing::WithParamInterface<bo
     Acceptance::SetUp();
     if (nonzero_plan().empty()) GTEST_SKIP() << "needs a plan in TORCHTRT_WS_TEST_NONZERO";
     OpenOptions options;
-    options.cuda_graph = GetParam();
+    options.cuda_graph = GetParam() ? GraphUse::On : GraphUse::Off;
     auto opened = open_plan(
         nonzero_plan(), metadata_of({{"x", "float32", {-1, width()}, true}, {"y", "int64", {2, -1}, false}}), options);
     ASSERT_TRUE(is_ok(opened));
@@ -134,7 +134,7 @@ class ShapeInput : public Acceptance, public ::testing::WithParamInterface<bool>
     Acceptance::SetUp();
     if (shapes_plan().empty()) GTEST_SKIP() << "needs a plan in TORCHTRT_WS_TEST_SHAPES";
     OpenOptions options;
-    options.cuda_graph = GetParam();
+    options.cuda_graph = GetParam() ? GraphUse::On : GraphUse::Off;
     const Metadata metadata = metadata_of(
         {{"x", "float32", {1, width()}, true}, {"k", "int64", {2}, true}, {"y", "float32", {-1, -1}, false}});
     auto opened = open_plan(shapes_plan(), metadata, options);
