@@ -28,7 +28,7 @@ const std::vector<Binding>& both_bindings() {
 class StandinData : public Adapter {
  protected:
   static Result<std::unique_ptr<Engine>> open(const std::string& io, const std::vector<Binding>& bindings,
-                                              bool cuda_graph = false) {
+                                              GraphUse cuda_graph = GraphUse::Off) {
     PlanText text;
     text.io = io;
     OpenOptions options;
@@ -63,7 +63,7 @@ class StandinData : public Adapter {
 };
 
 TEST_F(StandinData, AnEngineWithSuchOutputsIsNeverCaptured) {
-  auto engine = made_ready(open(kBoth, both_bindings(), true));
+  auto engine = made_ready(open(kBoth, both_bindings(), GraphUse::On));
   ASSERT_NE(engine, nullptr);
   for (int i = 0; i < 40; ++i) ASSERT_TRUE(is_ok(run_both(*engine, 4, Where::Pageable)));
   EXPECT_EQ(standin_calls("cudaStreamBeginCapture"), 0);
@@ -71,10 +71,10 @@ TEST_F(StandinData, AnEngineWithSuchOutputsIsNeverCaptured) {
 }
 
 TEST_F(StandinData, ValuesThatStayAreCapturedAndOthersEndTheGraph) {
-  auto engine = made_ready(
-      open("input r float32 1,4 1,4 1,4\ninput k int64 2 2 2 host\nvalues k 1,4 4,4 8,4\n"
-           "output z float32 affine 1 2*r shape k\n",
-           {{"r", "float32", {1, 4}, true}, {"k", "int64", {2}, true}, {"z", "float32", {-1, -1}, false}}, true));
+  auto engine = made_ready(open(
+      "input r float32 1,4 1,4 1,4\ninput k int64 2 2 2 host\nvalues k 1,4 4,4 8,4\n"
+      "output z float32 affine 1 2*r shape k\n",
+      {{"r", "float32", {1, 4}, true}, {"k", "int64", {2}, true}, {"z", "float32", {-1, -1}, false}}, GraphUse::On));
   ASSERT_NE(engine, nullptr);
   Tensor r = make_x(1, 3), k(ScalarType::Long, {2}, Where::Pageable), z = make_y(8);
   Sink sink({&z});
