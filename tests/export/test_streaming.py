@@ -286,3 +286,23 @@ def test_a_small_table_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (hidden,) = body.run(None, {"embedding": module.table(ids(3, 7)).numpy()})
         (logits,) = head.run(None, {engines["forward_head"].inputs[0].name: hidden})
         torch.testing.assert_close(torch.from_numpy(logits), module(ids(3, 7)), rtol=1e-4, atol=1e-5)
+
+
+def test_what_may_not_be_between_engines_is_not_cut(tmp_path: Path, host_engines: None) -> None:
+    class Double(Layer):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            scale = self.table(ids).double().mean(-1, keepdim=True)  # TensorRT has no float64
+            return self.head(self.table(ids)) * scale.float() + scale.sum().float()
+
+    class Between(Layer):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            x = self.table(ids)
+            return (self.head(x).double() * x.double().sum(-1, keepdim=True)).float()
+
+    for module in (Double(), Between()):
+        engines = save(module, tmp_path / "a.pte")
+        (found,) = torchtrt_ws.load(tmp_path / "a.pte")(ids())
+        torch.testing.assert_close(torch.from_dlpack(found), module(ids()), rtol=1e-4, atol=1e-4)
+    assert list(engines) == ["forward"]
+    assert engines["forward"].streaming is not None
+    assert "no float64" in engines["forward"].streaming.notes[-1]
