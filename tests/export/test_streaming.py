@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from executorch.exir._serialize._program import deserialize_pte_binary
 
 import torchtrt_ws
 from tests.export.decoder import TABLE_BYTES, Decoder, dynamic, export, ids
@@ -200,6 +201,11 @@ def test_on_a_device(tmp_path: Path) -> None:
     engines = save(Layer(), tmp_path / "a.pte", device="cuda:0")
     assert list(engines) == ["forward", "forward_head"]
     assert all(each.compile_specs[-1].value == b"cuda:0" for each in engines.values())
+    program = deserialize_pte_binary((tmp_path / "a.pte").read_bytes()).program
+    (plan,) = program.execution_plan
+    calls = [each.instr_args for chain in plan.chains for each in chain.instructions]
+    steps = [plan.operators[call.op_index].name if hasattr(call, "op_index") else "engine" for call in calls]
+    assert steps == ["aten::embedding", "et_copy::_h2d_copy", "engine", "engine", "et_copy::_d2h_copy"]
 
 
 def test_inputs_on_a_device_are_no_indices_for_the_host(tmp_path: Path) -> None:
