@@ -28,6 +28,7 @@ PYTHON = (
     "blob",
     "pte",
     "export",
+    "export.streaming",
     "runtime",
     "memory",
     "metrics",

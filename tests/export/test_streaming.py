@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from executorch.exir._serialize._program import deserialize_pte_binary
 
 import torchtrt_ws
 from tests.export.decoder import TABLE_BYTES, Decoder, dynamic, export, ids
@@ -200,6 +201,11 @@ def test_on_a_device(tmp_path: Path) -> None:
     engines = save(Layer(), tmp_path / "a.pte", device="cuda:0")
     assert list(engines) == ["forward", "forward_head"]
     assert all(each.compile_specs[-1].value == b"cuda:0" for each in engines.values())
+    program = deserialize_pte_binary((tmp_path / "a.pte").read_bytes()).program
+    (plan,) = program.execution_plan
+    calls = [each.instr_args for chain in plan.chains for each in chain.instructions]
+    steps = [plan.operators[call.op_index].name if hasattr(call, "op_index") else "engine" for call in calls]
+    assert steps == ["aten::embedding", "et_copy::_h2d_copy", "engine", "engine", "et_copy::_d2h_copy"]
 
 
 def test_inputs_on_a_device_are_no_indices_for_the_host(tmp_path: Path) -> None:
@@ -286,3 +292,23 @@ def test_a_small_table_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (hidden,) = body.run(None, {"embedding": module.table(ids(3, 7)).numpy()})
         (logits,) = head.run(None, {engines["forward_head"].inputs[0].name: hidden})
         torch.testing.assert_close(torch.from_numpy(logits), module(ids(3, 7)), rtol=1e-4, atol=1e-5)
+
+
+def test_what_may_not_be_between_engines_is_not_cut(tmp_path: Path, host_engines: None) -> None:
+    class Double(Layer):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            scale = self.table(ids).double().mean(-1, keepdim=True)  # TensorRT has no float64
+            return self.head(self.table(ids)) * scale.float() + scale.sum().float()
+
+    class Between(Layer):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            x = self.table(ids)
+            return (self.head(x).double() * x.double().sum(-1, keepdim=True)).float()
+
+    for module in (Double(), Between()):
+        engines = save(module, tmp_path / "a.pte")
+        (found,) = torchtrt_ws.load(tmp_path / "a.pte")(ids())
+        torch.testing.assert_close(torch.from_dlpack(found), module(ids()), rtol=1e-4, atol=1e-4)
+    assert list(engines) == ["forward"]
+    assert engines["forward"].streaming is not None
+    assert "no float64" in engines["forward"].streaming.notes[-1]

@@ -93,3 +93,16 @@ def test_indices_from_a_weight_stay() -> None:
             return self.table[self.small[None, : ids.shape[1]] + ids]
 
     assert "depend on the weight 'p_small'" in uses_of(Positions(lambda table, _: table), IDS)["table"].stays
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        (torch.ones(VOCABULARY, WIDTH, dtype=torch.float64), "its dtype is torch.float64"),
+        (torch.ones(WIDTH, VOCABULARY).t(), "contiguous"),
+    ],
+)
+def test_tables_that_are_no_constants_stay(table: torch.Tensor, why: str) -> None:
+    module = Lookup(lambda table, ids: table[ids])
+    module.table = torch.nn.Parameter(table)
+    assert why in uses_of(module, IDS)["table"].stays

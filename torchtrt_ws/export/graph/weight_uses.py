@@ -78,7 +78,8 @@ def read_uses(program: ExportedProgram) -> WeightUses:
         uses.placeholders.setdefault(known, []).append(node)
     behind = _Behind(program, name_of, sizes)
     for name, placeholders in uses.placeholders.items():
-        uses.weights.append(_weight(name, placeholders, sizes[name], behind, uses))
+        tensor = tensors[placeholders[0]][1]
+        uses.weights.append(_weight(name, placeholders, tensor, behind, uses))
     return uses
 
 
@@ -112,9 +113,9 @@ def _identity(name: str, tensor: torch.Tensor) -> object:
     return tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tuple(tensor.stride())
 
 
-def _weight(name: str, placeholders: list[Node], size: int, behind: _Behind, uses: WeightUses) -> Weight:
-    lookups, products, others, stays = [], [], 0, ""
-    fused_with = ""
+def _weight(name: str, placeholders: list[Node], tensor: torch.Tensor, behind: _Behind, uses: WeightUses) -> Weight:
+    lookups, products, others = [], [], 0
+    stays, fused_with = _why_no_constant(tensor), ""
     for placeholder in placeholders:
         for use, operand in _final_uses(placeholder):
             index = _index(use, operand) if operand is placeholder else None
@@ -133,7 +134,7 @@ def _weight(name: str, placeholders: list[Node], size: int, behind: _Behind, use
     if len(products) == others == 1:
         uses.product[name] = products[0]
         bytes_behind = behind.of(products[0], name)
-    return Weight(name, size, len(lookups), others, stays, fused_with if others == 1 else "", bytes_behind)
+    return Weight(name, tensor.nbytes, len(lookups), others, stays, fused_with if others == 1 else "", bytes_behind)
 
 
 def _final_uses(node: Node) -> Iterator[tuple[Node, Node]]:
@@ -187,6 +188,17 @@ def _why_not_on_the_host(index: Node, program: ExportedProgram) -> str:
             if each not in seen:
                 seen.add(each)
                 waiting.append(each)
+    return ""
+
+
+def _why_no_constant(tensor: torch.Tensor) -> str:
+    """Why a table cannot be a constant of the program whose rows an engine takes; "" if it can."""
+    if tensor.device.type != "cpu":
+        return f"it is on {tensor.device}, and constants of a program come from the CPU"
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or not tensor.is_contiguous():
+        return "it is no plain, contiguous tensor"
+    if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32):
+        return f"its dtype is {tensor.dtype}"
     return ""
 
 

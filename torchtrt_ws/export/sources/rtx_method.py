@@ -11,6 +11,8 @@ import torch
 from torch.export import ExportedProgram
 
 from torchtrt_ws.blob import StreamingFacts, WeightSize
+from torchtrt_ws.dtypes import TO_TENSORRT
+from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import LoweredMethod
 from torchtrt_ws.export.graph import engine_call
 from torchtrt_ws.export.graph.interface import Interface, read_interface
@@ -151,8 +153,10 @@ def _split(
     names = [facts.name for facts in interface.outputs]
     while choice.tables or choice.head:
         try:
-            return split_method(program, uses, choice.tables, choice.head, names), choice
-        except CannotCutError as error:
+            split = split_method(program, uses, choice.tables, choice.head, names)
+            _check_parts(split)
+            return split, choice
+        except (CannotCutError, ProgramError) as error:
             if choice.head is not None:
                 note = f"the largest weight, {choice.head!r}, stays in the engine: {error}"
                 choice = replace(choice, head=None, notes=(*choice.notes, note))
@@ -160,6 +164,17 @@ def _split(
                 note = f"tables stay in the engine: {error}"
                 choice = replace(choice, tables=(), notes=(*choice.notes, note))
     return None, choice
+
+
+def _check_parts(split: SplitMethod) -> None:
+    """Refuses tensors between parts that an engine cannot have."""
+    for part in split.parts:
+        interface = read_interface("a part", part.program)
+        for tensor in (*interface.inputs, *interface.outputs):
+            if tensor.dtype not in TO_TENSORRT:
+                raise CannotCutError(f"{tensor.name!r} would go from part to part, and TensorRT has no {tensor.dtype}")
+        with engine_call.declared("a part", interface):
+            pass  # or an output's size does not follow from the inputs of the part
 
 
 def _facts(weights: Sequence[Weight], choice: Choice) -> tuple[StreamingFacts, ...]:
