@@ -65,20 +65,22 @@ def write_acceptance(
     return facts_of(path, plans.ACCEPTANCE_WIDTH)
 
 
-def write_planned(folder: Path) -> dict[str, Any]:
-    """`small` again, with delegate tensors planned in device memory, as Torch-TensorRT writes programs."""
+def write_planned(folder: Path, name: str = "planned", device_io: bool = False) -> dict[str, Any]:
+    """`small` again, with delegate tensors planned in device memory, as Torch-TensorRT writes programs; with
+    `device_io` those of the method too."""
     import torchtrt_ws
 
     layers, features = plans.PLANS["small"]
     shape = f"float16:{plans.BATCH}x{features}"
     torchtrt_ws.save_plan(
         plans.build(layers, features),
-        folder / "planned.pte",
+        folder / f"{name}.pte",
         inputs=f"x:{shape}",
         outputs=f"y:{shape}",
         device="cuda:0",
+        device_io=device_io,
     )
-    facts = facts_of(folder / "planned.pte", features)
+    facts = facts_of(folder / f"{name}.pte", features)
     return {**facts, "inputs": ["small-x.npy"], "expected": "small-y.npy"}
 
 
@@ -164,6 +166,7 @@ def main() -> None:
     facts["profiles"] = write_acceptance(arguments.folder, "profiles", plans.PROFILES)
     facts["shapes"] = write_plan(arguments.folder, "shapes.plan", plans.build_shapes())
     facts["planned"] = write_planned(arguments.folder)
+    facts["device_io"] = write_planned(arguments.folder, "device_io", device_io=True)
     facts["towers"] = write_towers(arguments.folder)
     facts["pair"] = write_unequal(arguments.folder, "pair.pte", ["large", "little"])
     facts["trio"] = write_unequal(arguments.folder, "trio.pte", ["large", "middle", "little"])

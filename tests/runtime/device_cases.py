@@ -247,6 +247,38 @@ def case_outputs_planned_on_the_device(folder: Path) -> None:
         np.testing.assert_array_equal(z.numpy(), 2 * each + 1)
 
 
+def case_the_checks_of_a_gpu(folder: Path) -> None:
+    """tests/gpu/device_tensors.py, which runs with the real torch where there is a GPU."""
+    from contextlib import contextmanager
+
+    sys.path.insert(0, str(cases.TESTS / "gpu"))
+    import device_tensors
+
+    program, cards, torch = ready(folder, "static_io")
+
+    class Faked:
+        devices = 2
+
+        def late(self, array: np.ndarray) -> Any:
+            return torch.cuda_tensor(array)
+
+        def zeros(self, like: np.ndarray, index: int = 0) -> Any:
+            return torch.cuda_tensor(0 * like, index)
+
+        def read(self, tensor: Any) -> np.ndarray:
+            return tensor.numpy()
+
+        @contextmanager
+        def stream(self) -> Any:
+            before, torch.streams[0] = torch.streams[0], cards[0].stream()
+            yield
+            torch.streams[0] = before
+
+    assert len(device_tensors.CHECKS) == 10
+    for check in device_tensors.CHECKS.values():
+        check(Faked(), program, inputs(2), 2 * inputs(2) + 1)
+
+
 def case_float8(folder: Path) -> None:
     import ml_dtypes
 

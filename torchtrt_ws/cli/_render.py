@@ -136,10 +136,11 @@ def _budget(engine: EngineInfo) -> str:
 
 
 def _value(value: ValueInfo) -> str:
+    name = f"{value.name}:" if value.name else ""
     if value.dtype is None or value.shape is None:
-        return value.type
+        return name + value.type
     bound = "<=" if value.dynamic else ""
-    return f"{value.dtype}[{bound}{'x'.join(str(dim) for dim in value.shape)}]"
+    return f"{name}{value.dtype}[{bound}{'x'.join(str(dim) for dim in value.shape)}]"
 
 
 def _tensor(tensor: TensorInfo) -> str:
