@@ -30,6 +30,7 @@ PYTHON = (
     "export",
     "runtime",
     "memory",
+    "logs",
     "trust",
     "plugin",
 )  # modules of torchtrt_ws that users import

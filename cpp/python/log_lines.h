@@ -22,8 +22,8 @@ void take_log() noexcept;
 /// message, thread id). Of more than 10,000 the oldest are dropped, and one line says how many.
 nanobind::list take_log_lines();
 
-/// What ExecuTorch, not we, logged as errors on this thread since forget_error_lines(), the first ones, as one text without a
-/// full stop; empty: nothing.
+/// What ExecuTorch, not we, logged as errors on this thread since forget_error_lines(), the first ones, as one text
+/// without a full stop; empty: nothing.
 std::string error_lines();
 void forget_error_lines() noexcept;
 
