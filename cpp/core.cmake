@@ -60,6 +60,7 @@ add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/budget/room_plan.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/written.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/crc32c.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/digest/scattered_crc32c.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/sha256.cpp)
 target_compile_features(torchtrt_ws_core PUBLIC cxx_std_17)
 find_package(Threads REQUIRED)

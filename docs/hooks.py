@@ -32,6 +32,7 @@ PYTHON = (
     "runtime",
     "memory",
     "metrics",
+    "logs",
     "trust",
     "plugin",
 )  # modules of torchtrt_ws that users import

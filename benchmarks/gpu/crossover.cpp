@@ -1,7 +1,8 @@
 // How one tensor in the caller's pageable memory best crosses to the device and back, by its size: in a copy of CUDA's
-// own ("direct"), or through pinned memory with a copy on the host ("pinned"), as the adapter does above kMostDirect
-// (cpp/engine/tensorrt/crossing.h). Each way ends with a wait for the stream, and the ways take turns. One JSON array
-// on stdout, a row for each size; sizes are bytes, times the median microseconds of one crossing.
+// own ("direct"), or through pinned memory with a copy on the host ("pinned"), as the adapter does for inputs, and for
+// outputs below kLeastDirect (cpp/engine/tensorrt/crossing.h). Each way ends with a wait for the stream, and the ways
+// take turns. One JSON array on stdout, a row for each size; sizes are bytes, times the median microseconds of one
+// crossing.
 //
 //   crossover [--runs 200] [--from 4096] [--to 16777216]
 

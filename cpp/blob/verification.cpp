@@ -4,9 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <utility>
-#include <vector>
 
-#include "base/pieces.h"
 #include "digest/crc32c.h"
 #include "digest/sha256.h"
 
@@ -14,10 +12,6 @@ namespace torchtrt_ws {
 namespace {
 
 constexpr uint64_t kPiece = uint64_t{1} << 20;  // bytes
-constexpr uint64_t kStretch = 16 * kPiece;      // of one thread
-
-/// Half of those that move memory: TensorRT's reading goes on beside.
-unsigned comparing_threads() noexcept { return std::max(moving_threads() / 2, 1u); }
 
 std::string hex(uint32_t value) {
   std::array<char, 9> text{};
@@ -58,21 +52,18 @@ Status Verification::compare(const uint8_t* engine, uint64_t size,
 
 Status Verification::compare_checksum(const uint8_t* engine, uint64_t size,
                                       const std::function<void(uint64_t from, uint64_t to)>& done) const {
-  std::vector<Crc32c> stretches(size / kStretch + 1);
-  for_each_piece(size, kStretch, comparing_threads(), [&](uint64_t begin, uint64_t end) {
-    Crc32c& crc = stretches[begin / kStretch];
-    for (uint64_t from = begin; from < end; from += kPiece) {
-      const uint64_t to = std::min(end, from + kPiece);
-      crc.update(engine + from, to - from);
-      if (done) done(from, to);
-    }
-  });
-  Crc32c whole;
-  for (uint64_t begin = 0; begin < size; begin += kStretch) {
-    whole.append(stretches[begin / kStretch], std::min(kStretch, size - begin));
+  Crc32c crc;
+  for (uint64_t from = 0; from < size; from += kPiece) {
+    const uint64_t to = std::min(size, from + kPiece);
+    crc.update(engine + from, to - from);
+    if (done) done(from, to);
   }
-  if (whole.value() == *crc32c_) return ok_status();
-  return differs("CRC-32C", hex(whole.value()), hex(*crc32c_), size);
+  return compare_checksum(crc.value(), size);
+}
+
+Status Verification::compare_checksum(uint32_t found, uint64_t size) const {
+  if (!crc32c_ || found == *crc32c_) return ok_status();
+  return differs("CRC-32C", hex(found), hex(*crc32c_), size);
 }
 
 Status Verification::compare_digest(const uint8_t* engine, uint64_t size,

@@ -32,11 +32,16 @@ class Verification {
   /// What to tell the user when there is nothing to compare with, though it was not switched off; empty otherwise.
   [[nodiscard]] const std::string& note() const noexcept { return note_; }
 
-  /// Reads the whole engine and compares; for a checksum of many bytes in several threads. `done(from, to)` is called
-  /// behind each piece, in bytes, in the thread that read it; it does not throw.
+  /// Reads the whole engine, from its start, and compares. `done(from, to)` is called behind each piece, in bytes.
   /// Fails with BadEngine for other bytes, and with BadBlob when a digest was asked for and none is recorded.
   [[nodiscard]] Status compare(const uint8_t* engine, uint64_t size,
                                const std::function<void(uint64_t from, uint64_t to)>& done = nullptr) const;
+
+  /// Whether a checksum is all that compare() computes: then who reads the engine may do it on the way.
+  [[nodiscard]] bool compares_checksum_only() const noexcept { return crc32c_.has_value(); }
+
+  /// The same for a CRC-32C that was found over the engine's `size` bytes.
+  [[nodiscard]] Status compare_checksum(uint32_t found, uint64_t size) const;
 
  private:
   [[nodiscard]] Status compare_checksum(const uint8_t* engine, uint64_t size,

@@ -15,13 +15,16 @@
 #include <utility>
 #include <vector>
 
+#include "base/quote.h"
+
 namespace torchtrt_ws::python {
 namespace nb = nanobind;
 namespace {
 
 constexpr std::string_view kOurs = "torchtrt_ws: ";  // engine/log.cpp
 constexpr size_t kMostLines = 10000;
-constexpr size_t kMostErrors = 4;  // of one call: the first says what went wrong, the others who passed it on
+constexpr size_t kMostBytes = 256;  // what ExecuTorch lets through of a line (runtime/platform/log.cpp)
+constexpr size_t kMostErrors = 4;   // of one call: the first says what went wrong, the others who passed it on
 
 struct Line {
   double seconds;
@@ -128,7 +131,8 @@ nb::list take_log_lines() {
   }
   for (const Line& each : lines) {
     // ExecuTorch cuts lines at a number of bytes, which may be within a character.
-    nb::object message = nb::steal(PyUnicode_DecodeUTF8(each.message.data(), each.message.size(), "replace"));
+    nb::object message =
+        nb::steal(PyUnicode_DecodeUTF8(each.message.data(), static_cast<Py_ssize_t>(each.message.size()), "replace"));
     taken.append(nb::make_tuple(each.seconds, nb::str(&each.level, 1), each.file, each.function, each.number, message,
                                 each.thread));
   }
@@ -137,7 +141,8 @@ nb::list take_log_lines() {
 
 std::string error_lines() {
   std::string text;
-  for (const std::string& each : errors) {
+  for (const std::string& line : errors) {
+    const std::string each = escaped(line, kMostBytes);  // it may quote a damaged file
     if (text.find(each) != std::string::npos) continue;
     text += (text.empty() ? "" : "; ") + each;
   }

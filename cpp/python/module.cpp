@@ -105,6 +105,7 @@ void set_budgets_or_throw(const std::vector<uint64_t>& ids, const Options& optio
 
 void set_defaults_or_throw(const Options& options) {
   LoadOptions converted = to_load_options(options);
+  const Unlocked unlocked;  // another thread may log with its locks
   clear_last_error();
   const auto error = set_defaults({converted.view().data(), converted.view().size()});
   if (error != executorch::runtime::Error::Ok) throw_error(error, "options", "options of the backend");
@@ -136,6 +137,7 @@ void restore_or_throw(const SavedBudgets& saved) {
 }
 
 void load_adapter_or_throw(const std::string& kind) {
+  const Unlocked unlocked;  // another thread may log with its locks
   clear_last_error();
   const auto error = load_adapter(kind);
   if (error != executorch::runtime::Error::Ok) throw_error(error, "engine kind '" + kind + "'", "an adapter");

@@ -132,6 +132,12 @@ Program::Program(const std::string& path, const Options& options, bool mmap, con
   }
 }
 
+Program::~Program() {
+  if (module_ == nullptr) return;
+  const Unlocked unlocked;
+  module_.reset();
+}
+
 void Program::check_open_locked() const {
   if (module_ != nullptr) return;
   throw NativeError(executorch::runtime::to_string(Error::InvalidState), path_, "a program that was closed",

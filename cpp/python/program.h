@@ -70,6 +70,12 @@ class Program {
   Program(const std::string& path, const Options& options, bool mmap, const std::vector<std::string>& data_files,
           bool etdump);
 
+  /// Needs the GIL, and gives it away meanwhile: unloading waits and logs, and a log line may need it in another
+  /// thread.
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
   void load_method(const std::string& method);
 
   /// Of a method that is loaded; null: it is not. They live as long as this. Waits for no run.

@@ -2,9 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <map>
-#include <mutex>
 #include <string>
 
 #include "digest/crc32c.h"
@@ -88,38 +85,16 @@ TEST(Verification, SaysWhichBytesItHasRead) {
   EXPECT_EQ(read, engine.size());
 }
 
-TEST(Verification, ThreadsReadALargeEngineOnceAndSeeEveryStretch) {
-  std::string engine((std::size_t{40} << 20) + 3, '\0');
-  uint32_t state = 1;
-  for (auto& byte : engine) byte = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
-  Metadata metadata{};
-  metadata.own.emplace();
-  Crc32c crc;
-  crc.update(engine.data(), engine.size());
-  metadata.own->crc32c = crc.value();
-
-  std::mutex mutex;
-  std::map<uint64_t, uint64_t> read;  // from, to
+TEST(Verification, TakesAChecksumThatWasFoundOnTheWay) {
+  const Metadata metadata = recorded();
   const Verification verification(Verify::Checksum, metadata, "engine 'e'");
-  const Status status = verification.compare(bytes_of(engine), engine.size(), [&](uint64_t from, uint64_t to) {
-    const std::lock_guard<std::mutex> lock(mutex);
-    EXPECT_TRUE(read.emplace(from, to).second);
-  });
-  EXPECT_TRUE(status.ok());
-  uint64_t end = 0;
-  for (const auto& [from, to] : read) {
-    EXPECT_EQ(from, end);
-    end = to;
-  }
-  EXPECT_EQ(end, engine.size());
-
-  for (const std::size_t at : {std::size_t{0}, std::size_t{20} << 20, engine.size() - 1}) {
-    engine[at] = static_cast<char>(engine[at] ^ 1);
-    EXPECT_FALSE(verified(Verify::Checksum, metadata, engine).ok()) << at;
-    engine[at] = static_cast<char>(engine[at] ^ 1);
-  }
-  std::swap_ranges(engine.begin(), engine.begin() + (1 << 20), engine.begin() + (17 << 20));
-  EXPECT_FALSE(verified(Verify::Checksum, metadata, engine).ok()) << "the order counts";
+  EXPECT_TRUE(verification.compares_checksum_only());
+  EXPECT_TRUE(verification.compare_checksum(*metadata.own->crc32c, kEngine.size()).ok());
+  const Status other = verification.compare_checksum(*metadata.own->crc32c ^ 1, kEngine.size());
+  ASSERT_FALSE(other.ok());
+  EXPECT_EQ(other.failure().code, ErrorCode::BadEngine);
+  EXPECT_FALSE(Verification(Verify::Digest, metadata, "engine 'e'").compares_checksum_only());
+  EXPECT_FALSE(Verification(Verify::Checksum, recorded(false), "engine 'e'").compares_checksum_only());
 }
 
 TEST(ParseVerify, Words) {

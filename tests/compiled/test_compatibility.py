@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,15 @@ def test_the_same_program_says_the_same(
     for key in ("aliased_io", "hardware_compatible", "device_id", "serialized_metadata", "target_platform"):
         assert getattr(ours, key) == getattr(wanted, key)
     assert [each.name for each in ours.io_bindings] == [each.name for each in wanted.io_bindings]
-    assert pte.read(tmp_path / "a.pte").methods == pte.read(theirs(None)).methods
+    (ours_method,), (wanted_method,) = (pte.read(path).methods for path in (tmp_path / "a.pte", theirs(None)))
+    assert nameless(ours_method.inputs) == wanted_method.inputs
+    assert nameless(ours_method.outputs) == wanted_method.outputs
+
+
+def nameless(values: tuple[pte.ValueInfo, ...]) -> tuple[pte.ValueInfo, ...]:
+    """Their files do not record what a method's tensors are called."""
+    assert all(value.name for value in values)
+    return tuple(replace(value, name=None) for value in values)
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

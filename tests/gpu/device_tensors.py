@@ -178,7 +178,8 @@ def main() -> None:
     import torchtrt_ws
 
     folder = Path(sys.argv[1])
-    x, want = np.load(folder / "small-x.npy"), np.load(folder / "small-y.npy")
+    x = np.load(folder / "small-x.npy")
+    want = np.load(folder / "small-y.npy").astype(x.dtype)  # as the program gives it
     torch, failed = RealTorch(), 0
     program = torchtrt_ws.load(folder / "device_io.pte")
     for name, check in CHECKS.items():

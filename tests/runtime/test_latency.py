@@ -101,11 +101,13 @@ def test_without_a_split_budgets_only_lose_what_buys_nothing(
         "narrow": quarters(streamable["narrow"], 1),
         "middle": quarters(streamable["middle"], 2),
     }
-    assert [record.levelname for record in caplog.records] == ["INFO"]
+    told = [record for record in caplog.records if record.name != "torchtrt_ws.engines"]
+    assert [record.levelname for record in told] == ["INFO"]
     assert "measured.pte: budgets by the profile" in caplog.text
     program.set_weight_streaming_budget("74%")
     assert budgets(program)["middle"] == quarters(streamable["middle"], 2)
-    assert len(caplog.records) == 1, "once"
+    told = [record for record in caplog.records if record.name != "torchtrt_ws.engines"]
+    assert len(told) == 1, "once"
 
 
 def test_bytes_for_one_engine_are_applied_as_asked(measured: Path) -> None:

@@ -17,6 +17,7 @@ from torchtrt_ws.blob import TensorFacts
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.engine_blob import EngineBlob, ProgramShares
 from torchtrt_ws.export.graph.backend import BLOB_META, read_call
+from torchtrt_ws.export.graph.interface import method_names
 from torchtrt_ws.export.options import check_budget_forms, read_compile_specs
 from torchtrt_ws.export.placement import TARGET_DEVICE_KEY, read_device
 from torchtrt_ws.export.sources import torch_tensorrt
@@ -79,9 +80,10 @@ class TensorRTPartitioner(Partitioner):  # type: ignore[misc]  # executorch has 
         ]
         baked = budget.bake(*self._budgets, [engine.budget_size() for engine in engines])
         shares = ProgramShares.of(engines)
+        names = method_names(exported_program)
         tags = {}
         for node, engine in zip(calls, engines, strict=True):
-            node.meta[BLOB_META] = EngineBlob(engine, shares)
+            node.meta[BLOB_META] = EngineBlob(engine, shares, *names)
             getitems = [user for user in node.users if user.target is operator.getitem]
             for tagged in (node, *getitems, engine_operand(node)):  # the engine itself becomes the delegate's
                 tagged.meta["delegation_tag"] = engine.name

@@ -73,6 +73,10 @@ class Method:
         finally:
             transfer.end()
 
+    def release(self) -> None:
+        """Frees the device memory that its calls have used."""
+        self._places.release()
+
     def _as_wanted(self, given: Sequence[Any]) -> bool:
         for value, (dtype, shape, spec) in zip(given, self._inputs, strict=True):
             if (

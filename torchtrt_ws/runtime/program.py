@@ -236,6 +236,8 @@ class Program:
         Later calls, changes and reports raise `EngineError`. A second `close` does nothing.
         """
         self._contexts.close()
+        for method in self._methods.values():
+            method.release()
 
     def __enter__(self) -> Program:
         return self

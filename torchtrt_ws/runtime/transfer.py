@@ -53,6 +53,11 @@ class Places:
         """Precondition: no work uses `buffer` any more."""
         self._spare[buffer.nbytes].append(buffer)
 
+    def release(self) -> None:
+        """Frees what no call uses."""
+        for spare in list(self._spare.values()):
+            spare.clear()
+
     def tell(self, what: str) -> None:
         """Logs `what` is copied, once."""
         if what not in self._told:

@@ -6,12 +6,10 @@
 
 namespace torchtrt_ws::tensorrt {
 
-/// The largest tensor, in bytes, that crosses between the caller's pageable memory and the device in a copy of CUDA's
-/// own. A larger one goes through our pinned memory: CUDA would stage it as well, and wait meanwhile.
-///
-/// 64 KiB is up to where CUDA takes what is to be copied along and returns (CUDA C++ Programming Guide, "Concurrent
-/// Execution between Host and Device"). benchmarks/gpu/crossover.cpp measures where a machine's own crossover is.
-inline constexpr size_t kMostDirect = size_t{64} << 10;
+/// The least output, in bytes, that crosses to the caller's pageable memory in a copy of CUDA's own. A smaller one goes
+/// through our pinned memory, and so do all inputs: that is as fast or faster (seen on an H200 with
+/// benchmarks/gpu/crossover.cpp: up to 2 MiB to the host, and at every size to the device).
+inline constexpr size_t kLeastDirect = size_t{4} << 20;
 
 /// A copy between pinned and device memory that a run begins or ends with. Nothing crosses where nbytes is 0.
 struct Crossing {

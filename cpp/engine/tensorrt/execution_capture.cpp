@@ -33,6 +33,7 @@ Status Execution::run_into_capture(const std::vector<TensorView>& inputs, Output
   {
     const BesideCapture beside;
     step = wait_in_flight();
+    if (step.ok()) graph_.forget();  // as a change of bindings would, which CUDA takes for a part of the capture
   }
   if (step.ok()) step = take_outputs(outputs);
   for (size_t i = 0; step.ok() && i < inputs_.size(); ++i) step = place(io_.inputs[i], inputs_[i]);

@@ -56,8 +56,8 @@ Failure no_runtime(const std::string& subject, const Library& library, const std
 /// A plan this small is compared before the thread would have started.
 constexpr uint64_t kSmallPlan = uint64_t{4} << 20;  // bytes
 
-/// Compares the plan while TensorRT reads it: in a thread of its own, so that it costs no time where there is a second
-/// processor. Pages go when they were read, as StreamReader's do.
+/// Compares the plan with its digest while TensorRT reads it: in a thread of its own, so that it costs little time
+/// where there is a second processor. Pages go when they were read, as StreamReader's do. A checksum is the reader's.
 std::future<Status> begin_comparing(const Verification& verification, const uint8_t* plan, uint64_t size,
                                     Interval& took) {
   const auto compare = [&verification, plan, size, &took] {
@@ -74,6 +74,15 @@ std::future<Status> begin_comparing(const Verification& verification, const uint
     }
   }
   return std::async(std::launch::deferred, compare);
+}
+
+/// Compares the checksum of what was read, and of what was not.
+Status compare_read(const Verification& verification, const StreamReader& reader, uint64_t size, Interval& took) {
+  const Range range("verify");
+  took.start = executorch::runtime::pal_current_ticks();
+  Status compared = verification.compare_checksum(reader.checksum(), size);
+  took.end = executorch::runtime::pal_current_ticks();
+  return compared;
 }
 
 /// The least plan for which huge pages are asked for.
@@ -116,8 +125,10 @@ Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::s
   const ErrorScope errors;
   std::unique_ptr<nvinfer1::ICudaEngine> engine;
   Interval verified_in;
-  std::future<Status> compared = begin_comparing(verification, plan, size, verified_in);
-  StreamReader reader(plan, size);
+  const bool checksum = verification.compares_checksum_only();
+  std::future<Status> compared;
+  if (!checksum) compared = begin_comparing(verification, plan, size, verified_in);
+  StreamReader reader(plan, size, checksum);
   {
     std::lock_guard<std::mutex> lock(mutex_);
     std::optional<HugePageWatcher> watcher;
@@ -127,7 +138,7 @@ Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::s
     if (watcher && watcher->stop() == HugePageWatcher::Outcome::Refused) say_no_huge_pages();
   }
   // Before TensorRT's own words: of a damaged plan they are about its internals.
-  Status verified = compared.get();
+  Status verified = checksum ? compare_read(verification, reader, size, verified_in) : compared.get();
   note_stage("read", reader.reads());
   if (verification.compares()) note_stage("verify", verified_in);
   if (!verified.ok()) return std::move(verified).failure();

@@ -22,8 +22,8 @@ class Runtime {
 
   /// Deserializes `payload` on this runtime's device, giving its pages back as they are read, and then releases it.
   /// Engine host code stays disallowed (IRuntime::setEngineHostCodeAllowed): a plan is data here.
-  /// The payload is compared with what `verification` knows of it, in a thread beside TensorRT's reading. `huge_pages`:
-  /// ask for them for the memory that a large plan's weights are read into.
+  /// The payload is compared with what `verification` knows of it: a checksum as it is read, a digest in a thread
+  /// beside TensorRT's reading. `huge_pages`: ask for them for the memory that a large plan's weights are read into.
   /// Fails with BadEngine, Incompatible, DoesNotFit or EngineFault.
   Result<std::unique_ptr<nvinfer1::ICudaEngine>> deserialize(const std::string& subject, Payload payload,
                                                              const Verification& verification, bool huge_pages);

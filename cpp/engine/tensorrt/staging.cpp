@@ -53,24 +53,16 @@ Crossings Staging::crossings() const noexcept {
   return {{device, pinned, host_inputs_end_}, {pinned + out, device + out, host_size_ - out}};
 }
 
-/// The only tensor on the host in its direction, if it is small; else null. Several cross together instead: each copy
-/// takes a call.
-const Staged* Staging::direct(bool is_input) const noexcept {
-  const Staged* found = nullptr;
-  for (const Staged& each : staged_) {
-    if (each.is_input != is_input || each.offset >= host_size_) continue;
-    if (found != nullptr || each.nbytes > kMostDirect) return nullptr;
-    found = &each;
-  }
-  return found;
+bool Staging::comes_directly() const noexcept {
+  const auto is_small = [this](const Staged& each) {
+    return !each.is_input && each.offset < host_size_ && each.nbytes < kLeastDirect;
+  };
+  return std::none_of(staged_.begin(), staged_.end(), is_small);
 }
 
 cudaError_t Staging::upload(cudaStream_t stream) {
   const cudaError_t error = upload_device(stream);
-  if (error != cudaSuccess) return error;
-  const Staged* const only = direct(true);
-  if (only == nullptr) return upload_host(stream);
-  return cudaMemcpyAsync(device_.data() + only->offset, only->caller, only->nbytes, cudaMemcpyHostToDevice, stream);
+  return error == cudaSuccess ? upload_host(stream) : error;
 }
 
 cudaError_t Staging::fill(cudaStream_t stream) {
@@ -122,14 +114,20 @@ cudaError_t Staging::download_device(cudaStream_t stream) {
   return cudaSuccess;
 }
 
+cudaError_t Staging::download_directly(cudaStream_t stream) {
+  for (const Staged& output : staged_) {
+    if (output.is_input || output.offset >= host_size_) continue;
+    const cudaError_t error =
+        cudaMemcpyAsync(output.caller, device_.data() + output.offset, output.nbytes, cudaMemcpyDeviceToHost, stream);
+    if (error != cudaSuccess) return error;
+  }
+  return cudaStreamSynchronize(stream);
+}
+
 cudaError_t Staging::download_host(cudaStream_t stream) {
   const size_t total = host_size_ - host_inputs_end_;
   if (total == 0) return cudaStreamSynchronize(stream);
-  if (const Staged* const only = direct(false)) {
-    const cudaError_t error =
-        cudaMemcpyAsync(only->caller, device_.data() + only->offset, only->nbytes, cudaMemcpyDeviceToHost, stream);
-    return error == cudaSuccess ? cudaStreamSynchronize(stream) : error;
-  }
+  if (comes_directly()) return download_directly(stream);
   const size_t piece = std::max(kPiece, (total + kPieces - 1) / kPieces);
   size_t pieces = 0;
   for (size_t from = host_inputs_end_; from < host_size_; from += piece) {

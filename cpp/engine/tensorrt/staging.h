@@ -26,7 +26,8 @@ struct Staged {
 ///
 /// Everything a call stages lies together, inputs on the host first, then outputs on the host, then what is on the
 /// device: so that small tensors cross the bus in one copy each way, however many they are. Large ones cross in pieces,
-/// so that copying on the host and crossing overlap. A single small one does not need the pinned memory (kMostDirect).
+/// so that copying on the host and crossing overlap; where all outputs are large, they need no pinned memory
+/// (kLeastDirect).
 /// Memory grows to the largest call and is kept.
 ///
 /// A run is upload(), the engine's work, download_device() and download_host(). Where crossings() are part of the
@@ -81,7 +82,8 @@ class Staging {
   bool crosses_at_once() const noexcept {
     return host_inputs_end_ <= kPiece && host_size_ - host_inputs_end_ <= kPiece;
   }
-  const Staged* direct(bool is_input) const noexcept;
+  bool comes_directly() const noexcept;
+  cudaError_t download_directly(cudaStream_t stream);
   cudaError_t upload_device(cudaStream_t stream);
   cudaError_t upload_host(cudaStream_t stream);
   cudaError_t send(size_t from, size_t to, cudaStream_t stream);

@@ -17,8 +17,8 @@ constexpr uint64_t kLarge = uint64_t{64} << 20;  // bytes
 
 }  // namespace
 
-StreamReader::StreamReader(const uint8_t* plan, uint64_t size) noexcept
-    : plan_(plan), size_(size), file_backed_(is_file_mapping(plan, size)) {}
+StreamReader::StreamReader(const uint8_t* plan, uint64_t size, bool checksum) noexcept
+    : plan_(plan), size_(size), file_backed_(is_file_mapping(plan, size)), wants_checksum_(checksum) {}
 
 int64_t StreamReader::read(void* destination, int64_t bytes, cudaStream_t stream) noexcept {
   if (destination == nullptr || bytes < 0) return -1;
@@ -38,10 +38,11 @@ int64_t StreamReader::read(void* destination, int64_t bytes, cudaStream_t stream
   return static_cast<int64_t>(wanted);
 }
 
-void StreamReader::copy_to_host(char* destination, uint64_t bytes) noexcept {
+void StreamReader::copy_to_host(char* destination, uint64_t bytes) {
   const auto copy = [&](uint64_t from, uint64_t to) {
     if (file_backed_) read_ahead(plan_, position_ + from, position_ + to);
     std::memcpy(destination + from, plan_ + position_ + from, to - from);
+    note_checksum(position_ + from, position_ + to);
     drop(position_ + from, position_ + to);
   };
   // Pieces lie as pages do: a page fault brings in the pages around it, which would be those of a piece that was
@@ -53,7 +54,7 @@ void StreamReader::copy_to_host(char* destination, uint64_t bytes) noexcept {
                  [&](uint64_t from, uint64_t to) { copy(head + from, head + to); });
 }
 
-bool StreamReader::copy_to_device(char* destination, uint64_t bytes, cudaStream_t stream) noexcept {
+bool StreamReader::copy_to_device(char* destination, uint64_t bytes, cudaStream_t stream) {
   for (uint64_t from = 0; from < bytes; from += kPiece) {
     const uint64_t to = std::min(bytes, from + kPiece);
     // From pageable memory this returns once CUDA has taken the bytes, so the pages may go (CUDA's "API synchronization
@@ -61,9 +62,17 @@ bool StreamReader::copy_to_device(char* destination, uint64_t bytes, cudaStream_
     const cudaError_t copied =
         cudaMemcpyAsync(destination + from, plan_ + position_ + from, to - from, cudaMemcpyHostToDevice, stream);
     if (!succeeded("cudaMemcpyAsync", copied)) return false;
+    note_checksum(position_ + from, position_ + to);
     drop(position_ + from, position_ + to);
   }
   return true;
+}
+
+void StreamReader::note_checksum(uint64_t from, uint64_t to) {
+  if (!wants_checksum_ || from == to) return;
+  Crc32c crc;
+  crc.update(plan_ + from, to - from);
+  crc32c_.add(from, to, crc);
 }
 
 void StreamReader::drop(uint64_t from, uint64_t to) const noexcept {

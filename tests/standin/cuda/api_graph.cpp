@@ -180,5 +180,8 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
-  return give_back_call("cudaGraphExecDestroy", [=] { return destroy(exec); });
+  return give_back_call("cudaGraphExecDestroy", [=] {
+    if (cudaError_t error = standin::check_unsafe_call(); error != cudaSuccess) return error;  // it frees memory
+    return destroy(exec);
+  });
 }
