@@ -137,7 +137,7 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   const auto mutex = opening(key);
   const auto only_one = lock_patiently(*mutex);
   const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
-  const GraphUse graphs = how.cuda_graph.value_or(baked_graphs.value_or(GraphUse::Auto));
+  const GraphUse graphs = how.cuda_graph.value_or(baked_graphs.value_or(GraphUse::Off));
   const OpenRequest how_to_open{
       metadata,      identity.name,  how.device_id, graphs,
       how.verify,    identity.scope, share_scratch, request.value().margin.value_or(kDefaultMargin),

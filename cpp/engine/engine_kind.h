@@ -20,10 +20,10 @@ namespace torchtrt_ws {
 struct OpenRequest {
   const Metadata& metadata;
   const std::string& name;
-  std::optional<int> device_id;          // load-time choice of the device; beats the one in the metadata
-  GraphUse cuda_graph = GraphUse::Auto;  // engines without CUDA ignore it
-  Verify verify = Verify::Checksum;  // how the payload is compared with the metadata; the engine does it as it reads
-  const void* program = nullptr;     // tells the engines of one program from those of others; null: alone
+  std::optional<int> device_id;         // load-time choice of the device; beats the one in the metadata
+  GraphUse cuda_graph = GraphUse::Off;  // engines without CUDA ignore it
+  Verify verify = Verify::Checksum;     // how the payload is compared with the metadata; the engine does it as it reads
+  const void* program = nullptr;        // tells the engines of one program from those of others; null: alone
   bool share_activation_memory = false;  // of its engines, which then run one after the other
   int64_t margin = kDefaultMargin;       // bytes that what nobody asked for leaves free on the device
   bool huge_pages = true;                // for the memory that large weights are read into; a wish

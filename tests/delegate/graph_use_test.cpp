@@ -24,8 +24,8 @@ class GraphUseTest : public ::testing::Test {
   }
 };
 
-TEST_F(GraphUseTest, AutomaticUnlessSomebodySaysOtherwise) {
-  EXPECT_EQ(loaded_with({}), GraphUse::Auto);
+TEST_F(GraphUseTest, OffUnlessSomebodyAsks) {
+  EXPECT_EQ(loaded_with({}), GraphUse::Off);
   EXPECT_EQ(loaded_with({{"cuda_graph", true}}), GraphUse::On);
   EXPECT_EQ(loaded_with({{"cuda_graph", false}}), GraphUse::Off);
   EXPECT_EQ(loaded_with({{"cuda_graph", text("on")}}), GraphUse::On);
@@ -46,7 +46,7 @@ TEST_F(GraphUseTest, WhatIsBakedIsRead) {
   for (const std::string& no : {std::string("0"), std::string("false"), std::string("False"), std::string(1, 0)}) {
     EXPECT_EQ(loaded_with({}, {{"use_cuda_graphs", no}}), GraphUse::Off) << no;
   }
-  EXPECT_EQ(loaded_with({}, {{"use_cuda_graphs", "perhaps"}}), GraphUse::Auto) << "with a warning";
+  EXPECT_EQ(loaded_with({}, {{"use_cuda_graphs", "perhaps"}}), GraphUse::Off) << "with a warning";
 }
 
 TEST_F(GraphUseTest, TheLoadBeatsTheProcessWhichBeatsTheProgram) {

@@ -174,7 +174,7 @@ def counted(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
         found = re.search(rf"\[  {word} *\] (\d+) tests?", done.stdout)
         return int(found[1]) if found else 0
 
-    failed = re.findall(r"\[  FAILED  \] (\S+\.\S+)$", done.stdout, re.MULTILINE)
+    failed = re.findall(r"\[  FAILED  \] (\S+\.[^\s,]+)", done.stdout)
     return {
         "exit": done.returncode,
         "passed": count("PASSED"),

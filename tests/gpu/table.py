@@ -20,9 +20,9 @@ def markdown(results: dict[str, Any]) -> str:
     )
     parts = [
         ("small", "Small plan: 17 MB of fp16 weights, 8 layers, batch 16", _latency),
-        ("small", "Small plan: graphs off, and auto, the default", _graphs),
+        ("small", "Small plan: graphs off, and auto", _graphs),
         ("big", "Big plan: 537 MB of fp16 weights, 16 layers, batch 16", _latency),
-        ("big", "Big plan: graphs off, and auto, the default", _graphs),
+        ("big", "Big plan: graphs off, and auto", _graphs),
         ("crossover", "One tensor in pageable memory: a copy of CUDA's own, or through pinned memory", _crossover),
         ("big", "Big plan: loading, and memory", _memory),
         ("big", "Big plan: streaming", _streaming),

@@ -695,9 +695,9 @@ def case_cuda_graph(folder: Path) -> None:
         check(program, rows)
 
 
-def case_cuda_graph_unasked(folder: Path) -> None:
-    program = load(folder, "plain")
-    never = load(folder, "plain", cuda_graph="off")
+def case_cuda_graph_where_it_pays(folder: Path) -> None:
+    program = load(folder, "plain", cuda_graph="auto")
+    never = load(folder, "plain", cuda_graph="off"), load(folder, "plain")
     x = inputs()
     for _ in range(8):
         (y,) = program(x)
@@ -705,8 +705,9 @@ def case_cuda_graph_unasked(folder: Path) -> None:
     launches = calls("cudaGraphLaunch")
     assert launches == 4, launches
     for _ in range(8):
-        never(x)
-    assert calls("cudaGraphLaunch") == launches, "off is off"
+        for each in never:
+            each(x)
+    assert calls("cudaGraphLaunch") == launches, "off is off, and the default"
     for rows in (2, 2, 2, 2, 2, 2, 5, 5, 5, 5, 5, 5):
         check(program, rows)
     with refused("ProgramError", "cuda_graph", "maybe", "auto"):
@@ -726,7 +727,7 @@ def case_cuda_graph_that_the_file_wants(folder: Path) -> None:
 
 def case_cuda_graph_while_others_load(folder: Path) -> None:
     """Captures and replays in two threads, loads, which allocate, in two others."""
-    programs = [load(folder, "plain", share_engines=False) for _ in range(2)]
+    programs = [load(folder, "plain", share_engines=False, cuda_graph="auto") for _ in range(2)]
 
     def use(program: Any) -> None:
         for rows in (3, 5, 3, 5):

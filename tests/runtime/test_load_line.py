@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 import torchtrt_ws
 
 
-def lines(capfd: pytest.CaptureFixture[str], holding: str) -> list[str]:
-    return [line for line in capfd.readouterr().err.splitlines() if holding in line]
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, logger="torchtrt_ws")
+    return caplog
 
 
 def load(path: Path, **keywords: Any) -> dict[str, Any]:
@@ -21,11 +24,11 @@ def load(path: Path, **keywords: Any) -> dict[str, Any]:
 
 
 def test_json_is_one_line_with_what_the_report_says(
-    plain: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    plain: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("TORCHTRT_WS_LOG", "json")
+    monkeypatch.setenv("TORCHTRT_WS_LOG_FORMAT", "json")
     report = load(plain, weight_streaming_budget_per_engine="1GiB")  # clipped, so that there is a note
-    (line,) = lines(capfd, '"torchtrt_ws"')
+    (line,) = [message for message in logged.messages if '"torchtrt_ws"' in message]
     said = json.loads(line[line.index("{") :])
     assert len(line) > 255  # where ExecuTorch's own log would have cut it
     for ours, theirs in {
@@ -42,18 +45,18 @@ def test_json_is_one_line_with_what_the_report_says(
 
 
 def test_words_where_nothing_else_is_said(
-    plain: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    plain: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.delenv("TORCHTRT_WS_LOG", raising=False)
+    monkeypatch.delenv("TORCHTRT_WS_LOG_FORMAT", raising=False)
     load(plain)
-    text = capfd.readouterr().err
+    text = logged.text
     assert "requested=nothing source=automatic" in text
     assert '"torchtrt_ws"' not in text
 
 
-def test_another_word_is_told(plain: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("TORCHTRT_WS_LOG", "yaml")
+def test_another_word_is_told(plain: Path, monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("TORCHTRT_WS_LOG_FORMAT", "yaml")
     load(plain)
-    text = capfd.readouterr().err
+    text = logged.text
     assert '"yaml"' in text and '"json" or "text"' in text
     assert "requested=nothing" in text

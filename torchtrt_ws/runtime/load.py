@@ -70,7 +70,7 @@ def load(
         cuda_graph: Whether runs are captured and replayed as CUDA graphs where shapes and addresses repeat: "auto",
             after a few calls and where the device has memory to spare; True (or "on"), sooner and whatever memory is
             free; False (or "off"), never. Answers are the same. None: as the file says (Torch-TensorRT's compile spec
-            `use_cuda_graphs`), else "auto".
+            `use_cuda_graphs`), else never: while a run is captured no thread of the process may synchronize the device.
         share_engines: Use the weights of an engine that this process has loaded already, with the same bytes on the
             same device: one copy and one budget, the first one's, with an execution context for each. A file that is
             loaded twice shares where it is mapped; copies of it share where their SHA-256, computed, is the same. Host

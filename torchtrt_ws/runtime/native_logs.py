@@ -12,6 +12,7 @@ from torchtrt_ws.runtime.native import _native
 __all__ = ["take_over"]
 
 _OURS = "torchtrt_ws: "  # how our lines begin (cpp/engine/log.cpp)
+_JSON = '{"torchtrt_ws":'  # and a load's, where it was asked for in JSON (cpp/delegate/note_loaded.cpp)
 _MORE = _OURS + "  "  # and those that go on with the one before
 _WARNING = "warning: "  # ExecuTorch has no level for them
 _LEVELS = {"D": logging.DEBUG, "I": logging.INFO, "E": logging.ERROR, "F": logging.CRITICAL}
@@ -57,6 +58,8 @@ def _handle(record: logging.LogRecord) -> None:
 def _read(path: str, letter: str, message: str) -> tuple[str, int]:
     """Logger and level of a line."""
     level = _LEVELS.get(letter, logging.INFO)
+    if message.startswith(_JSON):
+        return ENGINES, level
     if not message.startswith(_OURS):
         return (XNNPACK if path.rpartition("/")[2].startswith("XNN") else EXECUTORCH), level
     if message.startswith(_MORE):

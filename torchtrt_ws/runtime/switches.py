@@ -37,7 +37,7 @@ def switch_options(
     """
     _check("verify", verify, VERIFY, "Leave it out for the checksum.")
     if not isinstance(cuda_graph, bool):
-        _check("cuda_graph", cuda_graph, CUDA_GRAPH, "Leave it out for what the file says, else auto.")
+        _check("cuda_graph", cuda_graph, CUDA_GRAPH, "Leave it out for what the file says, else off.")
     switches = {
         "device_id": device_id,
         "cuda_graph": cuda_graph,

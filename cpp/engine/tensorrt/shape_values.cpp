@@ -100,7 +100,8 @@ Status ShapeValues::tell(nvinfer1::IExecutionContext& context) {
   for (Slot& slot : slots_) {
     const IoTensor& tensor = io_.inputs[slot.input];
     std::memcpy(slot.own.data(), slot.read.data(), bytes_of(tensor, slot.count));
-    if (slot.told) continue;
+    // Also where it has the address: TensorRT-RTX 1.6.1 answers with the shapes of new values and runs with the old
+    // ones until it is told again (seen on an H200, with bare TensorRT-RTX too).
     if (!context.setTensorAddress(tensor.name.c_str(), slot.own.data())) {
       return refused_call(subject_, "setTensorAddress", tensor.name, errors.words());
     }

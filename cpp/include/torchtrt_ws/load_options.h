@@ -56,11 +56,11 @@ class LoadOptions {
   LoadOptions& set_device_id(int device) { return add_number(kDeviceIdKey, device); }
 
   /// Whether runs are captured and replayed as CUDA graphs where shapes and addresses repeat: true, soon and whatever
-  /// memory is free; false, never. Unless set, after a few calls and where the device has memory to spare. Engines
-  /// without CUDA ignore it.
+  /// memory is free; false, never, as unless set. While a run is captured no other thread may call
+  /// cudaDeviceSynchronize. Engines without CUDA ignore it.
   LoadOptions& set_cuda_graph(bool wanted) { return add(kCudaGraphKey, wanted); }
 
-  /// The same in words: "auto", as unless set, also where the program or the process says otherwise; "on"; "off".
+  /// The same in words: "auto", after a few calls and where the device has memory to spare; "on"; "off".
   LoadOptions& set_cuda_graph(const char* how) { return add_text(kCudaGraphKey, how); }
 
   /// Whether an engine that is loaded already, with the same bytes on the same device, is used again: one copy of the

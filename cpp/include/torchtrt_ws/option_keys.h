@@ -18,7 +18,7 @@ inline constexpr std::string_view kReserveKey = "weight_streaming_reserve";     
 // Beside these: bytes that an automatic budget leaves free for what is not foreseen; kDefaultMargin where not given.
 inline constexpr std::string_view kMarginKey = "weight_streaming_margin";
 // At load only.
-// Whether runs are replayed as CUDA graphs: "auto" (where neither this nor the next is given), "on" or "off"; or a
+// Whether runs are replayed as CUDA graphs: "auto", "on" or "off" (where neither this nor the next is given); or a
 // bool.
 inline constexpr std::string_view kCudaGraphKey = "cuda_graph";
 // The same as Torch-TensorRT calls it, at load and baked: a bool.
@@ -39,7 +39,7 @@ inline constexpr char kBudgetVariable[] = "TORCHTRT_WS_WEIGHT_STREAMING_BUDGET";
 
 /// The environment variable that says how a load tells what came of it, in one line of ExecuTorch's log: "text", or
 /// "json" for one object, of any length. Text where not given. Read with each load.
-inline constexpr char kLogVariable[] = "TORCHTRT_WS_LOG";
+inline constexpr char kLogVariable[] = "TORCHTRT_WS_LOG_FORMAT";
 
 /// The environment variable that, set to "off" when this library is loaded, leaves it to others to register
 /// ExecuTorch's allocator of CUDA memory: ExecuTorch aborts at a second registration, and its own CUDA backend makes

@@ -150,29 +150,6 @@ TEST_P(Graph, EverythingMayChangeWhileOthersLoad) {
   other.join();
 }
 
-/// CUDA refuses to synchronize a device while a stream of it is captured, and ends the capture.
-TEST_P(Graph, OthersMaySynchronizeTheDevice) {
-  std::atomic<bool> stop{false};
-  std::atomic<int> refused{0}, failed{0};
-  std::thread other([&] {
-    const TestsOwn own;
-    while (!stop) {
-      const cudaError_t error = cudaDeviceSynchronize();
-      refused += error == cudaErrorStreamCaptureUnsupported;
-      failed += error != cudaSuccess && error != cudaErrorStreamCaptureUnsupported;
-    }
-    (void)cudaGetLastError();
-  });
-  for (int round = 0; round < 4; ++round) {
-    Tensor x = make_x(kMostRows), y = make_y(kMostRows);
-    repeat(x, y, 4, round);
-  }
-  stop = true;
-  other.join();
-  EXPECT_EQ(failed, 0);
-  RecordProperty("refused", refused);
-}
-
 INSTANTIATE_TEST_SUITE_P(Percent, Graph,
                          ::testing::Values(How{100, GraphUse::On}, How{50, GraphUse::On}, How{0, GraphUse::On},
                                            How{100, GraphUse::Auto}, How{0, GraphUse::Auto}));

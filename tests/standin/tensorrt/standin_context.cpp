@@ -162,6 +162,7 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
     if (tensor == nullptr || (tensor->is_input ? !input : !output)) return false;
     if (tensor->host && is_device_address(data)) misuse(std::string(function) + ": device memory for a shape tensor");
     addresses_[tensor->name] = data;
+    if (tensor->host && tensor->is_input && data != nullptr) told_[tensor->name] = values_of(*tensor);
     return true;
   }
 
@@ -210,6 +211,7 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
   std::map<std::string, void*> addresses_;
   std::map<std::string, nvinfer1::IOutputAllocator*> allocators_;
   std::map<std::string, std::vector<int64_t>> values_;  // of shape tensors, when they were last looked at
+  std::map<std::string, std::vector<int64_t>> told_;    // and when their address was set: what TensorRT-RTX runs with
   uint64_t warm_shapes_ = UINT64_MAX;                   // state_->shapes at the last run that was not captured
   nvinfer1::IErrorRecorder* recorder_ = nullptr;
   std::string name_;
@@ -560,6 +562,11 @@ bool Context::enqueueV3(cudaStream_t handle) noexcept {
   std::vector<Bound> bound;
   if (std::string words = look_at_values(); !words.empty()) {
     return refuse("3: API Usage Error (Parameter check failed, condition: satisfyProfile. " + words + ")");
+  }
+  for (const Plan::Tensor& tensor : engine_->plan.tensors) {
+    if (tensor.host && tensor.is_input && told_[tensor.name] != values_of(tensor)) {
+      misuse("enqueueV3: other values of " + tensor.name + " than when its address was set");
+    }
   }
   if (std::string words = bind(bound); !words.empty()) {
     return refuse("3: API Usage Error (Parameter check failed, condition: " + words + ")");
