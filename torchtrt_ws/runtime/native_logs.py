@@ -12,7 +12,7 @@ from torchtrt_ws.runtime.native import _native
 __all__ = ["take_over"]
 
 _OURS = "torchtrt_ws: "  # how our lines begin (cpp/engine/log.cpp)
-_JSON = '{"torchtrt_ws":'  # and a load's, where it was asked for in JSON (cpp/delegate/note_loaded.cpp)
+_JSON = '{"torchtrt_ws":'  # and a load's, where it was asked for in JSON (cpp/delegate/log_load.cpp)
 _MORE = _OURS + "  "  # and those that go on with the one before
 _WARNING = "warning: "  # ExecuTorch has no level for them
 _LEVELS = {"D": logging.DEBUG, "I": logging.INFO, "E": logging.ERROR, "F": logging.CRITICAL}

@@ -161,7 +161,7 @@ TEST_P(LargeHostTensors, CrossInPieces) {
 // What comes back goes through pinned memory below 4 MiB (crossing.h).
 INSTANTIATE_TEST_SUITE_P(Sizes, LargeHostTensors,
                          ::testing::Values(Crossed{(1 << 20) - 64, 0}, Crossed{1 << 20, 4 << 20},
-                                           Crossed{3 * 1000 * 1000, 12 * 1000 * 1000}));
+                                           Crossed{3'000'000, 12'000'000}));
 
 TEST_F(StandinIo, HostMemoryIsBoundOnlyWhereTheDeviceReadsIt) {
   standin_set("pageable_access", 1);
