@@ -60,10 +60,10 @@ class Method:
             if made is not None:
                 results = self._execute(given, made, None, False)
                 return Outputs([r if m is None else m for m, r in zip(made, results, strict=True)], self.signature)
-        elif out is None and (path := self._torch_path(given)) is not None:
+        elif (path := self._torch_path(given)) is not None:
             items = path.inputs(given)
-            if items is not None:
-                memory = path.made()
+            memory = None if items is None else path.made() if out is None else path.given(out)
+            if items is not None and memory is not None:
                 results = self._execute(items, path.destinations(memory), path.stream(), False)
                 return Outputs(path.outputs(memory, results), self.signature)
         transfer = Transfer(self._places, given, out)

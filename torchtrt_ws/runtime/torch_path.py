@@ -41,6 +41,7 @@ class TorchPath:
         if self.applies:
             self._inputs = [(self._dtype(spec), spec.shape, spec) for spec in signature.inputs]
             self._outputs = [(self._maker(spec), spec.shape, spec.dtype) for spec in signature.outputs]
+            self._wanted = [(self._dtype(spec), spec) for spec in signature.outputs]
             self._in_numpy = all(isinstance(make, partial) and make.func is np.empty for make, _, _ in self._outputs)
 
     def _dtype(self, spec: TensorSpec) -> Any:
@@ -92,11 +93,33 @@ class TorchPath:
         """New memory for the outputs, as large as they can be; None for those that the native module makes."""
         return [None if make is None else make() for make, _, _ in self._outputs]
 
+    def given(self, out: Any) -> list[Any] | None:
+        """The caller's memory for the outputs of a method on the device; None: some of it is not as wanted.
+
+        Args:
+            out: What the caller gave.
+        """
+        if not self._on_device or type(out) not in (list, tuple) or len(out) != len(self._wanted):
+            return None
+        for value, (dtype, spec) in zip(out, self._wanted, strict=True):
+            if (
+                type(value) is not self._torch.Tensor
+                or value.dtype is not dtype
+                or spec.dynamic
+                or value.shape != spec.shape
+                or value.layout is not self._torch.strided
+                or not value.is_contiguous()
+                or value.is_neg()
+                or not (value.is_cuda and value.get_device() == self._index)
+            ):
+                return None
+        return list(out)
+
     def destinations(self, made: Sequence[Any]) -> Sequence[Any]:
         """For the native module.
 
         Args:
-            made: From `made`.
+            made: From `made` or `given`.
         """
         if self._on_device:
             return [(each.data_ptr(), each.nbytes) for each in made]
@@ -112,7 +135,7 @@ class TorchPath:
         """What the caller gets.
 
         Args:
-            made: From `made`.
+            made: From `made` or `given`.
             results: From the native module.
         """
         from_numpy = self._torch.from_numpy
