@@ -29,10 +29,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torchtrt_ws", "run", str(folder / "two.pte"), *map(str, arguments)]
+def run(folder: Path, *arguments: object, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torchtrt_ws", *before, "run", str(folder / "two.pte"), *map(str, arguments)]
     environment = {**os.environ, "TORCHTRT_WS_CACHE": str(folder / "cache")}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+
+
+def test_quiet_and_verbose(folder: Path) -> None:
+    one = ("--method", "up", "--weight-streaming-budget-per-engine", "up=1GiB")  # clipped, which is a line at info
+    assert "INFO torchtrt_ws.engines: engine 'up'" in run(folder, *one, before=("--verbose",)).stderr
+    assert "torchtrt_ws.engines" not in run(folder, *one).stderr
+    silent = run(folder, *one, before=("-q",))
+    assert (silent.returncode, silent.stderr) == (0, "")
+    both = run(folder, *one, before=("-q", "-v"))
+    assert both.returncode == 2
+    assert "contradict" in both.stderr
 
 
 def test_a_budget_for_one_engine(folder: Path) -> None:

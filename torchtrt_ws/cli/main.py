@@ -6,6 +6,7 @@ Exit codes: 0 done, or yes; 1 a problem with the file or the options, or the ans
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from torchtrt_ws import __version__
+from torchtrt_ws import __version__, logs
 from torchtrt_ws.errors import WeightStreamingError
 
 __all__ = ["app", "main"]
@@ -65,8 +66,14 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show where an error comes from.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log nothing; an error is one line still.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log all, on stderr.")] = False,
 ) -> None:
     """Weight streaming budgets in ExecuTorch programs: look, run, change, wrap a plan, sign. Sizes are bytes."""
+    if quiet and verbose:
+        raise typer.BadParameter("--quiet and --verbose contradict each other")
+    if quiet or verbose:
+        os.environ[logs.VARIABLE] = "quiet" if quiet else "verbose"  # for whatever subcommand loads something
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
