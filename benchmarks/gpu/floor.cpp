@@ -352,14 +352,19 @@ std::string measure_host(int runs, cudaStream_t stream, Loaded& loaded, bool pin
     bool is_input;
   };
   std::vector<Copy> copies;
+  std::vector<std::vector<char>> pageable;
   for (int32_t i = 0; i < loaded.engine->getNbIOTensors(); ++i) {
     const char* name = loaded.engine->getIOTensorName(i);
     const nvinfer1::Dims shape = loaded.context->getTensorShape(name);
     size_t bytes = bytes_per_element(loaded.engine->getTensorDataType(name));
     for (int32_t d = 0; d < shape.nbDims; ++d) bytes *= static_cast<size_t>(shape.d[d]);
     const bool is_input = loaded.engine->getTensorIOMode(name) == nvinfer1::TensorIOMode::kINPUT;
-    void* host = std::calloc(1, bytes);
-    if (pinned) check(cudaMallocHost(&host, bytes), "cudaMallocHost");  // both stay until the process ends
+    void* host = nullptr;
+    if (pinned) {
+      check(cudaMallocHost(&host, bytes), "cudaMallocHost");  // stays until the process ends
+    } else {
+      host = pageable.emplace_back(bytes).data();
+    }
     copies.push_back({host, const_cast<void*>(loaded.context->getTensorAddress(name)), bytes, is_input});
   }
   return as_json(measure(runs, stream, [&] {

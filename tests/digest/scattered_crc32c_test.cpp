@@ -11,10 +11,11 @@ namespace torchtrt_ws {
 namespace {
 
 const std::string kText = "the bytes of an engine, of which a reader took some twice and some never";
+const std::string kMore = kText + "and what is behind it";
 
 Crc32c crc_of(uint64_t from, uint64_t to) {
   Crc32c crc;
-  crc.update(kText.data() + from, to - from);
+  crc.update(kMore.data() + from, to - from);
   return crc;
 }
 

@@ -80,6 +80,7 @@ Memory& Memory::operator=(Memory&& other) noexcept {
 }
 
 void Memory::write(const void* from, size_t size) {
+  if (size == 0) return;  // there may be no memory either
   if (!on_device()) {
     std::memcpy(data_, from, size);
     return;
@@ -90,6 +91,7 @@ void Memory::write(const void* from, size_t size) {
 }
 
 void Memory::read(void* to, size_t size) const {
+  if (size == 0) return;
   if (!on_device()) {
     std::memcpy(to, data_, size);
     return;
