@@ -11,6 +11,8 @@
 #include "../standin/standin.h"
 #include "blob/header.h"
 #include "race.h"
+#include "torchtrt_ws/defaults.h"
+#include "torchtrt_ws/load_options.h"
 
 namespace torchtrt_ws::testing {
 namespace {
@@ -35,6 +37,10 @@ std::vector<char> make_plan_blob(const std::string& name) {
 
 TEST(Race, TheTensorRtAdapterServesThreads) {
   reset_device();  // readies ExecuTorch's runtime
+  LoadOptions graphs;
+  graphs.set_cuda_graph("auto");
+  const auto options = graphs.view();
+  ASSERT_EQ(set_defaults({options.data(), options.size()}), executorch::runtime::Error::Ok);
   race(make_plan_blob);
   EXPECT_GT(standin_calls("cudaGraphLaunch"), 100) << "replays are part of it";
   EXPECT_EQ(standin_live("device_total"), 0);
