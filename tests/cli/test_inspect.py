@@ -130,7 +130,9 @@ def test_details_of_a_file_of_others(pte_folder: Path) -> None:
     assert found["target device"] == "cuda:3"
     assert found["built for"] == "linux_x86_64, device 3, hardware compatible"
     bits = "bits = 256 bytes " + bytes(range(48)).hex() + "..."
-    assert found["compile spec"] == f"tag = i note = [bold]two words {bits}"
+    escaped = "\\x1b[2J\\n = 1"  # what would clear the screen
+    assert found["compile spec"] == f"tag = i note = [bold]two words {bits} {escaped}"
+    assert "\x1b" not in result.stdout
 
 
 def test_some_engines(pte_folder: Path) -> None:

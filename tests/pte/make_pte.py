@@ -166,7 +166,12 @@ def main(folder: Path) -> None:
         "serialized_metadata": "gASVBQAAAAAAAACMAXiULg==",
         "aliased_io": (blob.Alias("output_0", "input_0"),),
     }
-    specs = (("note", b"[bold]two words"), ("bits", bytes(range(256))), ("target_device", b"cuda:3"))
+    specs = (
+        ("note", b"[bold]two words"),
+        ("bits", bytes(range(256))),
+        ("\x1b[2J\n", b"1"),
+        ("target_device", b"cuda:3"),
+    )
     theirs = Chain(lower(b"i", their_blob(RTX_PLAN + b"b", **facts), *specs))
     save(folder / "theirs.pte", {"forward": theirs})
     # The first engine has another name, the second one another byte, and one method is another one.

@@ -30,6 +30,10 @@ def engines(report: pte.ProgramDiff) -> Engines:
     return {engine.name: engine for engine in report.engines}
 
 
+def statuses(report: pte.ProgramDiff) -> set[str]:
+    return {method.status for method in report.methods} | {engine.status for engine in report.engines}
+
+
 def changed(entry: pte.EngineDiff | pte.MethodDiff) -> dict[str, tuple[Any, Any]]:
     return {change.what: (change.a, change.b) for change in entry.changes}
 
@@ -38,7 +42,7 @@ def changed(entry: pte.EngineDiff | pte.MethodDiff) -> dict[str, tuple[Any, Any]
 def test_a_copy_is_the_same(pte_folder: Path, tmp_path: Path, name: str) -> None:
     report = pte.diff(pte_folder / f"{name}.pte", copy(pte_folder, name, tmp_path / "b.pte"))
     assert report.same, report
-    assert {each.status for each in (*report.methods, *report.engines)} == {"same"}
+    assert statuses(report) == {"same"}
     assert json.loads(json.dumps(report.as_dict()))["same"] is True
 
 
@@ -155,7 +159,6 @@ def test_another_plan(tmp_path: Path) -> None:
 def test_what_is_known_of_an_engine_of_others(pte_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each fact alone, through a report that says it."""
     path = pte_folder / "theirs.pte"
-    read_open = diff_program.read_open
     report = pte.read(path)
     (engine,) = report.engines
     metadata = engine.metadata
@@ -170,10 +173,10 @@ def test_what_is_known_of_an_engine_of_others(pte_folder: Path, monkeypatch: pyt
     }
     for fact, other in variants.items():
         reports = iter([report, replace(report, engines=(other,))])
-        monkeypatch.setattr(diff_program, "read_open", lambda program, reports=reports: next(reports))
-        (found,) = pte.diff(path, path).engines
+        with monkeypatch.context() as patch:
+            patch.setattr(diff_program, "read_open", lambda program, reports=reports: next(reports))
+            (found,) = pte.diff(path, path).engines
         assert set(changed(found)) == {fact}
-    monkeypatch.setattr(diff_program, "read_open", read_open)
     assert pte.diff(path, path).same
 
 
@@ -206,7 +209,7 @@ def test_a_byte_of_the_rest(pte_folder: Path, tmp_path: Path, name: str, what: s
     report = pte.diff(pte_folder / f"{name}.pte", path)
     assert not report.same
     assert [change.what.startswith(what) for change in report.rest] == [True]
-    assert {each.status for each in (*report.methods, *report.engines)} == {"same"}
+    assert statuses(report) == {"same"}
 
 
 def test_a_changed_instruction(pte_folder: Path, tmp_path: Path) -> None:

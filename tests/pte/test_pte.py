@@ -147,6 +147,7 @@ def test_what_a_file_of_others_tells(pte_folder: Path) -> None:
         ("tag", "i"),
         ("note", "[bold]two words"),
         ("bits", None),
+        ("\x1b[2J\n", "1"),
     ]
     assert plain["compile_specs"][2] == {"key": "bits", "bytes": 256, "text": None, "hex": bytes(range(256)).hex()}
     assert [each.builder for each in pte.read(pte_folder / "several.pte").engines[:2]] == [None, "tensorrt-rtx 0.0.0.0"]

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from torchtrt_ws.cli._render import bytes_text
 from torchtrt_ws.cli._render_program import budget_text, streamable_text
-from torchtrt_ws.cli._table import facts
+from torchtrt_ws.cli._table import facts, heading
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.pte import CompileSpec, EngineInfo, ProgramInfo, TensorInfo
 
@@ -37,8 +37,8 @@ def details(report: ProgramInfo, names: Collection[str] = (), console: Console |
     parts: list[RenderableType] = []
     for engine, percent in zip(report.engines, report.streamable_percent(), strict=True):
         if not names or engine.name in names:
-            heading = Text.assemble(("engine ", "bold"), (engine.name, "bold"), f", method {engine.method}")
-            parts += [*([Text()] if parts else []), heading, facts(_lines(engine, percent))]
+            title = heading(f"engine {engine.name}, method {engine.method}", "bold")
+            parts += [*([Text()] if parts else []), title, facts(_lines(engine, percent))]
     (console or Console(highlight=False)).print(Group(*parts))
 
 
@@ -93,7 +93,8 @@ def _range_text(low: tuple[int, ...], high: tuple[int, ...]) -> str:
 
 
 def _spec_text(spec: CompileSpec) -> str:
+    key = spec.key.replace("\n", "\\n")
     if spec.text is None:
         more = "..." if len(spec.value) > _SHOWN else ""
-        return f"{spec.key} = {len(spec.value)} bytes {spec.value[:_SHOWN].hex()}{more}"
-    return f"{spec.key} = {spec.text[:_SHOWN]}" + ("..." if len(spec.text) > _SHOWN else "")
+        return f"{key} = {len(spec.value)} bytes {spec.value[:_SHOWN].hex()}{more}"
+    return f"{key} = {spec.text[:_SHOWN]}" + ("..." if len(spec.text) > _SHOWN else "")

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.text import Text
 
 from torchtrt_ws.budget import MAX_BYTES
 from torchtrt_ws.cli._render import bytes_text
-from torchtrt_ws.cli._table import facts
+from torchtrt_ws.cli._table import facts, heading
 from torchtrt_ws.pte import Change, EngineDiff, ProgramDiff
 
 __all__ = ["diff"]
@@ -28,21 +27,21 @@ def diff(report: ProgramDiff, console: Console | None = None) -> None:
         report: What `torchtrt_ws.pte.diff` found.
         console: Where to; stdout by default.
     """
-    parts: list[RenderableType] = [Text(f"{report.a} -> {report.b}")]
+    parts: list[RenderableType] = [heading(f"{report.a} -> {report.b}")]
     for method in report.methods:
         parts += _block(method.status, f"method {method.name}", method.changes)
     for engine in report.engines:
         same = ("contents",) if "contents" in engine.same and engine.status != "same" else ()
         parts += _block(engine.status, _engine(engine), engine.changes, same)
     if report.rest:
-        parts += [Text("~ the rest of the program", style=_MARKS["changed"][1]), facts(map(_of_the_rest, report.rest))]
-    parts.append(Text("The programs are the same." if report.same else "The programs differ."))
+        parts += [heading("~ the rest of the program", _MARKS["changed"][1]), facts(map(_of_the_rest, report.rest))]
+    parts.append(heading("The programs are the same." if report.same else "The programs differ."))
     (console or Console(highlight=False)).print(Group(*parts))
 
 
 def _block(status: str, subject: str, changes: Sequence[Change], same: Sequence[str] = ()) -> Iterator[RenderableType]:
     mark, color = _MARKS[status]
-    yield Text(f"{mark} {subject}", style=color)
+    yield heading(f"{mark} {subject}", color)
     if changes or same:
         lines = [(_name(change.what), _change(change)) for change in changes]
         yield facts([*lines, *((_name(name), "the same") for name in same)])

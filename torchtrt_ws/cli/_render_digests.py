@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Console, Group, RenderableType
-from rich.text import Text
 
-from torchtrt_ws.cli._table import facts
+from torchtrt_ws.cli._table import facts, heading
 from torchtrt_ws.pte import DigestReport, EngineDigest
 
 __all__ = ["digests"]
@@ -22,7 +21,7 @@ def digests(report: DigestReport, console: Console | None = None) -> None:
     """
     parts: list[RenderableType] = []
     for engine in report.engines:
-        parts += [Text(f"engine {engine.name}: {engine.result}"), facts(_lines(engine))]
+        parts += [heading(f"engine {engine.name}: {engine.result}"), facts(_lines(engine))]
     (console or Console(highlight=False)).print(Group(*parts))
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from torchtrt_ws.budget import MAX_BYTES
 from torchtrt_ws.cli._render import bytes_text, new_table
-from torchtrt_ws.cli._table import Listing, facts
+from torchtrt_ws.cli._table import Listing, facts, heading
 from torchtrt_ws.identifiers import BACKEND_ID
 from torchtrt_ws.pte import EngineInfo, ProgramInfo, ValueInfo
 
@@ -24,15 +24,15 @@ def program(report: ProgramInfo, console: Console | None = None) -> None:
         report: What `torchtrt_ws.pte.read` found.
         console: Where to; stdout by default.
     """
-    heading = Text(f"{report.file}: {bytes_text(report.bytes)} ({report.bytes} bytes)")
-    parts: list[RenderableType] = [heading, facts(_about(report)), _methods(report)]
+    title = heading(f"{report.file}: {bytes_text(report.bytes)} ({report.bytes} bytes)")
+    parts: list[RenderableType] = [title, facts(_about(report)), _methods(report)]
     if report.engines:
         parts.append(_engines(report))
     else:
         parts.append(Text(f"No engines: the program has no delegate of backend {BACKEND_ID}."))
     if report.other_backends:
         counts = ", ".join(f"{name} ({count})" for name, count in report.other_backends.items())
-        parts.append(Text(f"Delegates of other backends: {counts}"))
+        parts.append(heading(f"Delegates of other backends: {counts}"))
     (console or Console(highlight=False)).print(Group(*parts))
 
 
