@@ -53,6 +53,20 @@ def test_added_removed_renamed(pte_folder: Path) -> None:
     assert "- engine engine4, method forward: 4.00 KiB" in found
 
 
+def test_another_plan(pte_folder: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a.pte", "b.pte")]
+    for path, last in zip(paths, b"ab", strict=True):
+        data = bytearray((pte_folder / "theirs.pte").read_bytes())
+        (engine,) = pte.read(pte_folder / "theirs.pte").engines
+        data[engine.engine_offset + engine.engine_bytes - 1] = last
+        path.write_bytes(data)
+    assert "contents differ" in lines(run(*paths))
+    for path in paths:
+        pte.annotate(path)
+    a, b = (str(pte.read(path).engines[0].sha256)[:12] for path in paths)
+    assert f"contents {a}... -> {b}..." in lines(run(*paths))
+
+
 def test_metadata(pte_folder: Path, tmp_path: Path) -> None:
     b = tmp_path / "b.pte"
     pte.annotate(pte_folder / "theirs.pte", output=b)

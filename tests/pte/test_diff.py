@@ -142,9 +142,13 @@ TENSORS: dict[str, Any] = {"inputs": "x:float32:1..8x4", "outputs": "y:float32:1
 )
 def test_facts_of_an_engine(tmp_path: Path, keywords: dict[str, Any], facts: set[str]) -> None:
     before = plan_file(tmp_path, "a.pte", bytes(96))
-    (engine,) = pte.diff(before, plan_file(tmp_path, "b.pte", bytes(96), **keywords)).engines
+    report = pte.diff(before, plan_file(tmp_path, "b.pte", bytes(96), **keywords))
+    (engine,) = report.engines
     assert set(changed(engine)) == facts
     assert "contents" in engine.same
+    if not facts & {"inputs", "outputs", "target_device"}:  # two exports with another budget differ in nothing else
+        assert not report.rest and [method.status for method in report.methods] == ["same"]
+    assert report.same == (not facts)
 
 
 def test_another_plan(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def _shown(what: str, value: Any) -> str:
         return "100%"
     if what in ("baked_budget", "streamable_bytes", "engine_bytes"):
         return f"{value} bytes"
+    if what == "contents" or what.endswith("_sha256"):
+        return f"{value[:12]}..."  # --json has all of it
     if isinstance(value, bool):
         return "yes" if value else "no"
     if what in ("inputs", "outputs"):
