@@ -34,25 +34,29 @@ def pte_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sparse_program(pte_folder: Path, tmp_path: Path) -> Path:
-    """A program whose one engine has 10 GB, which take no room on a disk: nearly all of them are a hole."""
-    path, size = tmp_path / "sparse.pte", 10_000_000_000
-    path.write_bytes((pte_folder / "one.pte").read_bytes())
-    (engine,) = pte.read(path).engines
-    file = open_program(path)
-    numbers = {file.segment(index).offset: index for index in range(file.segments.count)}
-    segment = file.segments.table(numbers[engine.payload_offset])
-    position = segment.find(Field.SEGMENT_SIZE, U64.size)
-    assert position is not None
-    head = bytearray(path.read_bytes()[: engine.payload_offset + blob.HEADER_SIZE])
-    payload_bytes = engine.engine_offset - engine.payload_offset + size
-    U64.pack_into(head, position, payload_bytes)
-    U64.pack_into(head, engine.payload_offset + 16, size)  # of the engine, in the blob's header
-    set_header(head, file.program_size, file.segment_base, engine.payload_offset - file.segment_base + payload_bytes)
-    with path.open("r+b") as changed:
-        changed.write(head)
-        changed.truncate(engine.engine_offset + size)
-    return path
+def sparse_program(pte_folder: Path, tmp_path: Path) -> Callable[[int], Path]:
+    """Makes a program whose one engine has that many bytes, which take no room on a disk: nearly all are a hole."""
+
+    def make(size: int) -> Path:
+        path = tmp_path / "sparse.pte"
+        path.write_bytes((pte_folder / "one.pte").read_bytes())
+        (engine,) = pte.read(path).engines
+        file = open_program(path)
+        numbers = {file.segment(index).offset: index for index in range(file.segments.count)}
+        position = file.segments.table(numbers[engine.payload_offset]).find(Field.SEGMENT_SIZE, U64.size)
+        assert position is not None
+        head = bytearray(path.read_bytes()[: engine.payload_offset + blob.HEADER_SIZE])
+        payload_bytes = engine.engine_offset - engine.payload_offset + size
+        segment_bytes = engine.payload_offset - file.segment_base + payload_bytes
+        U64.pack_into(head, position, payload_bytes)
+        U64.pack_into(head, engine.payload_offset + 16, size)  # of the engine, in the blob's header
+        set_header(head, file.program_size, file.segment_base, segment_bytes)
+        with path.open("r+b") as changed:
+            changed.write(head)
+            changed.truncate(engine.engine_offset + size)
+        return path
+
+    return make
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

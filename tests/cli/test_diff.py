@@ -11,7 +11,7 @@ from pathlib import Path
 from torchtrt_ws import pte
 
 
-def run(*arguments: object, columns: int = 100) -> subprocess.CompletedProcess[str]:
+def run(*arguments: object, columns: int = 300) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torchtrt_ws", "diff", *map(str, arguments)]
     environment = {**os.environ, "COLUMNS": str(columns)}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
