@@ -83,13 +83,12 @@ class CompileSpec:
 class EngineInfo:
     """One engine of the program. Sizes and offsets are bytes; offsets count from the start of the file.
 
-    `streamable_bytes` is None if it was not known at export, `sha256` and `crc32c` if the file does not
-    record them, `baked_budget` if
-    nothing is baked. `name` is engine0, engine1, ... (loading order) without our metadata. `builder` is what made the
-    engine, with its version: as the file records it, else as the plan's own header tells; None where neither does.
-    `same_plan_as` is the first
-    engine whose bytes in the file are these; None: no engine before this one has them. `optimization_profiles` is empty
-    if the file does not record them; each has all `inputs`, which are their hull.
+    `streamable_bytes` is None if it was not known at export, `sha256` and `crc32c` if the file does not record them,
+    `baked_budget` if nothing is baked. `name` is engine0, engine1, ... (loading order) without our metadata. `builder`
+    is what made the engine, with its version: as the file records it, else as the plan's own header tells; None where
+    neither does. `same_plan_as` is the first engine whose bytes in the file are these; None: no engine before this one
+    has them. `optimization_profiles` is empty if the file does not record them; each has all `inputs`, which are their
+    hull.
     """
 
     name: str
