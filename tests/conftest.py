@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from torchtrt_ws import blob, pte
+from torchtrt_ws.pte.layout import U64, Field, open_program, set_header
+
 # Timing decides no test: on a slow or busy machine hypothesis may take its time to generate, and each example to run.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
@@ -28,6 +31,32 @@ def pte_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, str(script), str(folder)], check=True, env={**os.environ, "PYTHONPATH": path}, timeout=300
     )
     return folder
+
+
+@pytest.fixture
+def sparse_program(pte_folder: Path, tmp_path: Path) -> Callable[[int], Path]:
+    """Makes a program whose one engine has that many bytes, which take no room on a disk: nearly all are a hole."""
+
+    def make(size: int) -> Path:
+        path = tmp_path / "sparse.pte"
+        path.write_bytes((pte_folder / "one.pte").read_bytes())
+        (engine,) = pte.read(path).engines
+        file = open_program(path)
+        numbers = {file.segment(index).offset: index for index in range(file.segments.count)}
+        position = file.segments.table(numbers[engine.payload_offset]).find(Field.SEGMENT_SIZE, U64.size)
+        assert position is not None
+        head = bytearray(path.read_bytes()[: engine.payload_offset + blob.HEADER_SIZE])
+        payload_bytes = engine.engine_offset - engine.payload_offset + size
+        segment_bytes = engine.payload_offset - file.segment_base + payload_bytes
+        U64.pack_into(head, position, payload_bytes)
+        U64.pack_into(head, engine.payload_offset + 16, size)  # of the engine, in the blob's header
+        set_header(head, file.program_size, file.segment_base, segment_bytes)
+        with path.open("r+b") as changed:
+            changed.write(head)
+            changed.truncate(engine.engine_offset + size)
+        return path
+
+    return make
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

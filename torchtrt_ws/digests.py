@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from torchtrt_ws.errors import EngineError
 
-__all__ = ["UNKNOWN", "Digests", "Hasher", "Hashing"]
+__all__ = ["UNKNOWN", "Digests", "Hasher", "Hashing", "add_to_crc32c"]
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -37,7 +37,7 @@ class Hasher:
 
     def update(self, piece: Buffer) -> None:
         """Takes `piece`, the next bytes. An EngineError without the package `crc32c`."""
-        self._crc32c = _crc32c(piece, self._crc32c)
+        self._crc32c = add_to_crc32c(piece, self._crc32c)
         self._sha256.update(piece)
         self.size += memoryview(piece).nbytes
 
@@ -87,7 +87,16 @@ class Hashing:
         return hasher.digests()
 
 
-def _crc32c(piece: Buffer, before: int) -> int:
+def add_to_crc32c(piece: Buffer, before: int) -> int:
+    """The CRC-32C of some bytes and those that follow them.
+
+    Args:
+        piece: What follows.
+        before: The CRC-32C of the first ones; 0 for none.
+
+    Raises:
+        EngineError: The package `crc32c` is not installed.
+    """
     try:
         from crc32c import crc32c  # not at the top: what only reads programs needs no checksums
     except ImportError:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +70,33 @@ def test_their_file_is_read_here(theirs: Callable[[Any], Path], plans: dict[str,
     assert [(each.name, each.is_input) for each in found.metadata.io_bindings] == [("x", True), ("y", False)]
     assert found.metadata.target_platform == "linux_x86_64"
     assert ("target_device", b"cuda:0") in specs(path)
+
+
+def test_what_their_file_tells(theirs: Callable[[Any], Path], plans: dict[str, bytes]) -> None:
+    """Through the command, as JSON and for people: the plan tells what built it, the program where tensors go."""
+    version = ".".join(map(str, plans["a"][24:28]))
+    command = [sys.executable, "-m", "torchtrt_ws", "inspect", str(theirs(4096)), "--digest"]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = json.loads(done.stdout)
+    (engine,) = answer["engines"]
+    assert engine["builder"] == f"tensorrt-rtx {version}"
+    assert (engine["target_device"], engine["device_id"], engine["target_platform"]) == ("cuda:0", 0, "linux_x86_64")
+    assert engine["engine_bytes"] == len(plans["a"]) and engine["serialized_metadata_bytes"] > 0
+    assert answer["digests"][0]["sha256"] == hashlib.sha256(plans["a"]).hexdigest()
+    assert answer["digests"][0]["result"] == "not recorded"
+    assert answer["methods"][0]["inputs"][0]["dtype"] == "float32" and not answer["has_room"]
+    done = subprocess.run([*command, "-d"], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"tensorrt-rtx {version}" in done.stdout and "cuda:0" in done.stdout
+
+
+def test_what_two_of_their_files_differ_in(theirs: Callable[[Any], Path]) -> None:
+    (engine,) = pte.diff(theirs(0), theirs(4096)).engines
+    assert [(change.what, change.a, change.b) for change in engine.changes] == [("baked_budget", 0, 4096)]
+    assert engine.compared_by == "bytes" and "contents" in engine.same
+    report = pte.diff(theirs(0), theirs(4096))
+    assert not report.rest and [method.status for method in report.methods] == ["same"]
 
 
 def test_our_file_is_read_there(tensorrt: Any, alone: Any, plans: dict[str, bytes], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import sys
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -24,6 +25,7 @@ from executorch.exir.backend.compile_spec_schema import CompileSpec
 from torchtrt_ws import blob
 
 PLAN = b"vtrt" + bytes(4092)
+RTX_PLAN = struct.pack("<4s12xQ4B", b"vtrt", 4097, 1, 6, 1, 120) + bytes(4068)  # 4096 bytes, and one more for a name
 NESTED = b"\x10\0\0\0ET12" + bytes(1000)
 
 
@@ -95,9 +97,9 @@ def our_blob(
     return blob.write(engine, blob.Metadata(bindings, own=facts))
 
 
-def their_blob(engine: bytes) -> bytes:
+def their_blob(engine: bytes, **facts: Any) -> bytes:
     bindings = (blob.Binding("input_0", is_input=True), blob.Binding("output_0", is_input=False))
-    return blob.write(engine, blob.Metadata(bindings, target_platform="linux_x86_64"))
+    return blob.write(engine, blob.Metadata(bindings, target_platform="linux_x86_64", **facts))
 
 
 def lower(tag: bytes, payload: bytes, *specs: tuple[str, bytes]) -> Any:
@@ -157,6 +159,27 @@ def main(folder: Path) -> None:
     host = Chain(lower(b"c", our_blob("encoder", "host", NESTED, None)), Scale(3.0))
     nested = Chain(lower(b"d", their_blob(NESTED)), lower(b"e", our_blob("last", "later", PLAN + b"e", 7, True)))
     save(folder / "several.pte", {"forward": towers, "encode": host, "decode": nested})
+
+    facts = {
+        "hardware_compatible": True,
+        "device_id": 3,
+        "serialized_metadata": "gASVBQAAAAAAAACMAXiULg==",
+        "aliased_io": (blob.Alias("output_0", "input_0"),),
+    }
+    specs = (
+        ("note", b"[bold]two words"),
+        ("bits", bytes(range(256))),
+        ("\x1b[2J\n", b"1"),
+        ("target_device", b"cuda:3"),
+    )
+    theirs = Chain(lower(b"i", their_blob(RTX_PLAN + b"b", **facts), *specs))
+    save(folder / "theirs.pte", {"forward": theirs})
+    # The first engine has another name, the second one another byte, and one method is another one.
+    renamed = Chain(
+        lower(b"a", our_blob("tower-b", "tensorrt", PLAN, 4000, profiles=profiles), (budget, b"9223372036854775807")),
+        lower(b"b", their_blob(PLAN + b"c"), (budget, b"0")),
+    )
+    save(folder / "changed.pte", {"forward": renamed, "encode": host, "later": nested})
 
     save(folder / "bad_budget.pte", {"forward": Chain(lower(b"f", ours, (budget, b"1GiB")))})
     save(folder / "two_budgets.pte", {"forward": Chain(lower(b"g", ours, (budget, b"1"), (budget, b"2")))})

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
+import mmap
 import os
 import re
 import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,10 +26,10 @@ from torchtrt_ws import blob, budget, pte
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.identifiers import BACKEND_ID
 from torchtrt_ws.pte.flatbuffer import FlatbufferError
-from torchtrt_ws.pte.info import _Blobs
-from torchtrt_ws.pte.layout import Region
+from torchtrt_ws.pte.layout import Region, open_program
+from torchtrt_ws.pte.read_program import _Blobs, read_open
 
-REAL = ("one", "inline", "several", "no_delegates", "xnnpack")
+REAL = ("one", "inline", "several", "theirs", "no_delegates", "xnnpack")
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -54,6 +58,7 @@ def test_we_find_what_executorch_finds(pte_folder: Path, name: str) -> None:
 def test_one_engine(pte_folder: Path, name: str) -> None:
     path = pte_folder / f"{name}.pte"
     tensor = {"dtype": "float32", "shape": [-1, 3], "min": [1, 3], "max": [2, 3]}
+    specs = [("tag", "one"), ("weight_streaming_budget", "1000"), ("target_device", "cuda:1")]
     value = {
         "type": "tensor",
         "dtype": "float32",
@@ -67,28 +72,49 @@ def test_one_engine(pte_folder: Path, name: str) -> None:
     assert report.as_dict() == {
         "file": str(path),
         "bytes": path.stat().st_size,
+        "streamable_bytes": 4000,
+        "streamable_estimated": False,
         "methods": [{"name": "forward", "inputs": [value], "outputs": [{**value, "device": "cuda:1"}]}],
         "engines": [
             {
                 "name": "tower-a",
                 "method": "forward",
                 "kind": "tensorrt",
+                "builder": "tensorrt-rtx 0.0.0.0",
                 "engine_bytes": 4096,
+                "engine_offset": path.read_bytes().index(b"vtrt"),
                 "streamable_bytes": 4000,
                 "streamable_estimated": False,
                 "baked_budget": 1000,
                 "sha256": hashlib.sha256(b"vtrt" + bytes(4092)).hexdigest(),
                 "crc32c": None,
                 "same_plan_as": None,
+                "target_device": "cuda:1",
+                "device_id": 0,
+                "target_platform": None,
+                "hardware_compatible": False,
+                "compile_specs": [
+                    {"key": key, "bytes": len(value), "text": value, "hex": None} for key, value in specs
+                ],
                 "inputs": [{"name": "x", **tensor}],
                 "outputs": [{"name": "y", **tensor}],
+                "aliased_io": [],
                 "optimization_profiles": [
                     {"x": {"min": [1, 3], "opt": [rows, 3], "max": [rows, 3]}} for rows in (1, 2)
                 ],
+                "nested_method": None,
+                "keeps_state": False,
+                "serialized_metadata_bytes": 0,
                 "streaming": None,
+                "streamable_percent": 100.0,
             }
         ],
         "other_backends": {},
+        "has_room": False,
+        "external_tensors": [],
+        "data_files": [],
+        "data_problem": None,
+        "signature": None,
     }
     report.require_engines()
 
@@ -107,6 +133,97 @@ def test_several_engines_in_loading_order(pte_folder: Path) -> None:
     assert (theirs.streamable_bytes, theirs.sha256) == (None, None)
     assert theirs.inputs == (pte.TensorInfo("input_0"),)
     assert report.engines[1].streamable_bytes == 7 and report.engines[1].streamable_estimated
+
+
+def test_what_a_file_of_others_tells(pte_folder: Path) -> None:
+    """Torch-TensorRT records no names of ours, no sizes and no builder: the plan tells what built it."""
+    (engine,) = pte.read(pte_folder / "theirs.pte").engines
+    plain = engine.as_dict()
+    assert (plain["name"], plain["kind"], plain["builder"]) == ("engine0", "tensorrt", "tensorrt-rtx 1.6.1.120")
+    assert (plain["target_device"], plain["device_id"], plain["target_platform"]) == ("cuda:3", 3, "linux_x86_64")
+    assert plain["hardware_compatible"] is True and plain["keeps_state"] is None
+    assert plain["aliased_io"] == [{"output": "output_0", "input": "input_0", "kind": "kv_cache_update"}]
+    assert plain["serialized_metadata_bytes"] == 24
+    assert [(spec.key, spec.text) for spec in engine.other_specs] == [
+        ("tag", "i"),
+        ("note", "[bold]two words"),
+        ("bits", None),
+        ("\x1b[2J\n", "1"),
+    ]
+    assert plain["compile_specs"][2] == {"key": "bits", "bytes": 256, "text": None, "hex": bytes(range(256)).hex()}
+    assert [each.builder for each in pte.read(pte_folder / "several.pte").engines[:2]] == [None, "tensorrt-rtx 0.0.0.0"]
+
+
+def test_shares_of_the_program(pte_folder: Path) -> None:
+    (engine,) = pte.read(pte_folder / "one.pte").engines
+    report = pte.read(pte_folder / "one.pte")
+
+    def shares(*sizes: int | None, places: tuple[int, ...] = ()) -> tuple[int | None, tuple[float | None, ...]]:
+        engines = tuple(
+            replace(engine, name=f"e{i}", streamable_bytes=size, engine_offset=places[i] if places else i)
+            for i, size in enumerate(sizes)
+        )
+        found = replace(report, engines=engines)
+        return found.streamable_bytes, found.streamable_percent()
+
+    assert shares(100, 200, 0) == (300, (33.33, 66.67, 0.0))
+    assert shares(100, None) == (None, (None, None))
+    assert shares(0, 0) == (0, (None, None))
+    assert shares() == (None, ())
+    assert shares(100, 100, 300, places=(7, 7, 8)) == (
+        400,
+        (25.0, None, 75.0),
+    )  # the second runs on the first's weights
+
+
+def test_what_lies_beside_a_program(pte_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.pte"
+    path.write_bytes((pte_folder / "apart.pte").read_bytes())
+    report = pte.read(path)
+    assert (report.external_tensors, report.data_files, report.signature) == (("scale",), (), None)
+    assert report.data_problem is not None and "no file with the tensor 'scale'" in report.data_problem
+    (tmp_path / "weights.ptd").write_bytes((pte_folder / "weights.ptd").read_bytes())
+    (tmp_path / "m.pte.sig").write_text("signed")
+    report = pte.read(path)
+    assert (report.data_files, report.data_problem) == ((str(tmp_path / "weights.ptd"),), None)
+    assert report.signature == str(tmp_path / "m.pte.sig")
+    assert not report.has_room
+    assert not pte.set_budget(path, 7).in_place
+    assert pte.read(path).has_room
+    assert pte.set_budget(path, 8).in_place
+
+
+def resident(path: Path) -> int:
+    """Bytes of a file that this process has in memory: Rss of its mappings."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    found = 0
+    for line in lines:
+        if line.endswith(str(path)):
+            found += next(int(each.split()[1]) * 1024 for each in lines if each.startswith("Rss:"))
+    return found
+
+
+def cached(path: Path) -> int:
+    """Bytes of a file that the system has in memory: mincore(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_WRITE) as mapping:
+        pages = (ctypes.c_ubyte * -(-len(mapping) // mmap.PAGESIZE))()
+        start = ctypes.c_char.from_buffer(mapping)
+        done = libc.mincore(ctypes.c_void_p(ctypes.addressof(start)), ctypes.c_size_t(len(mapping)), pages)
+        del start
+        assert done == 0, os.strerror(ctypes.get_errno())
+        return sum(bytes(pages)) * mmap.PAGESIZE
+
+
+def test_of_ten_gigabytes_little_is_read(sparse_program: Callable[[int], Path]) -> None:
+    """What decides how long it takes, and no clock: header, flatbuffer, metadata and a plan's first bytes."""
+    path = sparse_program(10_000_000_000)
+    file = open_program(path)
+    (engine,) = read_open(file).engines
+    assert engine.engine_bytes == 10_000_000_000
+    assert resident(path) < 1 << 20
+    assert cached(path) < 16 << 20  # with what the system reads ahead
+    assert file.view.nbytes > 10_000_000_000  # the mapping was there until here
 
 
 @pytest.mark.parametrize(

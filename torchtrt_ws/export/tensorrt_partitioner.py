@@ -22,9 +22,9 @@ from torchtrt_ws.export.options import check_budget_forms, read_compile_specs
 from torchtrt_ws.export.placement import TARGET_DEVICE_KEY, read_device
 from torchtrt_ws.export.sources import torch_tensorrt
 from torchtrt_ws.export.sources.engine_record import engine_nodes, engine_operand, read_record
-from torchtrt_ws.export.sources.plan_header import check_plan
 from torchtrt_ws.identifiers import BACKEND_ID, DEFAULT_METHOD
 from torchtrt_ws.names import namer
+from torchtrt_ws.plan_header import check_plan
 
 if TYPE_CHECKING:
     import torch

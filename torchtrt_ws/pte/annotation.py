@@ -13,9 +13,10 @@ from torchtrt_ws.budget import EngineSize
 from torchtrt_ws.digests import UNKNOWN, Digests, Hashing
 from torchtrt_ws.errors import BlobError, ProgramError
 from torchtrt_ws.identifiers import SIGNATURE_SUFFIX, TENSORRT
-from torchtrt_ws.pte.info import EngineInfo, ProgramInfo, read_open
+from torchtrt_ws.pte.info import EngineInfo, ProgramInfo
 from torchtrt_ws.pte.io_facts import io_facts, passed_values
 from torchtrt_ws.pte.layout import U64, Field, PteFile, Region, set_header
+from torchtrt_ws.pte.read_program import read_open
 from torchtrt_ws.pte.room import find_room, make_room, segment_start
 from torchtrt_ws.pte.source import Source, is_same_file, opened_source
 

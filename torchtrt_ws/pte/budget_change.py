@@ -14,8 +14,9 @@ from torchtrt_ws.errors import BudgetError, ProgramError
 from torchtrt_ws.identifiers import SIGNATURE_SUFFIX
 from torchtrt_ws.pte.compile_specs import DelegateSpecs, Specs, find_specs, overwritten, specs_behind, with_budget
 from torchtrt_ws.pte.flatbuffer import FlatbufferError, root_table
-from torchtrt_ws.pte.info import EngineInfo, ProgramInfo, read_open
+from torchtrt_ws.pte.info import EngineInfo, ProgramInfo
 from torchtrt_ws.pte.layout import PteFile, set_header
+from torchtrt_ws.pte.read_program import read_open
 from torchtrt_ws.pte.room import find_room, make_room, next_slot, segment_start
 from torchtrt_ws.pte.source import Source, is_same_file, opened_source
 

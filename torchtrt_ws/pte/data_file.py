@@ -17,7 +17,7 @@ from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.pte.flatbuffer import FlatbufferError, Table, root_table
 from torchtrt_ws.pte.layout import U8, VALUE_TYPES, Field, damaged, open_program
 
-__all__ = ["data_files_beside", "external_names", "names_in_data_file", "no_data_file"]
+__all__ = ["data_files_beside", "external_names", "external_tensors", "names_in_data_file", "no_data_file"]
 
 SUFFIX = ".ptd"
 _MAGIC, _MAGIC_OFFSET = b"FT01", 4
@@ -38,10 +38,22 @@ def external_names(path: str | os.PathLike[str]) -> frozenset[str]:
         ProgramError: No program.
     """
     try:
-        plans = open_program(path).root.vector(Field.PROGRAM_EXECUTION_PLAN)
-        return frozenset(name for plan in map(plans.table, range(plans.count)) for name in _external(plan))
+        return external_tensors(open_program(path).root)
     except FlatbufferError as error:
         raise damaged(os.fspath(path), f"a broken program: {error}") from None
+
+
+def external_tensors(root: Table) -> frozenset[str]:
+    """As `external_names`, of a program that is open.
+
+    Args:
+        root: The program's root table.
+
+    Raises:
+        FlatbufferError: A broken program.
+    """
+    plans = root.vector(Field.PROGRAM_EXECUTION_PLAN)
+    return frozenset(name for plan in map(plans.table, range(plans.count)) for name in _external(plan))
 
 
 def _external(plan: Table) -> Iterator[str]:
@@ -89,12 +101,13 @@ def names_in_data_file(path: str | os.PathLike[str]) -> frozenset[str]:
         raise _refused(name, f"a broken index: {error}") from None
 
 
-def data_files_beside(path: str | os.PathLike[str]) -> list[str]:
+def data_files_beside(path: str | os.PathLike[str], needed: Collection[str] | None = None) -> list[str]:
     """The data files of a program that lie in its folder: `model.ptd` for `model.pte`, and those that have tensors that
     it needs.
 
     Args:
         path: The .pte.
+        needed: From `external_names`, if they are known; None to read them.
 
     Returns:
         Their paths; none where there is nothing to look at.
@@ -105,7 +118,7 @@ def data_files_beside(path: str | os.PathLike[str]) -> list[str]:
     program = Path(path)
     own = program.with_suffix(SUFFIX)
     found = {str(own): names_in_data_file(own)} if own.exists() else {}
-    missing = external_names(path).difference(*found.values())
+    missing = frozenset(external_names(path) if needed is None else needed).difference(*found.values())
     candidates = sorted(program.parent.glob(f"*{SUFFIX}"))[:_MOST_FILES] if missing else []
     homes: dict[str, str] = {}
     for candidate in candidates:

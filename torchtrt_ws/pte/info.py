@@ -1,30 +1,15 @@
-"""What is inside a .pte: methods, engines, budgets. Pure: maps the file, and imports neither torch nor executorch."""
+"""What a .pte was found to hold, as values: methods, engines, budgets. Pure."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torchtrt_ws import blob, budget
-from torchtrt_ws.dtypes import BY_SCALAR_TYPE
-from torchtrt_ws.errors import BlobError, BudgetError, ProgramError
-from torchtrt_ws.identifiers import BACKEND_ID, HOST, TENSORRT, is_program
-from torchtrt_ws.pte.flatbuffer import FlatbufferError, Table
-from torchtrt_ws.pte.layout import I32, U8, U32, VALUE_TYPES, Field, PteFile, Region, damaged, open_program
+from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.identifiers import BACKEND_ID, TARGET_DEVICE_KEY
 
-__all__ = [
-    "CompileSpec",
-    "EngineInfo",
-    "MethodInfo",
-    "ProgramInfo",
-    "TensorInfo",
-    "ValueInfo",
-    "read",
-    "read_open",
-    "value_info",
-]
+__all__ = ["CompileSpec", "EngineInfo", "MethodInfo", "ProgramInfo", "TensorInfo", "ValueInfo"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +37,11 @@ class MethodInfo:
     inputs: tuple[ValueInfo, ...]
     outputs: tuple[ValueInfo, ...]
 
+    def as_dict(self) -> dict[str, Any]:
+        """The method as `inspect --json` prints it."""
+        sides = {"inputs": self.inputs, "outputs": self.outputs}
+        return {"name": self.name, **{side: [_plain(each) for each in values] for side, values in sides.items()}}
+
 
 @dataclass(frozen=True)
 class TensorInfo:
@@ -74,21 +64,37 @@ class CompileSpec:
     key: str
     value: bytes
 
+    @property
+    def text(self) -> str | None:
+        """The value, if it is text that can be printed; None for other bytes."""
+        try:
+            text = self.value.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        return text if text.isprintable() else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The spec as `inspect --json` prints it: `hex` is the value that is no `text`."""
+        hexadecimal = None if self.text is not None else self.value.hex()
+        return {"key": self.key, "bytes": len(self.value), "text": self.text, "hex": hexadecimal}
+
 
 @dataclass(frozen=True)
 class EngineInfo:
     """One engine of the program. Sizes and offsets are bytes; offsets count from the start of the file.
 
-    `streamable_bytes` is None if it was not known at export, `sha256` and `crc32c` if the file does not
-    record them, `baked_budget` if
-    nothing is baked. `name` is engine0, engine1, ... (loading order) without our metadata. `same_plan_as` is the first
-    engine whose bytes in the file are these; None: no engine before this one has them. `optimization_profiles` is empty
-    if the file does not record them; each has all `inputs`, which are their hull.
+    `streamable_bytes` is None if it was not known at export, `sha256` and `crc32c` if the file does not record them,
+    `baked_budget` if nothing is baked. `name` is engine0, engine1, ... (loading order) without our metadata. `builder`
+    is what made the engine, with its version: as the file records it, else as the plan's own header tells; None where
+    neither does. `same_plan_as` is the first engine whose bytes in the file are these; None: no engine before this one
+    has them. `optimization_profiles` is empty if the file does not record them; each has all `inputs`, which are their
+    hull.
     """
 
     name: str
     method: str
     kind: str
+    builder: str | None
     engine_bytes: int
     streamable_bytes: int | None
     streamable_estimated: bool
@@ -110,50 +116,117 @@ class EngineInfo:
         """What the export did for streaming; None if the file does not record it."""
         return self.metadata.own.streaming if self.metadata.own else None
 
+    @property
+    def target_device(self) -> str | None:
+        """Where the program plans the engine's inputs and outputs: the compile spec `target_device`, such as "cuda:0";
+        None for host memory."""
+        values = [spec.value for spec in self.compile_specs if spec.key == TARGET_DEVICE_KEY]
+        return values[0].decode("utf-8", "backslashreplace") if values else None
+
+    @property
+    def other_specs(self) -> tuple[CompileSpec, ...]:
+        """The compile specs that are neither the baked budget nor the target device."""
+        return tuple(spec for spec in self.compile_specs if spec.key not in (budget.KEY, TARGET_DEVICE_KEY))
+
     def as_dict(self) -> dict[str, Any]:
-        """The engine as `inspect --json` prints it."""
+        """The engine as `inspect --json` prints it, without its share of the program."""
+        own = self.metadata.own
         return {
             "name": self.name,
             "method": self.method,
             "kind": self.kind,
+            "builder": self.builder,
             "engine_bytes": self.engine_bytes,
+            "engine_offset": self.engine_offset,
             "streamable_bytes": self.streamable_bytes,
             "streamable_estimated": self.streamable_estimated,
             "baked_budget": self.baked_budget,
             "sha256": self.sha256,
             "crc32c": self.crc32c,
             "same_plan_as": self.same_plan_as,
+            "target_device": self.target_device,
+            "device_id": self.metadata.device_id,
+            "target_platform": self.metadata.target_platform or None,
+            "hardware_compatible": self.metadata.hardware_compatible,
+            "compile_specs": [spec.as_dict() for spec in self.compile_specs],
             "inputs": [_plain(tensor) for tensor in self.inputs],
             "outputs": [_plain(tensor) for tensor in self.outputs],
+            "aliased_io": [asdict(alias) for alias in self.metadata.aliased_io],
             "optimization_profiles": [
                 {each.name: {"min": list(each.min), "opt": list(each.opt), "max": list(each.max)} for each in profile}
                 for profile in self.optimization_profiles
             ],
+            "nested_method": own.nested_method if own else None,
+            "keeps_state": own.keeps_state if own else None,
+            "serialized_metadata_bytes": len(self.metadata.serialized_metadata.encode("utf-8", "surrogatepass")),
             "streaming": None if self.streaming is None else _plain(self.streaming),
         }
 
 
 @dataclass(frozen=True)
 class ProgramInfo:
-    """What `read` found. `other_backends` counts the delegates of each backend that is not ours."""
+    """What `read` found. `other_backends` counts the delegates of each backend that is not ours.
+
+    `has_room`: `set_budget` changes any budget in place. `external_tensors` are what the program itself takes from data
+    files (.ptd); `data_files` are those beside it that a load would take, and `data_problem` is what it would refuse
+    with instead. `signature` is the signature file beside the program, which was not looked into. The last three are
+    empty where only an open file was read.
+    """
 
     file: str
     bytes: int
     methods: tuple[MethodInfo, ...]
     engines: tuple[EngineInfo, ...]
     other_backends: dict[str, int]
+    has_room: bool = False
+    external_tensors: tuple[str, ...] = ()
+    data_files: tuple[str, ...] = ()
+    data_problem: str | None = None
+    signature: str | None = None
+
+    @property
+    def streamable_bytes(self) -> int | None:
+        """Of all engines, those on the same weights once; None if it is not known of one of them, or there are none."""
+        sizes = [each.streamable_bytes for each in self.engine_sizes() if each.weights_of is None]
+        known = [size for size in sizes if size is not None]
+        return sum(known) if known and len(known) == len(sizes) else None
+
+    @property
+    def streamable_estimated(self) -> bool:
+        """True if the streamable bytes of an engine are an estimate."""
+        return any(each.streamable_estimated for each in self.engines)
+
+    def streamable_percent(self) -> tuple[float | None, ...]:
+        """For each engine its share of the program's streamable bytes: 0 to 100, two decimals.
+
+        None for an engine on another one's weights, and for all where the sum is not known, or 0.
+        """
+        total = self.streamable_bytes
+        if not total:
+            return (None,) * len(self.engines)
+        return tuple(
+            None
+            if each.weights_of is not None or each.streamable_bytes is None
+            else round(100 * each.streamable_bytes / total, 2)
+            for each in self.engine_sizes()
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The report as `inspect --json` prints it: sizes are integer bytes, unknown is None."""
+        shares = zip(self.engines, self.streamable_percent(), strict=True)
         return {
             "file": self.file,
             "bytes": self.bytes,
-            "methods": [
-                {"name": m.name, "inputs": [_plain(v) for v in m.inputs], "outputs": [_plain(v) for v in m.outputs]}
-                for m in self.methods
-            ],
-            "engines": [engine.as_dict() for engine in self.engines],
+            "streamable_bytes": self.streamable_bytes,
+            "streamable_estimated": self.streamable_estimated,
+            "methods": [method.as_dict() for method in self.methods],
+            "engines": [{**engine.as_dict(), "streamable_percent": share} for engine, share in shares],
             "other_backends": dict(self.other_backends),
+            "has_room": self.has_room,
+            "external_tensors": list(self.external_tensors),
+            "data_files": list(self.data_files),
+            "data_problem": self.data_problem,
+            "signature": self.signature,
         }
 
     def engine_sizes(self) -> list[budget.EngineSize]:
@@ -182,233 +255,6 @@ class ProgramInfo:
             raise ProgramError(
                 self.file, found, f"an engine of backend {BACKEND_ID}", "Save the model with torchtrt_ws.save."
             )
-
-
-def read(path: str | os.PathLike[str]) -> ProgramInfo:
-    """Reads what is inside a .pte, without loading it. Engines stay on disk: their headers are read, not their weights.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Methods and engines in loading order: methods as in the file, an engine for each delegate of a method.
-
-    Raises:
-        ProgramError: A file that is missing, empty, truncated or no ExecuTorch program; an engine whose blob or baked
-            budget cannot be read. It names the file, and the engine where it knows one.
-
-    Source:
-        ExecuTorch 1.5.1, schema/program.fbs.
-    """
-    name = os.fspath(path)
-    try:
-        return read_open(open_program(name))
-    except FlatbufferError as error:
-        raise damaged(name, f"a broken program: {error}") from None
-
-
-def read_open(file: PteFile) -> ProgramInfo:
-    """As `read`, of a file that is open.
-
-    Args:
-        file: From `layout.open_program` or `layout.map_program`.
-
-    Returns:
-        What `read` returns.
-
-    Raises:
-        ProgramError: As `read`.
-        FlatbufferError: A broken program.
-    """
-    methods: list[MethodInfo] = []
-    engines: list[EngineInfo] = []
-    others: dict[str, int] = {}
-    blobs = _Blobs(file)
-    plans = file.root.vector(Field.PROGRAM_EXECUTION_PLAN)
-    for plan in map(plans.table, range(plans.count)):
-        method = _method(plan)
-        methods.append(method)
-        delegates = plan.vector(Field.PLAN_DELEGATES)
-        for delegate in map(delegates.table, range(delegates.count)):
-            backend = delegate.text(Field.DELEGATE_ID) or ""
-            if backend == BACKEND_ID:
-                engines.append(_engine(blobs, delegate, method.name, len(engines)))
-            else:
-                others[backend] = others.get(backend, 0) + 1
-    methods = [_with_names(method, engines) for method in methods]
-    return ProgramInfo(file.path, file.view.nbytes, tuple(methods), tuple(_with_equal_plans(engines)), others)
-
-
-def _with_names(method: MethodInfo, engines: list[EngineInfo]) -> MethodInfo:
-    """What the blobs of its engines record: each has all names. Those that do not fit the method are not its."""
-    own = next((each.metadata.own for each in engines if each.method == method.name), None)
-    if own is None:
-        return method
-    sides = ((method.inputs, own.method_inputs), (method.outputs, own.method_outputs))
-    inputs, outputs = (
-        tuple(replace(value, name=name) for value, name in zip(values, names, strict=True))
-        if len(values) == len(names) == len(set(names))
-        else values
-        for values, names in sides
-    )
-    return MethodInfo(method.name, inputs, outputs)
-
-
-def _with_equal_plans(engines: list[EngineInfo]) -> Iterator[EngineInfo]:
-    """Engines whose bytes are stored once say so."""
-    first: dict[Region, str] = {}
-    for each in engines:
-        region = Region(each.engine_offset, each.engine_bytes)
-        yield replace(each, same_plan_as=first.get(region))
-        first.setdefault(region, each.name)
-
-
-class _Blobs:
-    """The blobs of a file, each read once: delegates may share one."""
-
-    def __init__(self, file: PteFile) -> None:
-        self.file = file
-        self._read: dict[Region, blob.Blob] = {}
-        self._metadata_left = file.view.nbytes  # more than that is metadata that overlaps, to keep its reader busy
-
-    def read(self, region: Region, subject: str) -> blob.Blob:
-        if region not in self._read:
-            payload = self.file.view[region.offset : region.offset + region.size]
-            self._metadata_left -= blob.read_header(payload, subject).metadata_size
-            if self._metadata_left < 0:
-                raise FlatbufferError("engines whose metadata overlap")
-            self._read[region] = blob.read(payload, subject)
-        return self._read[region]
-
-
-def _method(plan: Table) -> MethodInfo:
-    name = plan.text(Field.PLAN_NAME)
-    if name is None:
-        raise FlatbufferError("a method without a name")
-    return MethodInfo(name, _values(plan, Field.PLAN_INPUTS), _values(plan, Field.PLAN_OUTPUTS))
-
-
-def _values(plan: Table, field: int) -> tuple[ValueInfo, ...]:
-    values, indices = plan.vector(Field.PLAN_VALUES), plan.vector(field)
-    on_device = _buffers_on_a_device(plan)
-    return tuple(value_info(values.table(indices.integer(item, I32)), on_device) for item in range(indices.count))
-
-
-def _buffers_on_a_device(plan: Table) -> frozenset[int]:
-    devices = plan.vector(Field.PLAN_BUFFER_DEVICES)
-    entries = map(devices.table, range(devices.count))
-    return frozenset(
-        each.integer(Field.BUFFER_INDEX, I32) for each in entries if each.integer(Field.BUFFER_DEVICE_TYPE, U8) != 0
-    )
-
-
-def value_info(value: Table, on_device: frozenset[int] = frozenset()) -> ValueInfo:
-    """What an EValue of the schema is.
-
-    Args:
-        value: Its table.
-        on_device: Which of the method's planned buffers are in device memory. A tensor that is planned elsewhere is
-            there, whatever device it names.
-    """
-    number = value.integer(Field.VALUE_TYPE, U8)
-    kind = VALUE_TYPES[number] if number < len(VALUE_TYPES) else f"type {number}"
-    tensor = value.table(Field.VALUE) if kind == "tensor" else None
-    if tensor is None:
-        return ValueInfo(kind)
-    scalar_type = tensor.integer(Field.TENSOR_SCALAR_TYPE, U8)
-    dtype = BY_SCALAR_TYPE.get(scalar_type)
-    sizes = tensor.vector(Field.TENSOR_SIZES)
-    tensor.spend(sizes.count)
-    return ValueInfo(
-        kind,
-        dtype.name if dtype else f"scalar type {scalar_type}",
-        tuple(sizes.integer(dim, I32) for dim in range(sizes.count)),
-        dynamic=tensor.integer(Field.TENSOR_SHAPE_DYNAMISM, U8) != 0,
-        device=_device(tensor, on_device),
-        planned=tensor.find(Field.TENSOR_ALLOCATION) is not None,
-    )
-
-
-def _device(tensor: Table, on_device: frozenset[int]) -> str | None:
-    allocation = tensor.table(Field.TENSOR_ALLOCATION)
-    if allocation is not None and allocation.integer(Field.ALLOCATION_BUFFER, U32) not in on_device:
-        return None
-    extra = tensor.table(Field.TENSOR_EXTRA_INFO)
-    if extra is None or (kind := extra.integer(Field.EXTRA_DEVICE_TYPE, U8)) == 0:
-        return None
-    name = "cuda" if kind == 1 else f"device type {kind}"
-    return f"{name}:{extra.integer(Field.EXTRA_DEVICE_INDEX, U8)}"
-
-
-def _engine(blobs: _Blobs, delegate: Table, method: str, index: int) -> EngineInfo:
-    subject = f"{blobs.file.path}: engine {index}, method {method!r}"
-    reference = delegate.table(Field.DELEGATE_PROCESSED)
-    if reference is None:
-        raise FlatbufferError(f"engine {index} without a payload")
-    region = blobs.file.processed(reference)
-    try:
-        contents = blobs.read(region, subject)
-    except BlobError as error:
-        raise ProgramError(error.subject, error.found, error.expected, error.next_step) from None
-    own = contents.metadata.own
-    specs = _compile_specs(delegate)
-    inputs, outputs = _tensors(contents.metadata)
-    return EngineInfo(
-        name=own.name if own else f"engine{index}",
-        method=method,
-        kind=own.kind if own else _kind_of(contents.engine),
-        engine_bytes=contents.header.engine_size,
-        streamable_bytes=own.streamable_bytes if own else None,
-        streamable_estimated=own.streamable_estimated if own else False,
-        baked_budget=_baked_budget(specs, subject),
-        sha256=own.sha256 if own else None,
-        crc32c=own.crc32c if own else None,
-        inputs=inputs,
-        outputs=outputs,
-        optimization_profiles=own.optimization_profiles if own else (),
-        payload_offset=region.offset,
-        payload_bytes=region.size,
-        engine_offset=region.offset + contents.header.engine_offset,
-        compile_specs=specs,
-        metadata=contents.metadata,
-    )
-
-
-def _compile_specs(delegate: Table) -> tuple[CompileSpec, ...]:
-    vector = delegate.vector(Field.DELEGATE_COMPILE_SPECS)
-    specs = []
-    for spec in map(vector.table, range(vector.count)):
-        value = spec.vector(Field.SPEC_VALUE, item_size=1)
-        specs.append(CompileSpec(spec.text(Field.SPEC_KEY) or "", value.copy()))
-    return tuple(specs)
-
-
-def _baked_budget(specs: tuple[CompileSpec, ...], subject: str) -> int | None:
-    baked = [spec.value for spec in specs if spec.key == budget.KEY]
-    if len(baked) > 1:
-        raise ProgramError(
-            f"{subject}: {budget.KEY}", f"{len(baked)} compile specs", "at most one", "Save the program again."
-        )
-    try:
-        return budget.parse_decimal(baked[0]) if baked else None
-    except BudgetError as error:
-        raise ProgramError(
-            f"{subject}: {error.subject}", error.found, error.expected, "Save the program again."
-        ) from None
-
-
-def _tensors(metadata: blob.Metadata) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
-    if metadata.own:
-        facts = (metadata.own.inputs, metadata.own.outputs)
-        inputs, outputs = (tuple(TensorInfo(t.name, t.dtype, t.shape, t.min, t.max) for t in side) for side in facts)
-        return inputs, outputs
-    # A binding without dtype has no shape either: () would claim a scalar.
-    named = [(b, TensorInfo(b.name, b.dtype, b.shape) if b.dtype else TensorInfo(b.name)) for b in metadata.io_bindings]
-    return tuple(t for b, t in named if b.is_input), tuple(t for b, t in named if not b.is_input)
-
-
-def _kind_of(engine: memoryview) -> str:
-    return HOST if is_program(engine) else TENSORRT
 
 
 def _plain(value: TensorInfo | ValueInfo | blob.StreamingFacts) -> dict[str, Any]:

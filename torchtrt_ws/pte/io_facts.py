@@ -8,8 +8,9 @@ from torchtrt_ws.blob import Metadata, TensorFacts
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.identifiers import BACKEND_ID
 from torchtrt_ws.pte.flatbuffer import FlatbufferError, Table
-from torchtrt_ws.pte.info import ValueInfo, value_info
+from torchtrt_ws.pte.info import ValueInfo
 from torchtrt_ws.pte.layout import I32, U8, Field
+from torchtrt_ws.pte.values import value_info
 
 __all__ = ["io_facts", "passed_values"]
 

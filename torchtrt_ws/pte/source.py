@@ -16,6 +16,8 @@ from torchtrt_ws.pte.layout import PteFile, damaged, map_program
 
 __all__ = ["Source", "is_same_file", "opened_source"]
 
+_PIECE = 1 << 20  # bytes that are read at a time
+
 
 class Source:
     """An open file: its path as given, its descriptor, and what is in it."""
@@ -75,6 +77,33 @@ class Source:
         if copied < size:
             self.check_unchanged()
             raise damaged(self.path, f"{offset + copied} of {offset + size} bytes")
+
+    def pieces(self, offset: int, size: int) -> Iterator[bytes]:
+        """Reads a part of the file, 1 MiB at a time, and no more of it is in memory at once. Not through the mapping: a
+        file that becomes shorter is then an error, and not the end of the process.
+
+        Args:
+            offset: Where the part begins.
+            size: Its bytes.
+
+        Returns:
+            The pieces in order; all but the last are of the same size.
+
+        Raises:
+            ProgramError: The file has become shorter.
+        """
+        end = offset + size
+        while offset < end:
+            wanted = min(_PIECE, end - offset)
+            piece = b""
+            while len(piece) < wanted:
+                more = os.pread(self.descriptor, wanted - len(piece), offset + len(piece))
+                if not more:
+                    self.check_unchanged()
+                    raise damaged(self.path, f"{offset + len(piece)} of {end} bytes")
+                piece += more
+            yield piece
+            offset += wanted
 
 
 @contextmanager

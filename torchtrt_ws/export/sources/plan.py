@@ -10,9 +10,9 @@ from torchtrt_ws.blob import Buffer, OptimizationProfile
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.payload import BufferPayload, FilePayload
-from torchtrt_ws.export.sources.plan_header import check_plan
 from torchtrt_ws.export.tensor_text import TensorSpecs, parse_tensors
 from torchtrt_ws.identifiers import TENSORRT
+from torchtrt_ws.plan_header import check_plan
 
 __all__ = ["PlanSource", "read_plan"]
 

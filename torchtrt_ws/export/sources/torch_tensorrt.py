@@ -20,8 +20,8 @@ from torchtrt_ws.export.graph.interface import Interface, method_names, tensor_f
 from torchtrt_ws.export.graph.methods import in_signature_order
 from torchtrt_ws.export.graph.shape_profiles import refuse_profiles
 from torchtrt_ws.export.sources.engine_record import Record, engine_nodes, engine_operand, read_record
-from torchtrt_ws.export.sources.plan_header import check_plan
 from torchtrt_ws.identifiers import TENSORRT
+from torchtrt_ws.plan_header import check_plan
 
 __all__ = ["has_engines", "lower", "needs_more", "read_engine", "to_program", "warn_of_resident"]
 

@@ -7,11 +7,29 @@ import struct
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.identifiers import RTX_MAGIC, is_program
 
-__all__ = ["check_plan"]
+__all__ = ["HEADER_SIZE", "builder_of", "check_plan"]
 
 _TENSORRT_MAGIC = b"ftrt"  # seen, TensorRT 8 to 10; not documented, so that its absence says nothing
 _SAFETENSORS_HEADER_LIMIT = 100_000_000  # bytes of its JSON, which a u64 before it tells (safetensors' README)
 _RTX_HEADER = struct.Struct("<4s12xQ4B")  # u64 size of the plan at 16, version at 24 (seen, 1.4 to 1.7)
+HEADER_SIZE = 32  # bytes of a plan that the functions here look at
+
+
+def builder_of(head: bytes) -> str | None:
+    """What built a plan, as far as its first bytes tell.
+
+    Args:
+        head: The first `HEADER_SIZE` bytes, or all if there are fewer.
+
+    Returns:
+        "tensorrt-rtx" with its version; "tensorrt", whose header is not documented; None for anything else.
+    """
+    if head.startswith(_TENSORRT_MAGIC):
+        return "tensorrt"
+    if not head.startswith(RTX_MAGIC) or len(head) < _RTX_HEADER.size:
+        return None
+    _, _, *version = _RTX_HEADER.unpack_from(head)
+    return "tensorrt-rtx " + ".".join(map(str, version))
 
 
 def check_plan(subject: str, head: bytes, size: int) -> str:
@@ -19,7 +37,7 @@ def check_plan(subject: str, head: bytes, size: int) -> str:
 
     Args:
         subject: What an error names.
-        head: The first 32 bytes, or all if there are fewer.
+        head: The first `HEADER_SIZE` bytes, or all if there are fewer.
         size: Bytes of the plan.
 
     Returns:
@@ -37,12 +55,13 @@ def check_plan(subject: str, head: bytes, size: int) -> str:
         raise ProgramError(subject, "an ExecuTorch program", "a TensorRT plan", "Give the plan it was made from.")
     if not head.startswith(RTX_MAGIC):
         return "tensorrt"  # its header is not documented
-    declared, *version = _RTX_HEADER.unpack_from(head)[1:] if len(head) >= _RTX_HEADER.size else (size + 1,)
-    if declared > size:
+    builder = builder_of(head)
+    declared = size + 1 if builder is None else _RTX_HEADER.unpack_from(head)[1]
+    if builder is None or declared > size:
         found = f"{size} bytes of a TensorRT-RTX plan"
-        expected = f"the {declared} bytes that its header says" if version else "at least its header"
+        expected = "at least its header" if builder is None else f"the {declared} bytes that its header says"
         raise ProgramError(subject, found, expected, "The plan is truncated: copy or build it again.")
-    return "tensorrt-rtx " + ".".join(map(str, version))
+    return builder
 
 
 # What else people have beside their plans, by its first bytes. TensorRT documents no magic of its own.

@@ -1,0 +1,156 @@
+"""check_digests: whether the engines of a program are those that it records, by reading all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from torchtrt_ws.digests import Digests, add_to_crc32c
+from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.pte.info import EngineInfo
+from torchtrt_ws.pte.layout import Region
+from torchtrt_ws.pte.read_program import read_open
+from torchtrt_ws.pte.source import Source, opened_source
+
+__all__ = ["DigestReport", "EngineDigest", "Progress", "check_digests"]
+
+Progress = Callable[[int, int], None]  # is told the bytes that are read, and how many there are
+
+
+@dataclass(frozen=True)
+class EngineDigest:
+    """What the bytes of one engine are: SHA-256 as 64, CRC-32C as 8 lower-case hexadecimal digits.
+
+    `recorded_sha256` and `recorded_crc32c` are what the file says, None where it says nothing; without a recorded one,
+    `crc32c` is None too.
+    """
+
+    name: str
+    method: str
+    sha256: str
+    crc32c: str | None
+    recorded_sha256: str | None
+    recorded_crc32c: str | None
+
+    @property
+    def as_recorded(self) -> bool | None:
+        """False if one of the two differs from the record; None without a record."""
+        pairs = ((self.recorded_sha256, self.sha256), (self.recorded_crc32c, self.crc32c))
+        equal = [recorded == found for recorded, found in pairs if recorded is not None]
+        return all(equal) if equal else None
+
+    @property
+    def result(self) -> str:
+        """ "as recorded", "differs" or "not recorded"."""
+        return {True: "as recorded", False: "differs", None: "not recorded"}[self.as_recorded]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The engine as `inspect --digest --json` prints it."""
+        return {
+            "name": self.name,
+            "method": self.method,
+            "sha256": self.sha256,
+            "crc32c": self.crc32c,
+            "recorded_sha256": self.recorded_sha256,
+            "recorded_crc32c": self.recorded_crc32c,
+            "result": self.result,
+        }
+
+
+@dataclass(frozen=True)
+class DigestReport:
+    """What `check_digests` found, engines in loading order."""
+
+    file: str
+    engines: tuple[EngineDigest, ...]
+
+    @property
+    def all_as_recorded(self) -> bool:
+        """False if an engine is not the one that the file records. One that it records nothing of says nothing."""
+        return all(each.as_recorded is not False for each in self.engines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON."""
+        return {"file": self.file, "engines": [each.as_dict() for each in self.engines]}
+
+
+def check_digests(path: str | os.PathLike[str], *, progress: Progress | None = None) -> DigestReport:
+    """Computes the SHA-256 of each engine, its CRC-32C where one is recorded, and compares both with the file's record.
+
+    All engines are read, those that are the same bytes of the file once, 1 MiB at a time. It is a check against damage:
+    who changes an engine can change its record. `torchtrt_ws.trust.verify` says who signed the file.
+
+    Args:
+        path: The .pte.
+        progress: Called after each piece with the bytes that are read, and how many will be.
+
+    Returns:
+        What was found. An engine that differs is no error.
+
+    Raises:
+        ProgramError: No program, engines that overlap, or a file that changes meanwhile.
+        EngineError: A CRC-32C is recorded, and the package `crc32c` is not installed.
+    """
+    with opened_source(path, to_change=False) as source:
+        engines = read_open(source.program).engines
+        regions = distinct_regions(source.path, engines)
+        with_checksum = {_region(each) for each in engines if each.crc32c is not None}
+        done, total = 0, sum(region.size for region in regions)
+        found: dict[Region, Digests] = {}
+        for region in regions:
+            found[region] = _digests(
+                source, region, region in with_checksum, None if progress is None else _from(progress, done, total)
+            )
+            done += region.size
+        source.check_unchanged()
+    return DigestReport(source.path, tuple(_compared(each, found[_region(each)]) for each in engines))
+
+
+def distinct_regions(path: str, engines: Sequence[EngineInfo]) -> list[Region]:
+    """Where the engines of a program lie, each region once.
+
+    Args:
+        path: The file, for errors.
+        engines: Its engines.
+
+    Returns:
+        The regions, in the order of the file.
+
+    Raises:
+        ProgramError: Regions that overlap, so that a small file would be read many times.
+    """
+    regions = sorted({_region(each) for each in engines}, key=lambda region: (region.offset, region.size))
+    for one, following in pairwise(regions):
+        if following.offset < one.offset + one.size:
+            raise ProgramError(path, "engines that overlap", "each where no other is, or equal ones", "Save it again.")
+    return regions
+
+
+def _region(engine: EngineInfo) -> Region:
+    return Region(engine.engine_offset, engine.engine_bytes)
+
+
+def _from(progress: Progress, start: int, total: int) -> Callable[[int], None]:
+    return lambda count: progress(start + count, total)
+
+
+def _digests(source: Source, region: Region, with_checksum: bool, done: Callable[[int], None] | None) -> Digests:
+    """Without a checksum its field is empty."""
+    sha256, crc32c, count = hashlib.sha256(), 0, 0
+    for piece in source.pieces(region.offset, region.size):
+        sha256.update(piece)
+        if with_checksum:
+            crc32c = add_to_crc32c(piece, crc32c)
+        count += len(piece)
+        if done is not None:
+            done(count)
+    return Digests(f"{crc32c:08x}" if with_checksum else "", sha256.hexdigest())
+
+
+def _compared(engine: EngineInfo, found: Digests) -> EngineDigest:
+    crc32c = None if engine.crc32c is None else found.crc32c
+    return EngineDigest(engine.name, engine.method, found.sha256, crc32c, engine.sha256, engine.crc32c)
