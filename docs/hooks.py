@@ -27,6 +27,7 @@ PYTHON = (
     "budget",
     "blob",
     "pte",
+    "planning",
     "export",
     "export.streaming",
     "runtime",

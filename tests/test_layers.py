@@ -17,6 +17,7 @@ LAYERS = (
     ("budget",),
     ("blob",),
     ("pte",),
+    ("planning",),
     ("trust",),
     ("runtime",),
     ("memory",),
@@ -31,7 +32,7 @@ LAYERS = (
     ("plugin", "cli"),
     ("__main__", ""),  # the package itself looks its functions up when they are used
 )
-PURE = ("errors", "identifiers", "names", "dtypes", "logs", "budget", "blob", "pte", "trust")
+PURE = ("errors", "identifiers", "names", "dtypes", "logs", "budget", "blob", "pte", "planning", "trust")
 FOREIGN_TO_PURE = {"torch", "executorch", "numpy", "rich", "typer", "onnx", "tensorrt_rtx"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -22,7 +22,7 @@ __all__ = ["app", "main"]
 
 # A subcommand is the function of its name in the module of its name, below torchtrt_ws.cli ("-" is "_" there). Such a
 # module imports what it works with inside the function: `--help` imports them all.
-SUBCOMMANDS = ("inspect", "run", "wrap", "set-budget", "annotate", "keygen", "sign", "verify")
+SUBCOMMANDS = ("inspect", "plan", "run", "wrap", "set-budget", "annotate", "keygen", "sign", "verify")
 
 _PROBLEM = 1
 _DEBUG = "--debug"
@@ -69,7 +69,7 @@ def _options(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log nothing; an error is one line still.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log all, on stderr.")] = False,
 ) -> None:
-    """Weight streaming budgets in ExecuTorch programs: look, run, change, wrap a plan, sign. Sizes are bytes."""
+    """Weight streaming budgets in ExecuTorch programs: look, plan, run, change, wrap a plan, sign. Sizes are bytes."""
     if quiet and verbose:
         raise typer.BadParameter("--quiet and --verbose contradict each other")
     if quiet or verbose:

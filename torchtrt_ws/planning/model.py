@@ -1,0 +1,96 @@
+"""A program as functions of its memory: budgets, and from these what it takes and how long a call is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torchtrt_ws.planning.choice import choose
+from torchtrt_ws.planning.facts import KnownEngine, Measured, groups_of
+from torchtrt_ws.planning.memory import WeightGroup, everything, least, needed
+from torchtrt_ws.planning.prediction import BOUND, MEASURED, Prediction, at_budget, together
+
+__all__ = ["ProgramModel"]
+
+
+class ProgramModel:
+    """A program on devices that are not here. Budgets are bytes by the name of the engine that has the weights.
+
+    Args:
+        engines: What is known of each engine.
+        measured: The profile.
+        speed: Bytes a second from the host to the device, for a bound; None if not known.
+        margin: Bytes of each device that stay free.
+    """
+
+    def __init__(self, engines: Sequence[KnownEngine], measured: Measured, speed: float | None, margin: int) -> None:
+        self.engines, self.speed, self.margin = engines, speed, margin
+        self.devices = groups_of(engines)
+        self.groups = [group for groups in self.devices.values() for group in groups]
+        self.overhead = measured.overhead_milliseconds
+        self.notes = measured.notes
+        self.is_measured = measured.engines is not None
+
+    def choose(self, memory: int) -> dict[str, int] | None:
+        """The best budgets within `memory` bytes of each device; None if none fit."""
+        return self._of_all(lambda groups: choose(memory - self.margin, groups))
+
+    def least(self) -> dict[str, int]:
+        """The budgets that take the least memory."""
+        return self._of_all(least) or {}
+
+    def everything(self) -> dict[str, int]:
+        """The budgets that keep all weights on the device."""
+        return self._of_all(everything) or {}
+
+    def memory(self, budgets: Mapping[str, int]) -> int:
+        """Bytes that `budgets` take, with the margin, of the device that they take most of."""
+        return max(needed(budgets, groups) for groups in self.devices.values()) + self.margin
+
+    def budget_of(self, engine: KnownEngine, budgets: Mapping[str, int]) -> int:
+        """What `engine` has of `budgets`."""
+        return budgets[engine.weights_of or engine.info.name]
+
+    def time_of(self, engine: KnownEngine, budget: int) -> Prediction | None:
+        """One call of `engine` with a `budget` in bytes; None if nothing can be told."""
+        if engine.points:
+            found = at_budget(engine.points, budget)
+            return together([found, Prediction(0.0, engine.basis)])
+        streamed = engine.streamable - budget
+        return Prediction(streamed / self.speed * 1e3, BOUND) if self.speed is not None and streamed > 0 else None
+
+    def time(self, budgets: Mapping[str, int]) -> Prediction | None:
+        """One call of each method with `budgets`. An engine that nothing is known of makes it a bound."""
+        each = [self.time_of(engine, self.budget_of(engine, budgets)) for engine in self.engines]
+        known = [prediction for prediction in each if prediction is not None]
+        if not known or (self.speed is None and not self.is_measured):
+            return None
+        if len(known) < len(each):
+            known.append(Prediction(0.0, BOUND))
+        return together([*known, Prediction(self.overhead, MEASURED)])
+
+    def memory_for(self, target: float) -> int | None:
+        """The least memory in which the calls take at most `target` milliseconds, in bytes with the margin.
+
+        By bisection, since more memory is never worse. None if there is none, or if times cannot be told.
+        """
+        low, high = self.memory(self.least()), self.memory(self.everything())
+        if not self.is_measured and self.speed is None:
+            return None
+
+        def slow(memory: int) -> bool:
+            budgets = self.choose(memory)
+            found = None if budgets is None else self.time(budgets)
+            return budgets is None or (found is not None and found.milliseconds > target)
+
+        if slow(high):
+            return None
+        if not slow(low):
+            return low
+        while high - low > 1:  # low is too little, high enough
+            middle = (low + high) // 2
+            low, high = (middle, high) if slow(middle) else (low, middle)
+        return high
+
+    def _of_all(self, solve: Callable[[Sequence[WeightGroup]], dict[str, int] | None]) -> dict[str, int] | None:
+        parts = [solve(groups) for groups in self.devices.values()]
+        return None if None in parts else {name: value for part in parts if part for name, value in part.items()}
