@@ -28,6 +28,7 @@ PYTHON = (
     "blob",
     "pte",
     "planning",
+    "cache",
     "export",
     "export.streaming",
     "runtime",

@@ -17,7 +17,7 @@ LAYERS = (
     ("budget",),
     ("blob",),
     ("pte",),
-    ("planning",),
+    ("planning", "cache"),
     ("trust",),
     ("runtime",),
     ("memory",),
@@ -32,7 +32,7 @@ LAYERS = (
     ("plugin", "cli"),
     ("__main__", ""),  # the package itself looks its functions up when they are used
 )
-PURE = ("errors", "identifiers", "names", "dtypes", "logs", "budget", "blob", "pte", "planning", "trust")
+PURE = ("errors", "identifiers", "names", "dtypes", "logs", "budget", "blob", "pte", "planning", "cache", "trust")
 FOREIGN_TO_PURE = {"torch", "executorch", "numpy", "rich", "typer", "onnx", "tensorrt_rtx"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
