@@ -27,10 +27,10 @@ def entries(
     """
     total = bytes_text(sum(entry.bytes for entry in found))
     heading = Text(f"{folder}: {len(found)} {'entry' if len(found) == 1 else 'entries'}, {total}")
-    table = new_table("engine", "size>", "last used", "kind")
+    table = new_table("engine", "size>", "last used")
     for entry in found:
-        who = "\n".join([entry.sha256[:12], *engines.get(entry.sha256, ())])
+        state = (entry.kind, "in use" if entry.in_use else None, entry.problem)
+        who = "\n".join(filter(None, [entry.sha256[:12], *state, *engines.get(entry.sha256, ())]))
         when = datetime.fromtimestamp(entry.last_used).strftime("%Y-%m-%d %H:%M")
-        kind = "\n".join(filter(None, [entry.kind, "in use" if entry.in_use else None, entry.problem]))
-        table.add_row(*(Text(cell) for cell in (who, bytes_text(entry.bytes), when, kind)))
+        table.add_row(*(Text(cell) for cell in (who, bytes_text(entry.bytes), when)))
     (console or Console(highlight=False)).print(Group(heading, table) if found else heading)
