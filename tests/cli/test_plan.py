@@ -276,6 +276,19 @@ def test_a_profile_of_other_engines(one: Path, two: Path) -> None:
     assert "a measurement of engine 'forward' too" in done.stderr
 
 
+def test_a_profile_of_a_machine_that_is_too_small_for_all(one: Path) -> None:
+    (engine,) = profile_of(one).engines
+    points = engine.points[:3]  # to 50 %: 100 to 55 ms
+    Profile((replace(engine, points=points, largest_bytes=BIG // 2),)).write(beside(one))
+    found = answer(one, "--memory", "69MiB")
+    assert (found["milliseconds"], found["basis"]) == (55.0, "measured")
+    assert found["needed_bytes"] == BIG // 2 + SCRATCH + CONTEXT + MARGIN
+    found = answer(one, "--memory", "80MiB")
+    assert (found["engines"][0]["budget_bytes"], found["needed_bytes"]) == (BIG, BIG + CONTEXT + MARGIN)
+    assert (found["milliseconds"], found["basis"]) == (pytest.approx(10.0), "extrapolated")
+    assert answer(one, "--budget", "75%")["basis"] == "extrapolated"
+
+
 # Baking.
 
 

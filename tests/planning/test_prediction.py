@@ -14,6 +14,7 @@ from torchtrt_ws.planning.prediction import (
     at_batch,
     at_budget,
     together,
+    up_to_all,
 )
 
 # Batch 8: 2 ms of computing, and 10 ms of streaming from nothing resident. Batch 16: 4 ms and the same.
@@ -92,3 +93,21 @@ def test_together_is_as_weak_as_its_weakest() -> None:
     every = [Prediction(1.0, basis) for basis in (MEASURED, BOUND, INTERPOLATED, EXTRAPOLATED)]
     assert together(every) == Prediction(4.0, BOUND)
     assert together([every[0], every[2]]) == Prediction(2.0, INTERPOLATED)
+
+
+@pytest.mark.parametrize(
+    ("points", "speed", "milliseconds"),
+    [
+        (AT_8, None, 2.0),
+        (AT_8[:2], None, 2.0),  # 5 ms for 50 bytes
+        (AT_8[:1], None, 12.0),
+        (AT_8[:1], 20_000.0, 7.0),  # 20 bytes a millisecond
+        ((Point(0, 20, 12.0), Point(60, 80, 1.0)), None, 0.0),
+        ((Point(0, 20, 12.0), Point(60, 80, 13.0)), None, 13.0),
+    ],
+)
+def test_full_residency_that_did_not_fit(points: tuple[Point, ...], speed: float | None, milliseconds: float) -> None:
+    found = up_to_all(points, 100, 5, speed)
+    assert found[: len(points)] == points
+    assert (found[-1].budget_bytes, found[-1].device_bytes) == (100, 105)
+    assert found[-1].milliseconds == pytest.approx(milliseconds)

@@ -12,7 +12,7 @@ from torchtrt_ws.budget.profile import EngineFacts, EngineProfile, Point, Profil
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.identifiers import HOST
 from torchtrt_ws.planning.memory import WeightGroup
-from torchtrt_ws.planning.prediction import BOUND, at_batch
+from torchtrt_ws.planning.prediction import BOUND, at_batch, up_to_all
 from torchtrt_ws.pte import EngineInfo, ProgramInfo
 
 __all__ = ["KnownEngine", "Measured", "device_of", "groups_of", "known_engines", "read_profile"]
@@ -26,12 +26,14 @@ class Measured:
         path: Its file; None if there is none.
         engines: Engine name to what was measured, as the profile has it. Empty without a profile.
         overhead_milliseconds: What a call of the program takes beyond its engines; 0 if not known.
+        bandwidth_bytes_per_second: What streaming was seen to reach; None if not known.
         notes: Why a profile that lies there is not used.
     """
 
     path: str | None = None
     engines: dict[str, EngineProfile] | None = None
     overhead_milliseconds: float = 0.0
+    bandwidth_bytes_per_second: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -49,8 +51,9 @@ class KnownEngine:
         scratch_estimated: True if that is an estimate.
         context: What it needs besides weights and scratch; None if not known.
         fixed: Weights that cannot be streamed, as far as the plan's size tells.
-        points: Budgets and times of one call at the batch that was asked for; empty if not measured.
+        points: Budgets and times of one call at the batch that was asked for, up to all weights; empty if not measured.
         basis: What these rest on.
+        measured_bytes: The largest budget that was measured.
         batch: The batch that they are for; None if not known.
     """
 
@@ -65,6 +68,7 @@ class KnownEngine:
     fixed: int
     points: tuple[Point, ...]
     basis: str
+    measured_bytes: int
     batch: int | None
 
 
@@ -105,7 +109,7 @@ def _measured(subject: str, profile: Profile, program: ProgramInfo) -> Measured:
         other = known.get(info.name)
         if info not in streaming and other is not None and other.sha256 == info.sha256:
             engines[info.name] = other
-    return Measured(subject, engines, profile.overhead_milliseconds or 0.0)
+    return Measured(subject, engines, profile.overhead_milliseconds or 0.0, profile.bandwidth_bytes_per_second)
 
 
 def _facts(engine: EngineInfo) -> EngineFacts:
@@ -132,7 +136,7 @@ def known_engines(program: ProgramInfo, measured: Measured, batch: int | None) -
             program.file, f"two engines named {twice[0]!r}", "a name for each engine", "Save the program again."
         )
     return [
-        _known(program, info, size.weights_of, (measured.engines or {}).get(info.name), batch)
+        _known(program, info, size.weights_of, measured, batch)
         for info, size in zip(program.engines, program.engine_sizes(), strict=True)
     ]
 
@@ -147,8 +151,9 @@ def device_of(engine: EngineInfo) -> str:
 
 
 def _known(
-    program: ProgramInfo, info: EngineInfo, weights_of: str | None, profile: EngineProfile | None, batch: int | None
+    program: ProgramInfo, info: EngineInfo, weights_of: str | None, measured: Measured, batch: int | None
 ) -> KnownEngine:
+    profile = (measured.engines or {}).get(info.name)
     if info.streamable_bytes is None:
         raise ProgramError(
             f"{program.file}: engine {info.name!r}",
@@ -160,6 +165,7 @@ def _known(
     common: dict[str, Any] = {"info": info, "device": device_of(info), "weights_of": weights_of}
     if profile is not None:
         points, basis = at_batch(profile, batch)
+        whole, beside = profile.streamable_bytes, _beside_weights(profile)
         fixed = 0 if is_host else max(info.engine_bytes - profile.streamable_bytes, 0)
         return KnownEngine(
             **common,
@@ -167,10 +173,11 @@ def _known(
             estimated=False,
             scratch=profile.scratch_bytes,
             scratch_estimated=False,
-            context=max(_beside_weights(profile) - fixed, 0),
+            context=max(beside - fixed, 0),
             fixed=fixed,
-            points=points,
+            points=up_to_all(points, whole, beside, measured.bandwidth_bytes_per_second),
             basis=basis,
+            measured_bytes=points[-1].budget_bytes,
             batch=profile.batch if batch is None else batch,
         )
     streams = info.streamable_bytes != 0 or info.streamable_estimated
@@ -185,6 +192,7 @@ def _known(
         fixed=0 if is_host else max(info.engine_bytes - info.streamable_bytes, 0),
         points=(),
         basis=BOUND,
+        measured_bytes=0,
         batch=batch,
     )
 

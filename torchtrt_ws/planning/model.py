@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torchtrt_ws.planning.choice import choose
 from torchtrt_ws.planning.facts import KnownEngine, Measured, groups_of
 from torchtrt_ws.planning.memory import WeightGroup, everything, least, needed
-from torchtrt_ws.planning.prediction import BOUND, MEASURED, Prediction, at_budget, together
+from torchtrt_ws.planning.prediction import BOUND, EXTRAPOLATED, MEASURED, Prediction, at_budget, together
 
 __all__ = ["ProgramModel"]
 
@@ -54,7 +54,8 @@ class ProgramModel:
         """One call of `engine` with a `budget` in bytes; None if nothing can be told."""
         if engine.points:
             found = at_budget(engine.points, budget)
-            return together([found, Prediction(0.0, engine.basis)])
+            reach = EXTRAPOLATED if budget > engine.measured_bytes else MEASURED
+            return together([found, Prediction(0.0, engine.basis), Prediction(0.0, reach)])
         streamed = engine.streamable - budget
         return Prediction(streamed / self.speed * 1e3, BOUND) if self.speed is not None and streamed > 0 else None
 

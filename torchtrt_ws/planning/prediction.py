@@ -12,11 +12,21 @@ from dataclasses import dataclass
 
 from torchtrt_ws.budget.profile import BatchPoints, EngineProfile, Point
 
-__all__ = ["BOUND", "EXTRAPOLATED", "INTERPOLATED", "MEASURED", "Prediction", "at_batch", "at_budget", "together"]
+__all__ = [
+    "BOUND",
+    "EXTRAPOLATED",
+    "INTERPOLATED",
+    "MEASURED",
+    "Prediction",
+    "at_batch",
+    "at_budget",
+    "together",
+    "up_to_all",
+]
 
 MEASURED = "measured"  # this budget, at this batch
 INTERPOLATED = "interpolated"  # between two that were measured
-EXTRAPOLATED = "extrapolated"  # outside of the batches that were measured
+EXTRAPOLATED = "extrapolated"  # outside of the budgets or batches that were measured
 BOUND = "bound"  # it takes at least that long
 _BY_TRUST = (MEASURED, INTERPOLATED, EXTRAPOLATED, BOUND)
 
@@ -81,6 +91,30 @@ def at_batch(engine: EngineProfile, batch: int | None) -> tuple[tuple[Point, ...
     nearest = low if share < 0 else high
     computed = low.points[-1].milliseconds + share * (high.points[-1].milliseconds - low.points[-1].milliseconds)
     return _shifted(nearest.points, max(computed, 0.0) - nearest.points[-1].milliseconds), EXTRAPOLATED
+
+
+def up_to_all(points: Sequence[Point], all_bytes: int, context: int, speed: float | None) -> tuple[Point, ...]:
+    """Measurements that reach full residency, where that did not fit on the machine that made them.
+
+    Args:
+        points: The measurements, by budget, from 0.
+        all_bytes: All streamable weights.
+        context: Bytes of the device beside weights and scratch.
+        speed: Bytes a second that streaming was seen to reach; None if not known.
+
+    Returns:
+        The same, and a point at `all_bytes` if it is missing: on the line through the first and the last, or through a
+        single one at `speed`.
+    """
+    first, last = points[0], points[-1]
+    if last.budget_bytes == all_bytes:
+        return tuple(points)
+    if last.budget_bytes > first.budget_bytes:
+        saved = (first.milliseconds - last.milliseconds) / (last.budget_bytes - first.budget_bytes)
+    else:
+        saved = 0.0 if speed is None else 1e3 / speed
+    milliseconds = last.milliseconds - max(saved, 0.0) * (all_bytes - last.budget_bytes)
+    return (*points, Point(all_bytes, all_bytes + context, max(milliseconds, 0.0)))
 
 
 def together(predictions: Iterable[Prediction]) -> Prediction:
