@@ -35,6 +35,7 @@ PYTHON = (
     "memory",
     "metrics",
     "logs",
+    "versions",
     "trust",
     "plugin",
 )  # modules of torchtrt_ws that users import
