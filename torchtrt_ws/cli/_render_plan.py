@@ -48,7 +48,7 @@ def _answer(found: Plan) -> str:
 def _facts(found: Plan) -> list[tuple[str, str]]:
     facts = [
         ("takes", f"{bytes_text(found.needed_bytes)} with a margin of {bytes_text(found.margin_bytes)}"),
-        ("least memory", bytes_text(found.least_memory_bytes)),
+        ("least memory", _exact(found.least_memory_bytes)),
         ("all resident", bytes_text(found.full_memory_bytes)),
     ]
     if found.milliseconds is not None and found.items_per_second is not None:
@@ -58,11 +58,16 @@ def _facts(found: Plan) -> list[tuple[str, str]]:
         facts.append(("throughput", f"{above}{found.items_per_second:.4g} a second"))
     if found.latency_milliseconds is not None:
         more = found.latency_memory_bytes
-        least = "with no memory, or not known" if more is None else bytes_text(more)
+        least = "with no memory, or not known" if more is None else _exact(more)
         facts.append((f"for {found.latency_milliseconds:.4g} ms", least))
     if found.profile is not None:
         facts.append(("profile", found.profile))
     return facts
+
+
+def _exact(size: int) -> str:
+    """For people who take it for `--memory`: a size that was rounded down would not do."""
+    return f"{bytes_text(size)} ({size} bytes)"
 
 
 def _milliseconds(engine: EnginePlan) -> str:
