@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torchtrt_ws.budget.latency import TOLERANCE
 from torchtrt_ws.budget.profile import Point
 from torchtrt_ws.planning.choice import choose
 from torchtrt_ws.planning.memory import WeightGroup, everything, in_the_hole, least, needed
@@ -64,6 +67,19 @@ def test_measured(every: list[WeightGroup], available: int, more: int) -> None:
         assert milliseconds(more_memory, every) <= milliseconds(less_memory, every) * (1 + 1e-9)
         for group in every:
             assert less_memory[group.name] in {point.budget_bytes for point in group.points}, "not on a step"
+
+
+@given(groups(measured=True), st.integers(0, 300))
+def test_none_is_faster(every: list[WeightGroup], available: int) -> None:
+    """Against all combinations of measured budgets; those of `worth_using` may be slower by its tolerance."""
+    every = [replace(group, in_block=group.in_block or group.scratch > 0) for group in every]
+    budgets = choose(available, every)
+    allowed = [[p.budget_bytes for p in g.points if not in_the_hole(p.budget_bytes, g)] for g in every]
+    plans = (dict(zip((g.name for g in every), parts, strict=True)) for parts in itertools.product(*allowed))
+    fitting = [milliseconds(plan, every) for plan in plans if needed(plan, every) <= available]
+    assert (budgets is None) == (not fitting)
+    if budgets is not None:
+        assert milliseconds(budgets, every) <= min(fitting) * (1 + TOLERANCE)
 
 
 @given(groups(measured=False), st.integers(-5, 400), st.integers(0, 60))
