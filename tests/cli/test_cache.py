@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
+import mmap
 import os
 import subprocess
 import sys
@@ -143,6 +145,22 @@ def test_what_is_loaded_stays(packed: Path, folder: Path) -> None:
         assert "1 entry removed" in done.stdout
         process.communicate()
     assert len(cache.clear().removed) == 1
+
+
+def test_a_mapping_is_a_use(packed: Path, folder: Path) -> None:
+    """Without a descriptor: Python's own mmap keeps one."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    descriptor = os.open(file_of(packed / "b.pte", folder), os.O_RDONLY)
+    address = libc.mmap(None, 4096, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+    os.close(descriptor)
+    try:
+        assert [entry.in_use for entry in cache.entries()] == [False, True]
+    finally:
+        libc.munmap(address, 4096)
+    assert not any(entry.in_use for entry in cache.entries())
 
 
 def test_what_is_being_loaded_stays(packed: Path, folder: Path) -> None:
