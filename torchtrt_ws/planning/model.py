@@ -11,6 +11,8 @@ from torchtrt_ws.planning.prediction import BOUND, EXTRAPOLATED, MEASURED, Predi
 
 __all__ = ["ProgramModel"]
 
+_BISECTIONS = 30  # of the memory: to the byte below 1 GiB, and to a few bytes of what fits on a GPU
+
 
 class ProgramModel:
     """A program on devices that are not here. Budgets are bytes by the name of the engine that has the weights.
@@ -74,22 +76,25 @@ class ProgramModel:
 
         By bisection, since more memory is never worse. None if there is none, or if times cannot be told.
         """
-        low, high = self.memory(self.least()), self.memory(self.everything())
         if not self.is_measured and self.speed is None:
             return None
 
-        def slow(memory: int) -> bool:
+        def reached(memory: int) -> int | None:
+            """What the best budgets within `memory` take, if they are fast enough."""
             budgets = self.choose(memory)
             found = None if budgets is None else self.time(budgets)
-            return budgets is None or (found is not None and found.milliseconds > target)
+            fast = found is None or found.milliseconds <= target  # nothing is streamed, and nothing known of the rest
+            return self.memory(budgets) if budgets is not None and fast else None
 
-        if slow(high):
+        low = self.memory(self.least()) - 1
+        high = reached(self.memory(self.everything()))
+        if high is None:
             return None
-        if not slow(low):
-            return low
-        while high - low > 1:  # low is too little, high enough
+        step = max((high - low) >> _BISECTIONS, 1)
+        while high - low > step:  # low is too little, high is enough
             middle = (low + high) // 2
-            low, high = (middle, high) if slow(middle) else (low, middle)
+            found = reached(middle)
+            low, high = (middle, high) if found is None else (low, found)
         return high
 
     def _of_all(self, solve: Callable[[Sequence[WeightGroup]], dict[str, int] | None]) -> dict[str, int] | None:
