@@ -124,7 +124,7 @@ bench: $(DEV)/installed
 	$(PY) benchmarks/host.py
 	$(PY) benchmarks/save.py
 
-# Reads the sources and needs none of what they import: no other target's set-up. mkdocs has a successor and says so at
+# Reads the sources and needs nothing of what they import but typer: no other target's set-up. mkdocs has a successor and says so at
 # length, hence the variable.
 $(VENV)/docs: pyproject.toml tools/requirements.py
 	test -e $(PY) || $(PYTHON) -m venv $(VENV)

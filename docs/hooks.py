@@ -1,7 +1,8 @@
 """Makes the pages of the site from what is in the tree, so that nothing is written twice.
 
 README.md is cut at its headings, one page each; CONTRIBUTING, CHANGELOG, SECURITY and benchmarks/results are pages as
-they are; each public C++ header and each public Python module gets one. Links between files become links between pages.
+they are; each subcommand, each public C++ header and each public Python module gets one. Links between files become
+links between pages.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from command_pages import command_pages
 from cpp_pages import header_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -27,12 +29,15 @@ PYTHON = (
     "budget",
     "blob",
     "pte",
+    "planning",
+    "cache",
     "export",
     "export.streaming",
     "runtime",
     "memory",
     "metrics",
     "logs",
+    "versions",
     "trust",
     "plugin",
 )  # modules of torchtrt_ws that users import
@@ -138,11 +143,14 @@ class Site:
 
     def __init__(self) -> None:
         self.readme = readme_pages()
+        self.commands = {
+            f"commands/{name}.md": Page(title_of(text), text, "README.md") for name, text in command_pages().items()
+        }
         self.python, self.cpp = python_pages(), cpp_pages()
         self.results = file_pages(sorted((ROOT / "benchmarks" / "results").glob("*.md")), "results")
         self.project = file_pages([ROOT / name for name in PROJECT])
         self.project |= file_pages([ROOT / "docs" / "reliability.md"])
-        self.pages = {**self.readme, **self.python, **self.cpp, **self.results, **self.project}
+        self.pages = {**self.readme, **self.commands, **self.python, **self.cpp, **self.results, **self.project}
         self.homes = {page.source: name for name, page in {**self.cpp, **self.results, **self.project}.items()}
         self.homes["README.md"] = "index.md"
         self.anchors: dict[str, str] = {}
@@ -158,6 +166,7 @@ class Site:
         return [
             home,
             {"Guide": guide},
+            {"Commands": listed(self.commands)},
             {"Python": listed(self.python)},
             {"C++": listed(self.cpp)},
             {"Measured": listed(self.results)},

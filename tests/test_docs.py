@@ -4,13 +4,17 @@ it fails."""
 from __future__ import annotations
 
 import ast
+import importlib
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from torchtrt_ws import errors
+from torchtrt_ws.cli.main import SUBCOMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "torchtrt_ws").rglob("*.py"))
@@ -132,3 +136,17 @@ IS_PLAIN = re.compile(
     r"= (?:delete|default)|^\s+(?:explicit )?~?(\w+)\((?:\1|const \1|void\*)"
     r"|^\s*(?:if|for|while|return|switch)\b|^\s*~|^class \w+;|^struct \w+;"
 )
+
+
+def test_each_command_has_a_page_with_all_that_its_help_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    pages = importlib.import_module("command_pages").command_pages()
+    assert list(pages) == ["torchtrt-ws", *SUBCOMMANDS]
+    assert all(f"[{name}]({name}.md)" in pages["torchtrt-ws"] for name in SUBCOMMANDS)
+    for name in SUBCOMMANDS:
+        command = [sys.executable, "-m", "torchtrt_ws", name, "--help"]
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+        options = re.findall(r"^  (?:-\w, )?(--[\w-]+)", shown, re.MULTILINE)
+        assert "--help" in options
+        for option in options:
+            assert re.search(rf"^\| `(-\w, )?{option}\b.*` \| \S.* \|$", pages[name], re.MULTILINE), (name, option)

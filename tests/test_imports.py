@@ -21,7 +21,7 @@ def loaded(code: str) -> set[str]:
     ("code", "allowed"),
     [
         ("import torchtrt_ws", set()),
-        ("from torchtrt_ws import budget, blob, pte, dtypes, names", set()),
+        ("from torchtrt_ws import budget, blob, pte, planning, cache, dtypes, names", set()),
         ("import torchtrt_ws.trust", set()),
         ("import torchtrt_ws.runtime", {"numpy"}),
         ("from torchtrt_ws.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass", set()),

@@ -13,10 +13,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "torchtrt_ws"
 # What everything else stands on comes first. A line is one layer; its modules and folders may import each other.
 LAYERS = (
     ("errors",),
-    ("identifiers", "names", "dtypes", "atomic", "digests", "copying", "logs", "plan_header"),
+    ("identifiers", "names", "dtypes", "atomic", "digests", "copying", "logs", "plan_header", "versions"),
     ("budget",),
     ("blob",),
     ("pte",),
+    ("planning", "cache"),
     ("trust",),
     ("runtime",),
     ("memory",),
@@ -31,7 +32,21 @@ LAYERS = (
     ("plugin", "cli"),
     ("__main__", ""),  # the package itself looks its functions up when they are used
 )
-PURE = ("errors", "identifiers", "names", "dtypes", "logs", "plan_header", "budget", "blob", "pte", "trust")
+PURE = (
+    "errors",
+    "identifiers",
+    "names",
+    "dtypes",
+    "logs",
+    "plan_header",
+    "versions",
+    "budget",
+    "blob",
+    "pte",
+    "planning",
+    "cache",
+    "trust",
+)
 FOREIGN_TO_PURE = {"torch", "executorch", "numpy", "rich", "typer", "onnx", "tensorrt_rtx"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -29,9 +29,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *arguments: object, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+def run(
+    folder: Path, *arguments: object, before: tuple[str, ...] = (), cache: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torchtrt_ws", *before, "run", str(folder / "two.pte"), *map(str, arguments)]
-    environment = {**os.environ, "TORCHTRT_WS_CACHE": str(folder / "cache")}
+    environment = {**os.environ, "TORCHTRT_WS_CACHE": str(cache or folder / "cache")}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
 
@@ -133,3 +135,51 @@ def test_what_is_refused(folder: Path, values: list[str], code: int, words: str)
     done = run(folder, *options, "--method", "up")
     assert (done.returncode, done.stdout) == (code, "")
     assert words in " ".join(done.stderr.split())
+
+
+def test_the_only_method_needs_no_name(folder: Path, tmp_path: Path) -> None:
+    torchtrt_ws.save({"only": torch.nn.Linear(8, 8)}, tmp_path / "two.pte", arg_inputs={"only": (torch.zeros(1, 8),)})
+    done = run(tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["method"] == "only"
+    done = run(folder, "--json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "found a call of method 'forward'; expected one of down, up" in done.stderr
+
+
+def test_files_are_checked_before_the_load(folder: Path, tmp_path: Path) -> None:
+    """Nothing was loaded: a load writes packed weights to the cache."""
+    arrays: dict[str, np.ndarray] = {
+        "good": np.zeros((2, 64), np.float32),
+        "wide": np.zeros((2, 65), np.float32),
+        "long": np.zeros((2, 64), np.float64),
+        "bytes": np.zeros((2, 64), "V4"),
+    }
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    (tmp_path / "text.npy").write_text("text")
+    (tmp_path / "empty.npy").write_text("")
+    good = ("--input", tmp_path / "good.npy")
+    cases: list[tuple[tuple[object, ...], str]] = [
+        (
+            ("--input", tmp_path / "wide.npy"),
+            "wide.npy for input 'input': found float32[2, 65]; expected float32[2, 64]",
+        ),
+        (("--input", tmp_path / "long.npy"), "found float64[2, 64]; expected float32[2, 64]"),
+        ((*good, *good), "method 'up': found 2 inputs; expected 1"),
+        (("--input", tmp_path / "text.npy"), "text.npy: found"),
+        (("--input", tmp_path / "empty.npy"), "empty.npy: found"),
+        (("--input", tmp_path / "none.npy"), "none.npy: found No such file or directory; expected a .npy file"),
+        ((*good, "--output", tmp_path / "text.npy"), "which is no folder; expected a folder for the outputs"),
+        ((*good, "--output", tmp_path / "text.npy" / "below"), "text.npy', which is no folder"),
+        ((*good, "--method", "sideways"), "found a call of method 'sideways'; expected one of down, up"),
+    ]
+    for arguments, words in cases:
+        method = () if "--method" in arguments else ("--method", "up")
+        done = run(folder, *method, *arguments, cache=tmp_path / "cache")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+        assert words in done.stderr
+    assert not (tmp_path / "cache").exists()
+    done = run(folder, "--method", "up", "--input", tmp_path / "bytes.npy", "--output", tmp_path / "a" / "b")
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "a" / "b" / "output0.npy").shape == (2, 256)

@@ -15,14 +15,26 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from torchtrt_ws import __version__, logs
+from torchtrt_ws import logs
 from torchtrt_ws.errors import WeightStreamingError
 
 __all__ = ["app", "main"]
 
 # A subcommand is the function of its name in the module of its name, below torchtrt_ws.cli ("-" is "_" there). Such a
 # module imports what it works with inside the function: `--help` imports them all.
-SUBCOMMANDS = ("inspect", "diff", "run", "wrap", "set-budget", "annotate", "keygen", "sign", "verify")
+SUBCOMMANDS = (
+    "inspect",
+    "diff",
+    "plan",
+    "run",
+    "wrap",
+    "set-budget",
+    "annotate",
+    "cache",
+    "keygen",
+    "sign",
+    "verify",
+)
 
 _PROBLEM = 1
 _DEBUG = "--debug"
@@ -48,7 +60,6 @@ app = typer.Typer(
     name="torchtrt-ws",
     cls=_Subcommands,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # rich takes longer to import than everything else that --help needs
     pretty_exceptions_enable=False,
 )
@@ -56,20 +67,26 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(__version__)
+        from torchtrt_ws.versions import versions
+
+        for name, version in versions().items():
+            print(name, version)
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print this version, and those of what it uses."
+        ),
     ] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show where an error comes from.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log nothing; an error is one line still.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log all, on stderr.")] = False,
 ) -> None:
-    """Weight streaming budgets in ExecuTorch programs: look, run, change, wrap a plan, sign. Sizes are bytes."""
+    """Weight streaming budgets in ExecuTorch programs: look, plan, run, change, wrap a plan, sign. Sizes are bytes."""
     if quiet and verbose:
         raise typer.BadParameter("--quiet and --verbose contradict each other")
     if quiet or verbose:

@@ -49,7 +49,9 @@ def run(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write output0.npy, ... there (bfloat16, float8: as bytes).")
     ] = None,
-    method: Annotated[str, typer.Option(help="The method to run.")] = "forward",
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The method to run; without, forward or the only one.")
+    ] = None,
     trusted_keys: Annotated[
         list[Path] | None,
         typer.Option("--trusted-key", metavar="PUB.pem", help="Run only what one of these keys signed; repeat."),
@@ -58,8 +60,15 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object; sizes are integer bytes.")] = False,
 ) -> None:
     """Run a .pte under a budget and show where its weights are."""
+    from torchtrt_ws import pte
+    from torchtrt_ws.cli import _run_files
     from torchtrt_ws.runtime import load
 
+    # All that can be wrong with the files is said before the load, which may take minutes.
+    chosen = pte.read(path).method(method)
+    arrays = _run_files.read_inputs(inputs or [], chosen)
+    if output is not None:
+        _run_files.check_folder(output)
     started = time.perf_counter()
     program = load(
         path,
@@ -71,13 +80,12 @@ def run(
         trusted_keys=trusted_keys or None,
     )
     load_seconds = time.perf_counter() - started
-    arrays = _typed(program, method, [_read(file) for file in inputs]) if inputs else program.zeros(method)
-    seconds, outputs = _repeat(program, method, arrays, repeat)
+    seconds, outputs = _repeat(program, chosen.name, arrays if inputs else program.zeros(chosen.name), repeat)
     if output is not None:
-        _write(output, outputs)
+        _run_files.write_outputs(output, outputs)
     report = {
         "file": program.file,
-        "method": method,
+        "method": chosen.name,
         "load_seconds": load_seconds,
         "run_seconds": sorted(seconds)[len(seconds) // 2],
         "runs": repeat,
@@ -108,30 +116,6 @@ def _per_engine(values: list[str] | None) -> str | dict[str, int | str | None] |
     return {name: value for name, _, value in named}
 
 
-def _read(path: Path) -> Any:
-    import numpy as np
-
-    from torchtrt_ws.errors import ProgramError
-
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ProgramError(str(path), str(error), "a .npy file", "Write it with numpy.save(path, array).") from None
-
-
-def _typed(program: Program, method: str, arrays: list[Any]) -> list[Any]:
-    """numpy's files have no bfloat16 and float8: plain bytes of that size, as `_write` writes them, stand for them."""
-    from torchtrt_ws.runtime.inputs import numpy_dtype
-
-    typed = []
-    for position, array in enumerate(arrays):
-        specs = program.signature(method).inputs[position : position + 1]
-        wanted = numpy_dtype(specs[0].dtype) if array.dtype.kind == "V" and specs else None
-        fits = wanted is not None and wanted.itemsize == array.itemsize
-        typed.append(array.view(wanted) if fits else array)
-    return typed
-
-
 def _repeat(program: Program, method: str, arrays: list[Any], times: int) -> tuple[list[float], list[Any]]:
     from rich.console import Console
     from rich.progress import Progress
@@ -150,13 +134,3 @@ def _repeat(program: Program, method: str, arrays: list[Any], times: int) -> tup
 def _describe(value: Any) -> dict[str, Any]:
     # A number has no dtype or shape to show.
     return {"dtype": str(getattr(value, "dtype", type(value).__name__)), "shape": list(getattr(value, "shape", ()))}
-
-
-def _write(folder: Path, outputs: list[Any]) -> None:
-    import numpy as np
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for position, value in enumerate(outputs):
-        array = np.asarray(value)
-        user_defined = array.dtype.isbuiltin == 2  # of ml_dtypes: a .npy with their names is none that numpy reads
-        np.save(folder / f"output{position}.npy", array.view(f"V{array.itemsize}") if user_defined else array)

@@ -243,6 +243,26 @@ class ProgramInfo:
             sizes.append(size)
         return sizes
 
+    def method(self, name: str | None = None) -> MethodInfo:
+        """One of its methods.
+
+        Args:
+            name: Its name; None is the one that calling the program runs: "forward", or the only one.
+
+        Returns:
+            The method.
+
+        Raises:
+            ProgramError: No such method.
+        """
+        if name is None:
+            name = self.methods[0].name if len(self.methods) == 1 else "forward"
+        for method in self.methods:
+            if method.name == name:
+                return method
+        names = ", ".join(method.name for method in self.methods) or "none: it has no methods"
+        raise ProgramError(self.file, f"a call of method {name!r}", f"one of {names}", "Mend the name.")
+
     def require_engines(self) -> None:
         """Refuses a program without engines, and says whose program it is.
 
