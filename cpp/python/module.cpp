@@ -25,6 +25,7 @@
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/saved_budgets.h"
+#include "torchtrt_ws/stream.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -184,6 +185,7 @@ NB_MODULE(_native, m) {
   add_device_memory_functions(m);
   m.def("set_log_handler", &set_log_handler, "handler"_a.none());
   m.def("take_log_lines", &take_log_lines);
+  m.def("last_event", [] { return reinterpret_cast<uintptr_t>(last_event()); });
   m.def("dtypes", &dtypes);
   m.def("engine_report", &engine_report, "id"_a);
   m.def("load_adapter", &load_adapter_or_throw, "kind"_a);

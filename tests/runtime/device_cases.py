@@ -4,6 +4,7 @@ programs. torch, CuPy and a third library are those of device_fakes.py.
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import sys
 from collections.abc import Callable
@@ -110,6 +111,25 @@ def case_out_on_the_device(folder: Path) -> None:
         np.testing.assert_array_equal(out.numpy(), 2 * inputs(rows) + 1)
     with refused("ProgramError", "out[0]", "[2, 4]", "[1, 4]"):
         dynamic(torch.cuda_tensor(inputs(1)), out=[torch.cuda_tensor(inputs(2))])
+
+
+def case_the_event_of_a_call(folder: Path) -> None:
+    """Who waits for it, by whatever stream, has the results."""
+    from torchtrt_ws.runtime import last_event
+
+    program, cards, torch = ready(folder, "static_io")
+    assert last_event() is None
+    x, out = torch.cuda_tensor(inputs(2)), torch.cuda_tensor(0 * inputs(2))
+    program(x, out=[out])
+    event = last_event()
+    assert event is not None
+    cards[0].call("cudaEventSynchronize", ctypes.c_void_p(event))
+    np.testing.assert_array_equal(
+        cards[0].read(out.data_ptr(), (2, 4), np.float32, cards[0].stream()), 2 * inputs(2) + 1
+    )
+    on_the_host, _, _ = ready(folder, "plain")
+    on_the_host(inputs(2))
+    assert last_event() is None, "it waited itself"
 
 
 def case_out_of_a_host_program_on_the_device(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from torchtrt_ws.runtime.defaults import set_defaults
 from torchtrt_ws.runtime.engine import Engine
+from torchtrt_ws.runtime.last_event import last_event
 from torchtrt_ws.runtime.load import load
 from torchtrt_ws.runtime.native_logs import take_over
 from torchtrt_ws.runtime.outputs import Outputs
@@ -16,6 +17,7 @@ __all__ = [
     "Signature",
     "TensorSpec",
     "WeightStreaming",
+    "last_event",
     "load",
     "set_defaults",
     "weight_streaming",
