@@ -185,7 +185,7 @@ NB_MODULE(_native, m) {
   add_device_memory_functions(m);
   m.def("set_log_handler", &set_log_handler, "handler"_a.none());
   m.def("take_log_lines", &take_log_lines);
-  m.def("last_event", [] { return reinterpret_cast<uintptr_t>(last_event()); });
+  m.def("last_event", [] { return reinterpret_cast<uintptr_t>(torchtrt_ws::last_event()); });
   m.def("dtypes", &dtypes);
   m.def("engine_report", &engine_report, "id"_a);
   m.def("load_adapter", &load_adapter_or_throw, "kind"_a);

@@ -10,12 +10,11 @@ __all__ = ["last_event"]
 def last_event() -> int | None:
     """The CUDA event behind the engines of this thread's last call.
 
-    Whoever uses the results on the stream that was current in the call waits for nothing. Elsewhere he waits for this event:
-    `cupy.cuda.runtime.streamWaitEvent(stream, event)`, `cuda.bindings.runtime.cudaEventSynchronize(event)`, or a library
-    of his own.
+    Results need no waiting on the stream that was current in the call. Elsewhere this event is to be waited for, as by
+    `cupy.cuda.runtime.streamWaitEvent(stream, event)` or `cuda.bindings.runtime.cudaEventSynchronize(event)`.
 
     Returns:
-        The `cudaEvent_t` as a number; None where the call waited itself, failed, or ran no engine on a GPU. The engine's
-        next call records it anew, and it goes with the program.
+        The `cudaEvent_t` as a number; None where the call waited itself, failed, or ran no engine on a GPU. The
+        engine's next call records it anew, and it goes with the program.
     """
     return _native.last_event() or None

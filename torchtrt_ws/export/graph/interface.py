@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,24 @@ class Interface:
     input_values: tuple[FakeTensor, ...]
     output_values: tuple[FakeTensor, ...]
     changed_buffers: tuple[str, ...] = ()  # by their names in the module: state that the next call sees
+
+    def without(self, names: Collection[str]) -> Interface:
+        """The same, but for some tensors.
+
+        Args:
+            names: Of inputs and outputs that are left out.
+        """
+        takes, gives = (
+            [index for index, tensor in enumerate(side) if tensor.name not in names]
+            for side in (self.inputs, self.outputs)
+        )
+        return Interface(
+            tuple(self.inputs[index] for index in takes),
+            tuple(self.outputs[index] for index in gives),
+            tuple(self.input_values[index] for index in takes),
+            tuple(self.output_values[index] for index in gives),
+            self.changed_buffers,
+        )
 
     @property
     def fake_mode(self) -> FakeTensorMode:
