@@ -128,6 +128,31 @@ class Counter(torch.nn.Module):
         return self.count if self.returned else x + self.count
 
 
+class Scratch(torch.nn.Module):
+    """Keeps a sum, and uses a buffer as a variable, which begins with anything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", torch.zeros(3))
+        self.register_buffer("variable", torch.full((3,), 7.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.variable.copy_(2 * x)
+        self.variable.add_(1)
+        self.total.add_(self.variable)
+        return self.total * 1.0
+
+
+def test_what_is_written_before_it_is_read_is_no_state() -> None:
+    method, eager = lifted(Scratch(), (torch.ones(3),)), Scratch()
+    assert [state.buffer for state in method.states] == ["total"]
+    kept = torch.zeros(3)
+    for value in (1.0, 2.0):
+        with torch.no_grad():
+            result, kept = method.program.module()(torch.full((3,), value), kept).values()
+            torch.testing.assert_close(result, eager(torch.full((3,), value)))
+
+
 def test_state_that_an_engine_cannot_keep_is_refused() -> None:
     with pytest.raises(ProgramError, match=r"buffer 'count': found other values than zeros"):
         lifted(Counter(5), (torch.ones(1),))

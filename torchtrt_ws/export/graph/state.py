@@ -71,7 +71,7 @@ def lift_state(name: str, program: ExportedProgram) -> StatefulMethod:
         program: The method, without operators that change a tensor in place; not modified.
 
     Returns:
-        The method; the same one if it changes no buffer.
+        The method; the same one if it changes no buffer. What it writes before it reads it is no state.
 
     Raises:
         ProgramError: A buffer that does not begin with zeros, or that the method returns as well.
@@ -89,9 +89,13 @@ def lift_state(name: str, program: ExportedProgram) -> StatefulMethod:
         return StatefulMethod(program, (), called)
     before: dict[str, Node] = {}
     for spec in signature.input_specs:
-        if spec.kind is InputKind.BUFFER and spec.target in after:
-            before[spec.target] = nodes[spec.arg.name]
-            _check_zeros(name, spec.target, weight_of(program, spec))
+        if spec.kind is not InputKind.BUFFER or spec.target not in after:
+            continue
+        if _is_overwritten(nodes[spec.arg.name]):
+            del after[spec.target]
+            continue
+        before[spec.target] = nodes[spec.arg.name]
+        _check_zeros(name, spec.target, weight_of(program, spec))
     given = [nodes[spec.arg.name] for spec in signature.input_specs if spec.kind is InputKind.USER_INPUT]
     returned = [nodes[spec.arg.name] for spec in signature.output_specs if spec.kind is OutputKind.USER_OUTPUT]
     for buffer, node in after.items():
@@ -131,6 +135,11 @@ def _copy_nodes(copying: Copying, writes: Mapping[Node, Node]) -> set[Node]:
         copying.made[node].meta = dict(node.meta)
         in_place.add(node)
     return in_place
+
+
+def _is_overwritten(buffer: Node) -> bool:
+    """Whether nothing reads a buffer before a call has written all of it: what the call before left is of no use."""
+    return all(user.target is torch.ops.aten.copy.default and user.args[0] is buffer for user in buffer.users)
 
 
 def _is_apart(cache: Node) -> bool:
