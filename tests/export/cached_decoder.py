@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-ROWS, VOCABULARY, WIDTH, HEADS = 16, 64, 32, 4
+ROWS, VOCABULARY, WIDTH, HEADS = 16, 256, 32, 4
 
 
 class CachedDecoder(torch.nn.Module):

@@ -89,7 +89,7 @@ def plan_method(
     Raises:
         ProgramError: Inputs or outputs that an engine cannot have.
     """
-    interface = read_interface(name, method.program, keeps_state=True)
+    interface = read_interface(name, method.program)
     stateful = lift_state(name, _functional(method.program))
     program = stateful.program
     uses = read_uses(program)
