@@ -11,8 +11,8 @@ __all__ = ["Decoder"]
 class Decoder(torch.nn.Module):
     """Token ids, and where they stand, to the logits of the token behind them.
 
-    One method for prompts and for single tokens. Keys and values of all tokens so far stay in buffers from call to call.
-    What lies in them behind `start` is never looked at: a new conversation begins at 0.
+    One method for prompts and for single tokens. Keys and values of all tokens so far stay in buffers from call to
+    call. What lies in them behind `start` is never looked at: a new conversation begins at 0.
 
     Args:
         model: A causal language model of transformers, such as Llama or Qwen.

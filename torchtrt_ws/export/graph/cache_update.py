@@ -20,7 +20,7 @@ _library = torch.library.Library("torchtrt_ws", "FRAGMENT")  # type: ignore[no-u
 _library.define("cache_update(Tensor cache, Tensor rows, Tensor first) -> Tensor")  # type: ignore[no-untyped-call]
 
 
-@torch.library.impl(_library, "cache_update", "CompositeExplicitAutograd")  # type: ignore[untyped-decorator]
+@torch.library.impl(_library, "cache_update", "CompositeExplicitAutograd")
 def _run(cache: torch.Tensor, rows: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
     return cache.index_copy(AXIS, first + torch.arange(rows.shape[AXIS], device=first.device), rows)
 
@@ -97,7 +97,7 @@ def _counts_from_zero(node: Node) -> bool:
     given = node.args
     start = given[0] if len(given) > 1 else 0
     step = given[2] if len(given) > 2 else 1
-    return start == 0 and step == 1
+    return bool(start == 0 and step == 1)
 
 
 def _seen_through(node: Node) -> Node:
