@@ -139,6 +139,20 @@ std::vector<std::string> read_names(Fields& method, const char* key) {
   return names;
 }
 
+std::vector<StateTensor> read_state(Fields& own, const std::vector<Binding>& bindings) {
+  std::set<std::string> names;
+  for (const Binding& binding : bindings) names.insert(binding.name);
+  std::vector<StateTensor> state;
+  own.list("state", /*required=*/false, [&](Fields& entry) {
+    StateTensor tensor{entry.name("input"), entry.name("output"), entry.name("dtype"), entry.dims("shape", 0)};
+    for (const auto& [key, name] : {std::pair{"input", tensor.input}, std::pair{"output", tensor.output}}) {
+      if (!names.insert(name).second) entry.refuse(key, torchtrt_ws::quoted(name), "a name of its own");
+    }
+    state.push_back(std::move(tensor));
+  });
+  return state;
+}
+
 bool is_sha256(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
@@ -169,6 +183,7 @@ OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
     own.refuse("nested_method", torchtrt_ws::quoted(facts.nested_method), std::string(kEngineNames));
   }
   facts.keeps_state = own.boolean("keeps_state", false);
+  facts.state = read_state(own, bindings);
   facts.builder = own.text("builder", "");
   facts.streamable_bytes = own.bytes_or_null("streamable_bytes");
   facts.streamable_estimated = own.boolean("streamable_estimated", false);

@@ -41,6 +41,15 @@ struct ProfileBounds {
   std::vector<int64_t> max;
 };
 
+/// A buffer that an engine keeps from call to call: an input and an output of the engine, and none of a call. It begins
+/// with zeros; what the engine gives as `output` is `input` of the next call.
+struct StateTensor {
+  std::string input;
+  std::string output;
+  std::string dtype;           ///< As in TensorFacts.
+  std::vector<int64_t> shape;  ///< Without dynamic dimensions.
+};
+
 /// The `torchtrt_ws` key. Sizes are bytes; nullopt: not known at save.
 struct OwnFacts {
   int schema;
@@ -49,6 +58,7 @@ struct OwnFacts {
   std::string sha256;              ///< 64 lower-case hex digits, of the engine's bytes. Compared by Verification.
   std::optional<uint32_t> crc32c;  ///< Of the engine's bytes; nullopt: a file of an early version.
   bool keeps_state = false;        ///< A call changes buffers that the next one sees.
+  std::vector<StateTensor> state;  ///< Of a plan: what `keeps_state` is about. No name is one in io_bindings, or twice.
   std::string nested_method;       ///< Of the program inside a host engine; "forward" where the file does not say.
   std::string builder;             ///< For people: "executorch 1.5.1".
   std::optional<int64_t> streamable_bytes;

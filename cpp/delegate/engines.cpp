@@ -44,6 +44,18 @@ Error set_budgets(const std::vector<uint64_t>& ids, Span<const BackendOption> op
   });
 }
 
+Error reset_state(const std::vector<uint64_t>& ids) {
+  return guarded("reset_state", [&]() -> Status {
+    auto handles = find_all(ids);
+    if (!handles.ok()) return std::move(handles).failure();
+    for (const auto& handle : handles.value()) {
+      Status reset = handle->reset_state();
+      if (!reset.ok()) return reset;
+    }
+    return ok_status();
+  });
+}
+
 Error set_budget(uint64_t id, Span<const BackendOption> options) { return set_budgets({id}, options); }
 
 }  // namespace torchtrt_ws

@@ -228,6 +228,11 @@ Result<int64_t> Handle::own_choice() const {
   return engine_->automatic_budget();
 }
 
+Status Handle::reset_state() {
+  std::lock_guard<Turns> lock(turns_);
+  return engine_ == nullptr ? Status(gone(identity_)) : engine_->reset_state();
+}
+
 Status Handle::undo_change(const Previous& previous) {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr) return ok_status();

@@ -148,6 +148,9 @@ class Handle {
   /// still sleeps.
   Status wake();
 
+  /// Engine::reset_state(). Waits for the calls before it. Fails with WrongState when the engine is gone.
+  Status reset_state();
+
   /// An engine on these weights was destroyed: where all others sleep, the budget goes to 0 as with sleep().
   void rest();
 

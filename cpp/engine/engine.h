@@ -123,6 +123,10 @@ class TORCHTRT_WS_API Engine {
   /// Gives back what is kept for the tensors of later calls, which take it again. There is no context.
   virtual void release_staging() noexcept {}
 
+  /// What it keeps from call to call is as before the first. Does nothing where it keeps nothing. Fails with
+  /// EngineFault.
+  virtual Status reset_state() { return ok_status(); }
+
   /// Runs once. `inputs` has one view for each of inputs(), already checked against dtype, rank and bounds. Fails with
   /// BadArgument, among others, for shapes that it does not take together although each is within its bounds.
   virtual Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) = 0;

@@ -90,6 +90,7 @@ void add_memory_functions(nb::module_& module) {
       "device"_a, "bytes"_a);
   module.def("headroom", &headroom_now, "device"_a);
   module.def("follow", [] { return or_throw("follow", [] { return follow(); }); });
+  module.def("reset_state", [](const Ids& ids) { or_throw("state", [&] { return reset_state(ids); }); }, "ids"_a);
   module.def("sleep", [](const Ids& ids) { or_throw("sleep", [&] { return sleep(ids); }); }, "ids"_a);
   module.def("wake", [](const Ids& ids) { or_throw("wake", [&] { return wake(ids); }); }, "ids"_a);
   nb::class_<Following>(module, "Following")

@@ -55,6 +55,14 @@ std::string hex(uint32_t value) {
   return text;
 }
 
+Json to_json(const std::vector<StateTensor>& state) {
+  Json list = Json::array();
+  for (const StateTensor& each : state) {
+    list.push_back({{"input", each.input}, {"output", each.output}, {"dtype", each.dtype}, {"shape", each.shape}});
+  }
+  return list;
+}
+
 Json to_json(const OwnFacts& own) {
   return {{"schema", own.schema},
           {"name", own.name},
@@ -68,6 +76,7 @@ Json to_json(const OwnFacts& own) {
           {"program_streamable_bytes", to_json(own.program_streamable_bytes)},
           {"program_distinct_bytes", to_json(own.program_distinct_bytes)},
           {"keeps_state", own.keeps_state},
+          {"state", to_json(own.state)},
           {"nested_method", own.nested_method == "forward" ? Json(nullptr) : Json(own.nested_method)},
           {"inputs", to_json(own.inputs)},
           {"outputs", to_json(own.outputs)},

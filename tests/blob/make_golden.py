@@ -82,6 +82,12 @@ def profile(**changes: Any) -> dict[str, Any]:
     return {"optimization_profiles": [{"x": {key: item for key, item in bounds.items() if item is not ...}}]}
 
 
+def state(**changes: Any) -> dict[str, Any]:
+    """The key `state` with one buffer, with changes as above."""
+    buffer = {"input": "cache", "output": "cache_after", "dtype": "float16", "shape": [1, 4], **changes}
+    return {"state": [{key: item for key, item in buffer.items() if item is not ...}]}
+
+
 def document(**changes: Any) -> dict[str, Any]:
     """The JSON of a small valid blob, with changes; a change to `...` removes the key."""
     value: dict[str, Any] = {
@@ -174,6 +180,17 @@ def golden() -> dict[str, tuple[bytes, str]]:
             method_outputs=("logits",),
         ),
     )
+    with_state = dataclasses.replace(
+        full,
+        own=dataclasses.replace(
+            full_own,
+            keeps_state=True,
+            state=(
+                blob.StateTensor("keys", "keys_after", "float16", (1, 2, 16, 8)),
+                blob.StateTensor("steps", "steps_after", "int64", ()),
+            ),
+        ),
+    )
     with_streaming = dataclasses.replace(minimal, own=dataclasses.replace(minimal.own, streaming=STREAMING))
     names = [("input_0", True), ("output_0", False)]
     theirs = {
@@ -200,6 +217,7 @@ def golden() -> dict[str, tuple[bytes, str]]:
             blob.header_and_metadata(shared, len(ENGINE), gap=176) + b"\xff" * 176 + ENGINE,
             "metadata of another engine of the program before the plan that both are; counted once, a nested method",
         ),
+        "state.bin": (blob.write(ENGINE, with_state), "full.bin with buffers that the engine keeps"),
         "streaming.bin": (
             blob.write(HOST_ENGINE, with_streaming),
             "what an export did for streaming, which readers that do not know it ignore",
@@ -375,6 +393,17 @@ def hostile_own() -> dict[str, tuple[bytes, str]]:
         ),
         "own_nested_method_empty": ({"nested_method": ""}, "a method without a name"),
         "own_keeps_state_number": ({"keeps_state": 1}, "a number where a bool belongs"),
+        "own_state_object": ({"state": {}}, "state is an object"),
+        "own_state_number": ({"state": [1]}, "a buffer that is a number"),
+        "own_state_no_output": (state(output=...), "a buffer without an output"),
+        "own_state_empty_name": (state(input=""), "a buffer without a name"),
+        "own_state_no_dtype": (state(dtype=""), "a buffer without dtype"),
+        "own_state_name_of_input": (state(input="x"), "a buffer that is an input of the call as well"),
+        "own_state_name_of_output": (state(output="y"), "a buffer that is an output of the call as well"),
+        "own_state_one_name": (state(output="cache"), "a buffer whose input and output have one name"),
+        "own_state_twice": ({"state": state()["state"] * 2}, "a buffer twice"),
+        "own_state_dynamic": (state(shape=[-1, 4]), "a buffer of a size that varies"),
+        "own_state_huge": (state(shape=[2**63]), "a buffer of 2^63 elements"),
         "own_nested_method_slash": ({"nested_method": "a/b"}, "a method name with a slash"),
         "own_method_list": ({"method": []}, "method is a list"),
         "own_method_no_outputs": ({"method": {"inputs": []}}, "a method without outputs"),

@@ -65,6 +65,13 @@ def profiles(draw: st.DrawFn, inputs: tuple[blob.TensorFacts, ...]) -> tuple[blo
     return tuple(tuple(map(bounds, inputs)) for _ in range(draw(st.integers(0, 3))))
 
 
+@st.composite
+def states(draw: st.DrawFn, taken: list[str]) -> tuple[blob.StateTensor, ...]:
+    names = iter(draw(st.lists(NAMES.filter(lambda name: name not in taken), max_size=6, unique=True)))
+    shapes = st.lists(SIZES, max_size=4).map(tuple)
+    return tuple(blob.StateTensor(*pair, draw(NAMES), draw(shapes)) for pair in zip(names, names, strict=False))
+
+
 def streaming_facts() -> st.SearchStrategy[blob.StreamingFacts]:
     weights = st.builds(blob.WeightSize, TEXTS, SIZES)
     lists = st.lists(weights, max_size=3).map(tuple)
@@ -101,6 +108,7 @@ def metadata(draw: st.DrawFn) -> blob.Metadata:
             inputs=described,
             outputs=draw(tensors(outputs)),
             optimization_profiles=draw(profiles(described)),
+            state=draw(states([*inputs, *outputs])),
             streaming=draw(st.none() | streaming_facts()),
         )
     return blob.Metadata(

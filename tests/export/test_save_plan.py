@@ -144,6 +144,26 @@ def test_several_methods(tmp_path: Path) -> None:
     assert {each.name: each.baked_budget for each in report.engines} == {"enc": None, "dec": 2**63 - 1}
 
 
+def test_state_is_the_engines_own(tmp_path: Path) -> None:
+    keywords = {
+        "inputs": ["x:float16:1..8x4", "cache:float16:2x4", "steps:int64:1"],
+        "outputs": ["cache_after:float16:2x4", "y:float16:1..8x4", "steps_after:int64:1"],
+        "state": {"steps": "steps_after", "cache": "cache_after"},
+    }
+    torchtrt_ws.save_plan(rtx_plan(), tmp_path / "a.pte", **keywords)
+    engine = only(tmp_path / "a.pte")
+    own = engine.metadata.own
+    assert own is not None
+    assert own.keeps_state
+    assert [(each.input, each.output, each.dtype, each.shape) for each in own.state] == [
+        ("steps", "steps_after", "int64", (1,)),
+        ("cache", "cache_after", "float16", (2, 4)),
+    ]
+    assert [tensor.name for tensor in (*engine.inputs, *engine.outputs)] == ["x", "y"]
+    (method,) = pte.read(tmp_path / "a.pte").methods
+    assert [value.name for value in (*method.inputs, *method.outputs)] == ["x", "y"]
+
+
 @pytest.mark.parametrize("device_io", [False, True])
 def test_a_device(tmp_path: Path, device_io: bool) -> None:
     from executorch.exir._serialize._program import deserialize_pte_binary
@@ -215,6 +235,23 @@ def test_a_plan_of_tensorrt_itself(tmp_path: Path) -> None:
         pytest.param(b"ftrt", {"streamable_bytes": True}, "True", id="streamable bool"),
         pytest.param(b"ftrt", {"methods": {"a": ["other"]}}, "every engine once: 'forward'", id="methods"),
         pytest.param(b"ftrt", {"methods": {"a": "forward"}}, "a list of engines", id="methods text"),
+        pytest.param(b"ftrt", {"state": "x"}, "a str.*a mapping from an input's name", id="state text"),
+        pytest.param(b"ftrt", {"state": {"z": "y"}}, "'z'.*each once, of 'x'", id="state of no input"),
+        pytest.param(b"ftrt", {"state": {"x": "z"}}, "'z'.*each once, of 'y'", id="state to no output"),
+        pytest.param(b"ftrt", {"state": {"x": "y"}}, "nothing else", id="nothing but state"),
+        pytest.param(
+            b"ftrt",
+            {"state": {"x": "y"}, "inputs": "x:float16:1..2", "outputs": "y:float16:1..2"},
+            "state of a fixed size",
+            id="state that varies",
+        ),
+        pytest.param(
+            b"ftrt",
+            {"state": {"x": "y"}, "inputs": "x:float16:2", "outputs": "y:float16:3"},
+            r"float16\[2\] that becomes float16\[3\]",
+            id="state of another shape",
+        ),
+        pytest.param({"a": b"ftrt"}, {"state": {"b": {"x": "y"}}}, "no engine named 'b'", id="state of nobody"),
         pytest.param(b"ftrt", {"device": "gpu"}, "'gpu'", id="device"),
         pytest.param(b"ftrt", {"device_io": True}, "without a device", id="device_io"),
         pytest.param(b"ftrt", {"weight_streaming_budget": -1}, "-1", id="budget"),

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import torchtrt_ws
+from tests.export.cached_decoder import STEPS, CachedDecoder, dynamic
+from tests.export.cached_decoder import inputs as steps
 from torchtrt_ws import pte
 
 
@@ -64,6 +66,33 @@ def test_each_load_begins_anew(saved: Path) -> None:
     assert torchtrt_ws.load(saved)(*inputs(1))[1].item() == 6
 
 
+def test_reset_begins_anew(saved: Path) -> None:
+    program = torchtrt_ws.load(saved, weight_streaming_budget="50%")
+    assert [program(*inputs(0))[1].item() for _ in range(3)] == [6, 7, 8]
+    for _ in range(3):
+        program.reset_state()
+        cache, calls = program(*inputs(2))
+        with torch.no_grad():
+            expected = Recorder().eval()(*inputs(2))
+        torch.testing.assert_close((cache, calls), expected)
+    program.set_weight_streaming_budget(0)
+    assert program(*inputs(0))[1].item() == 7
+    assert program.engines[0].budget_bytes == 0
+    program.close()
+    with pytest.raises(torchtrt_ws.EngineError):
+        program.reset_state()
+
+
+def test_a_decoder_goes_on_where_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "decoder.pte"
+    torchtrt_ws.save(CachedDecoder(), path, arg_inputs=steps(), dynamic_shapes=dynamic())
+    program, eager = torchtrt_ws.load(path), CachedDecoder()
+    for start, count in STEPS:
+        (logits,) = program(*steps(count, start))
+        with torch.no_grad():
+            torch.testing.assert_close(logits, eager(*steps(count, start)))
+
+
 def test_contexts_would_have_a_state_each(saved: Path) -> None:
     with pytest.raises(torchtrt_ws.ProgramError, match="2 contexts of an engine that keeps state from call"):
         torchtrt_ws.load(saved, contexts=2)
@@ -91,8 +120,8 @@ def test_one_buffer_of_two_methods_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_engines_without_state_refuse_it(tmp_path: Path) -> None:
-    with pytest.raises(torchtrt_ws.ProgramError, match="which a call changes \\(buffer mutation\\)"):
+def test_tensorrt_engines_begin_with_zeros(tmp_path: Path) -> None:
+    with pytest.raises(torchtrt_ws.ProgramError, match="buffer 'cache': found other values than zeros"):
         torchtrt_ws.save(Recorder().eval(), tmp_path / "a.pte", arg_inputs=inputs(0), engine="tensorrt_rtx")
 
 

@@ -10,9 +10,12 @@ import pytest
 import torch
 
 import torchtrt_ws
+from tests.export.cached_decoder import HEADS, ROWS, WIDTH, CachedDecoder
+from tests.export.cached_decoder import inputs as steps
 from torchtrt_ws import pte
-from torchtrt_ws.blob import ProfileBounds
+from torchtrt_ws.blob import ProfileBounds, StateTensor
 from torchtrt_ws.export.sources import tensorrt_rtx
+from torchtrt_ws.export.streaming import StreamingOptions
 
 trt = pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
 
@@ -322,3 +325,32 @@ def test_a_t5_encoder(tmp_path: Path, recorded: str) -> None:
     else:
         torchtrt_ws.save(torch.export.export(Encoder().eval(), (ids,)), path, engine="tensorrt_rtx")
     assert only(path).outputs[0].shape == (2, 8, 16)
+
+
+@pytest.mark.parametrize("streaming", [False, StreamingOptions(min_table_bytes=0, min_head_bytes=0)])
+def test_a_cache_is_the_engines_own(streaming: bool | StreamingOptions, tmp_path: Path) -> None:
+    path = tmp_path / "decoder.pte"
+    count = torch.export.Dim("count", min=1, max=8)
+    torchtrt_ws.save(
+        CachedDecoder(dtype=torch.float16),
+        path,
+        arg_inputs=steps(),
+        dynamic_shapes=[{"ids": {1: count}}, {"ids": {1: 1}}],
+        engine="tensorrt_rtx",
+        streaming=streaming,
+    )
+    body = pte.read(path).engines[0]
+    own = body.metadata.own
+    assert own is not None
+    assert own.keeps_state
+    shape = (1, HEADS, ROWS, WIDTH // HEADS)
+    assert own.state == tuple(StateTensor(f"b_{n}", f"b_{n}_after", "float16", shape) for n in ("keys", "values"))
+    given = {tensor.name for each in pte.read(path).engines for tensor in (*each.inputs, *each.outputs)}
+    assert not any(name.startswith(("b_keys", "b_values")) for name in given)
+    assert [[each.name for each in profile] for profile in body.optimization_profiles] == [
+        [tensor.name for tensor in body.inputs]
+    ] * 2
+    (method,) = pte.read(path).methods
+    assert [each.name for each in method.inputs] == ["ids", "start"]
+    assert [each.name for each in method.outputs] == ["output"]
+    assert len(pte.read(path).engines) == (1 if streaming is False else 2)

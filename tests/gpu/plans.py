@@ -4,7 +4,8 @@
 
 acceptance: y = 2 x + 1, float32, 1 to 8 rows of 1024; what tests/engine/tensorrt asks for, with
 TORCHTRT_WS_TEST_WIDTH=1024. profiles: the same with two optimization profiles, 1 to 2 and 4 to 8 rows. shapes: one row
-as often as a shape tensor says; nonzero, where asked for: where x is not 0. small: 17 MB of
+as often as a shape tensor says; state: y = 2 (x + sum) + 1, where sum is that of all x before; nonzero,
+where asked for: where x is not 0. small: 17 MB of
 fp16 weights (8 layers of 1024 x 1024). big: 537 MB (16 layers of 4096 x 4096). Both: batch 16, one input `x`, one
 output `y`. A layer is y = x W with W = 1/2 I + 1/2 P, P a cyclic shift of its own: dense for TensorRT, which would
 merge equal weights, small when compressed, and with a result that numpy computes (`expected`). All have weight
@@ -28,6 +29,7 @@ PLANS = {"small": (8, 1024), "big": (16, 4096)}  # layers, features
 LARGE = (160, 4096)  # 5.4 GB, for programs.py --large: needs some 16 GB of memory and of disk to build
 UNEQUAL = {"large": (16, 4096), "middle": (8, 4096), "little": (8, 2048)}  # of the programs `pair` and `trio`
 ACCEPTANCE_WIDTH = 1024
+STATE_ROWS = 4
 PROFILES = ((1, 2, 2), (4, 8, 8))  # rows: min, opt, max
 
 
@@ -106,6 +108,23 @@ def build_shapes() -> memoryview:
     )
 
 
+def build_state() -> memoryview:
+    """The serialized plan `state`: y = 2 * (x + sum) + 1 and sum_after = x + sum, with weights that can stream."""
+    trt = import_tensorrt()
+    builder, network = start(trt)
+    shape = (STATE_ROWS, ACCEPTANCE_WIDTH)
+    x, before = (network.add_input(name, trt.float32, shape) for name in ("x", "sum"))
+    add = trt.ElementWiseOperation.SUM
+    after = network.add_elementwise(x, before, add).get_output(0)
+    after.name = "sum_after"
+    network.mark_output(after)
+    doubled = multiply(trt, network, after, np.eye(ACCEPTANCE_WIDTH, dtype=np.float32) * np.float32(2))
+    one = np.ones((1, 1), dtype=np.float32)
+    constant = network.add_constant(one.shape, trt.Weights(one))
+    y = network.add_elementwise(doubled, constant.get_output(0), add).get_output(0)
+    return finish(trt, builder, network, y)
+
+
 def build_nonzero() -> memoryview:
     """The serialized plan `nonzero`: y int64 [2, n] is where x is not 0. TensorRT-RTX 1.6.1 has no such layer."""
     trt = import_tensorrt()
@@ -161,13 +180,14 @@ def finish(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", choices=["acceptance", "profiles", "shapes", "nonzero", *PLANS])
+    parser.add_argument("--only", choices=["acceptance", "profiles", "shapes", "state", "nonzero", *PLANS])
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     builds = {
         "acceptance": build_acceptance,
         "profiles": partial(build_acceptance, profiles=PROFILES),
         "shapes": build_shapes,
+        "state": build_state,
         **{name: partial(build, *sizes) for name, sizes in PLANS.items()},
     }
     if arguments.only == "nonzero":  # TensorRT alone builds it

@@ -149,6 +149,7 @@ def acceptance(machine: Machine) -> dict[str, Any]:
         "TORCHTRT_WS_TEST_PLAN": str(plan_file(machine, "acceptance")),
         "TORCHTRT_WS_TEST_PROFILES": str(plan_file(machine, "profiles")),
         "TORCHTRT_WS_TEST_SHAPES": str(plan_file(machine, "shapes")),
+        "TORCHTRT_WS_TEST_STATE": str(plan_file(machine, "state")),
         "TORCHTRT_WS_TEST_WIDTH": str(machine.facts["acceptance"]["columns"]),
         "TORCHTRT_WS_TEST_PRODUCT": "rtx" if "rtx" in machine.library else "tensorrt",
     }

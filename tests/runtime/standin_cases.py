@@ -73,6 +73,19 @@ def write(folder: Path, library: str) -> None:
     for name, placed in (("shapes", {}), ("shapes_device", {"device": "cuda:0"})):
         payload = make(inputs=(plan.Input("x", (1, 4)), rows), outputs=(repeated,))
         save(name, payload, inputs=["x:float32:1x4", "k:int64:2"], outputs="y:float32:0..8x4", **placed)
+    summed = {
+        "inputs": (plan.Input("x", (2, 4)), plan.Input("sum", (2, 4))),
+        "outputs": (
+            plan.Output("y", {"x": 2.0, "sum": 2.0}, 1.0),
+            plan.Output("sum_after", {"x": 1.0, "sum": 1.0}),
+        ),
+    }
+    kept = {
+        "inputs": ["x:float32:2x4", "sum:float32:2x4"],
+        "outputs": ["y:float32:2x4", "sum_after:float32:2x4"],
+        "state": {"sum": "sum_after"},
+    }
+    save("state", make(**summed), **kept)
     save("version", make(version=(10, 3, 0, 26)))
     save("compute", make(compute=75))
     save("platform", make(platform="windows_x86_64"))
@@ -185,6 +198,27 @@ def at_budget(folder: Path, budget: Any, wanted: int, source: str = "load-time",
     assert live("weights") == RESIDENT + wanted
     held = sum(live(kind) for kind in ("weights", "scratch", "context"))
     assert held <= engine.device_bytes <= held + live("device"), (engine, held)
+
+
+def case_state(folder: Path) -> None:
+    """y = 2 * (the sum of all x) + 1, whatever else happens between the calls."""
+    program = load(folder, "state", weight_streaming_budget="50%")
+    assert [spec.name for spec in (*program.inputs, *program.outputs)] == ["x", "y"]
+    total = np.zeros((2, 4), np.float32)
+    for budget in ("50%", 0, "100%"):
+        program.set_weight_streaming_budget(budget)
+        for value in (1, 2):
+            total += inputs() + value
+            np.testing.assert_array_equal(program(inputs() + value)[0], 2 * total + 1)
+    other = load(folder, "state")  # on the same weights
+    np.testing.assert_array_equal(other(inputs())[0], 2 * inputs() + 1)
+    program.reset_state()
+    np.testing.assert_array_equal(program(inputs())[0], 2 * inputs() + 1)
+    program.sleep()
+    program.wake()
+    np.testing.assert_array_equal(program(inputs())[0], 4 * inputs() + 1)
+    with refused("ProgramError", "2 contexts of an engine that keeps state"):
+        load(folder, "state", contexts=2)
 
 
 def case_baked(folder: Path) -> None:

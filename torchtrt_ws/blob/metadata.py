@@ -21,6 +21,7 @@ __all__ = [
     "OptimizationProfile",
     "OwnFacts",
     "ProfileBounds",
+    "StateTensor",
     "TensorFacts",
     "parse_metadata",
     "to_json",
@@ -80,6 +81,19 @@ class ProfileBounds:
     max: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class StateTensor:
+    """A buffer that the engine keeps from call to call: an input and an output of the engine, and none of a call.
+
+    It begins with zeros. What the engine gives as `output` is `input` of the next call.
+    """
+
+    input: str
+    output: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
 OptimizationProfile: TypeAlias = tuple[ProfileBounds, ...]  # one for each input, in their order
 
 
@@ -91,7 +105,7 @@ class OwnFacts:
     `crc32c`. `program_streamable_bytes` counts each engine; `program_distinct_bytes` engines on the same weights once,
     and is None where there are none. `optimization_profiles` are those of a plan, where they were known at export;
     `inputs` are their hull. `nested_method` is which method of the program inside a host engine runs; None: "forward".
-    `keeps_state`: a call changes buffers that the next one sees.
+    `keeps_state`: a call changes buffers that the next one sees. `state` are those of a plan.
     `method_inputs` and `method_outputs` are the names of the program's method that the engine belongs to, in calling
     order; empty where they were not recorded.
     `streaming` is what the export did for streaming, where it did anything.
@@ -112,6 +126,7 @@ class OwnFacts:
     optimization_profiles: tuple[OptimizationProfile, ...] = ()
     nested_method: str | None = None
     keeps_state: bool = False
+    state: tuple[StateTensor, ...] = ()
     method_inputs: tuple[str, ...] = ()
     method_outputs: tuple[str, ...] = ()
     streaming: StreamingFacts | None = None
@@ -229,6 +244,11 @@ def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
         yield "nested_method", own.nested_method
     if own.keeps_state:
         yield "keeps_state", True
+    if own.state:
+        yield (
+            "state",
+            [{"input": s.input, "output": s.output, "dtype": s.dtype, "shape": list(s.shape)} for s in own.state],
+        )
     yield "builder", own.builder
     yield "streamable_bytes", own.streamable_bytes
     yield "streamable_estimated", own.streamable_estimated
@@ -331,10 +351,29 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
         ),
         nested_method=nested_method,
         keeps_state=node.boolean("keeps_state", default=False),
+        state=_state(node, bindings),
         method_inputs=_names(method, "inputs") if method else (),
         method_outputs=_names(method, "outputs") if method else (),
         streaming=read_streaming_facts(node, _STREAMING_KEY),
     )
+
+
+def _state(node: Fields, bindings: tuple[Binding, ...]) -> tuple[StateTensor, ...]:
+    names = {binding.name for binding in bindings}
+    found = []
+    for item in node.items("state", default=()):
+        each = StateTensor(
+            item.string("input", empty=False),
+            item.string("output", empty=False),
+            item.string("dtype", empty=False),
+            item.dims("shape", 0),
+        )
+        for key, name in (("input", each.input), ("output", each.output)):
+            if name in names:
+                item.refuse(key, name, "a name of its own")
+            names.add(name)
+        found.append(each)
+    return tuple(found)
 
 
 def _bounds(profile: Fields, tensor: TensorFacts) -> ProfileBounds:

@@ -26,6 +26,10 @@ def wrap(
         str | None,
         typer.Option("--weight-streaming-budget", metavar="B", help='To bake: bytes, "1GiB", "50%", "auto".'),
     ] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--state", metavar="IN=OUT", help="The engine keeps IN from call to call; it becomes OUT."),
+    ] = None,
     name: Annotated[str, typer.Option(help="The engine's name.")] = "forward",
     streamable: Annotated[
         int | None,
@@ -47,8 +51,17 @@ def wrap(
         inputs=inputs or None,
         outputs=outputs or None,
         name=name,
+        state=_state(state) if state else None,
         weight_streaming_budget=budget,
         streamable_bytes=streamable,
         device=device,
         device_io=device_io,
     )
+
+
+def _state(given: list[str]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given]
+    names = [name for name, _, _ in pairs]
+    if any(not output for _, _, output in pairs) or len(set(names)) < len(names):
+        raise typer.BadParameter("give IN=OUT, each IN once", param_hint="--state")
+    return {name: output for name, _, output in pairs}

@@ -174,7 +174,7 @@ def _lowered_to_host(methods: Mapping[str, Method], stack: ExitStack) -> dict[st
     from torchtrt_ws.export.sources import host
 
     programs = {name: method.program for name, method in methods.items()}
-    interfaces = {name: read_interface(name, program, keeps_state=True) for name, program in programs.items()}
+    interfaces = {name: read_interface(name, program) for name, program in programs.items()}
     # Before the engines are built: it refuses some methods, and costs nothing.
     tokens = {name: stack.enter_context(engine_call.declared(name, interfaces[name])) for name in programs}
     built = host.build(programs, interfaces)

@@ -37,6 +37,7 @@ def save_plan(
     weight_streaming_budget: int | str | None = None,
     weight_streaming_budget_per_engine: int | str | Mapping[str, int | str | None] | None = None,
     streamable_bytes: int | Mapping[str, int] | None = None,
+    state: Mapping[str, str] | Mapping[str, Mapping[str, str]] | None = None,
     device: str | None = None,
     device_io: bool = False,
     compile_specs: Sequence[CompileSpec] | None = None,
@@ -66,6 +67,10 @@ def save_plan(
         weight_streaming_budget_per_engine: The same for each engine: one value, or a mapping from engine name to value.
         streamable_bytes: Bytes of weights that can be streamed, where they are known; with a mapping of plans, a
             mapping from engine name. None takes the plan's size as an estimate.
+        state: Inputs that the engine keeps from call to call, such as caches, to the outputs that they become. They are
+            zeros before the first call (`Program.reset_state`), of a fixed size, and no inputs and outputs of the
+            method; an output that TensorRT writes into its input is never copied. With a mapping of plans, a mapping
+            from engine name to that.
         device: "cuda:N" makes ExecuTorch plan the engines' inputs and outputs in that device's memory; the runtime then
             needs an allocator for it, which the TensorRT adapter registers. None is host memory, which works anywhere.
         device_io: With `device`: the method's inputs and outputs are on the device as well, and the caller provides
@@ -91,13 +96,21 @@ def save_plan(
         check_name("engine name", each)
     check_budgets(weight_streaming_budget, weight_streaming_budget_per_engine, list(given))
     several = isinstance(plans, Mapping)
+    states = by_name("engine", given, several, "state", state) if several else {name: state}
     sizes, all_inputs, all_outputs = (
         by_name("engine", given, several or isinstance(value, Mapping), keyword, value)
         for keyword, value in (("streamable_bytes", streamable_bytes), ("inputs", inputs), ("outputs", outputs))
     )
     engines = {
         each: read_plan(
-            each, plan, all_inputs.get(each), all_outputs.get(each), sizes.get(each), placement.device_id, target
+            each,
+            plan,
+            all_inputs.get(each),
+            all_outputs.get(each),
+            sizes.get(each),
+            placement.device_id,
+            target,
+            states.get(each),
         )
         for each, plan in given.items()
     }

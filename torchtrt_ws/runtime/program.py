@@ -137,6 +137,17 @@ class Program:
         with translated():
             _native.restore_budgets(saved)
 
+    def reset_state(self) -> None:
+        """Makes the buffers that calls change, such as a cache of keys and values, what they were before the first.
+
+        Waits for the calls before it. Programs that keep nothing stay as they are.
+
+        Raises:
+            EngineError: An engine's runtime failed, or the program was closed.
+        """
+        with translated():
+            _native.reset_state(self._contexts.all_ids())
+
     @property
     def priority(self) -> int:
         """Who gives memory first when somebody needs it (`torchtrt_ws.memory`): the lowest. 0 where not set; where its

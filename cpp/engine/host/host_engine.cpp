@@ -218,6 +218,7 @@ Status HostEngine::read_io(const Metadata& metadata) {
   if (!inputs.ok()) return std::move(inputs).failure();
   auto outputs = program_->outputs();
   if (!outputs.ok()) return std::move(outputs).failure();
+  if (metadata.own && metadata.own->keeps_state) state_of_ = method_of(metadata);
   inputs_ = std::move(inputs).value();
   outputs_ = std::move(outputs).value();
   if (!metadata.own) return ok_status();
@@ -258,6 +259,15 @@ Status HostEngine::make_context() {
 void HostEngine::drop_context() noexcept {
   has_context_ = false;
   weights_->sharers().note_context(this, false);
+}
+
+/// ExecuTorch sets buffers to what the program says while it loads the method.
+Status HostEngine::reset_state() {
+  if (state_of_.empty()) return ok_status();
+  const auto lock = lock_patiently(loading());
+  Status loaded = load_program(state_of_, weights_->packed_cache_path());  // the old one stays until it is there
+  if (loaded.ok()) weights_->take_back_lock();
+  return loaded;
 }
 
 Status HostEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {

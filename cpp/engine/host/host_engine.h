@@ -41,6 +41,7 @@ class HostEngine final : public Engine {
   bool has_context() const override { return has_context_; }
   Status make_context() override;
   void drop_context() noexcept override;
+  Status reset_state() override;
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override;
 
  private:
@@ -61,6 +62,7 @@ class HostEngine final : public Engine {
   std::optional<NestedProgram> program_;
   std::vector<TensorSpec> inputs_;
   std::vector<TensorSpec> outputs_;
+  std::string state_of_;  // the method whose buffers it keeps; empty: it keeps none
   bool has_context_ = false;
   EngineCounters counters_;
 };

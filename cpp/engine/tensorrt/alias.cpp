@@ -19,18 +19,6 @@ Failure contradiction(const std::string& subject, const Alias& alias, std::strin
           std::move(expected), "The program and its engine do not belong together; save it again"};
 }
 
-/// The input that the engine itself writes this output into; empty when there is none.
-std::string engine_alias(const nvinfer1::ICudaEngine& engine, const std::string& output) {
-#if NV_TENSORRT_MAJOR >= 11 || NV_TENSORRT_MAJOR < 8
-  const char* input = engine.getAliasedInputTensor(output.c_str());
-  return input != nullptr ? input : "";
-#else
-  (void)engine;
-  (void)output;
-  return {};
-#endif
-}
-
 bool supports_aliases(const Library& library) {
 #if NV_TENSORRT_MAJOR >= 11
   return library.has(110000);
@@ -50,14 +38,15 @@ bool same_layout(const TensorSpec& a, const TensorSpec& b, const IoTensor& ta, c
   return true;
 }
 
-Status read_alias(const std::string& subject, const nvinfer1::ICudaEngine& engine, const Alias& alias, Io& io) {
+Status read_alias(const std::string& subject, const nvinfer1::ICudaEngine& engine, const Library& library,
+                  const Alias& alias, Io& io) {
   const auto output = index_of(io.outputs, alias.output);
   const auto input = index_of(io.inputs, alias.input);
   if (!output || !input) {
     return contradiction(subject, alias, "input " + quoted(alias.input), "names of an output and an input");
   }
   if (alias.kind == "kv_cache_update") {
-    const std::string said = engine_alias(engine, alias.output);
+    const std::string said = aliased_input(engine, library, alias.output);
     if (said != alias.input) {
       return contradiction(subject, alias, "input " + quoted(alias.input),
                            said.empty() ? "no alias, as the engine says" : quoted(said) + ", as the engine says");
@@ -75,6 +64,18 @@ Status read_alias(const std::string& subject, const nvinfer1::ICudaEngine& engin
 
 }  // namespace
 
+std::string aliased_input(const nvinfer1::ICudaEngine& engine, const Library& library, const std::string& output) {
+  if (!supports_aliases(library)) return {};
+#if NV_TENSORRT_MAJOR >= 11 || NV_TENSORRT_MAJOR < 8
+  const char* input = engine.getAliasedInputTensor(output.c_str());
+  return input != nullptr ? input : "";
+#else
+  (void)engine;
+  (void)output;
+  return {};
+#endif
+}
+
 Status read_aliases(const std::string& subject, const nvinfer1::ICudaEngine& engine, const Metadata& metadata,
                     const Library& library, Io& io) {
   io.aliased_inputs.assign(io.outputs.size(), std::nullopt);
@@ -87,7 +88,7 @@ Status read_aliases(const std::string& subject, const nvinfer1::ICudaEngine& eng
                    "TensorRT 11", "Build libtorchtrt_ws_tensorrt with TensorRT 11's headers and run with TensorRT 11"};
   }
   for (const Alias& alias : metadata.aliased_io) {
-    Status read = read_alias(subject, engine, alias, io);
+    Status read = read_alias(subject, engine, library, alias, io);
     if (!read.ok()) return read;
   }
   return ok_status();

@@ -2,12 +2,17 @@
 
 #include <NvInferRuntime.h>
 
+#include <string>
+
 #include "base/result.h"
 #include "blob/metadata.h"
 #include "engine/tensorrt/io.h"
 #include "engine/tensorrt/library.h"
 
 namespace torchtrt_ws::tensorrt {
+
+/// The input that the engine itself writes this output into; empty when there is none, or below TensorRT 11.
+std::string aliased_input(const nvinfer1::ICudaEngine& engine, const Library& library, const std::string& output);
 
 /// Fills io.aliased_inputs from the metadata's `aliased_io`, checked against the engine: a "kv_cache_update" must be
 /// what ICudaEngine::getAliasedInputTensor() says, a "user" alias (unknown to TensorRT) must have the same shape and

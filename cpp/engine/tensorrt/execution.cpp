@@ -18,6 +18,7 @@ Execution::Execution(std::string subject, const Io& io, Placer placer, GraphUse 
       shapes_(subject_, io),
       values_(subject_, io),
       data_outputs_(subject_, io),
+      state_(subject_, io),
       graph_(subject_, cuda_graph, margin),
       nothing_(Buffer::Kind::Device),
       inputs_(io.inputs.size()),
@@ -65,11 +66,19 @@ void Execution::release_staging() noexcept {
   nothing_.free();
 }
 
+Status Execution::reserve_state() { return state_.any() ? state_.reserve(stream_.get()) : ok_status(); }
+
+Status Execution::reset_state() {
+  Status waited = wait_in_flight();
+  return waited.ok() && state_.any() ? state_.clear(stream_.get()) : waited;
+}
+
 void Execution::forget_bindings() noexcept {
   graph_.forget();
   shapes_.forget();
   values_.forget();
   data_outputs_.forget();
+  state_.forget();
   for (std::vector<Slot>* slots : {&inputs_, &outputs_}) {
     for (Slot& slot : *slots) slot.address = nullptr;
   }
@@ -101,6 +110,7 @@ Status Execution::prepare(const std::vector<TensorView>& inputs, OutputSink& out
   if (step.ok()) step = take_outputs(outputs);
   if (step.ok()) step = place_all();
   if (step.ok()) step = bind_all();
+  if (step.ok()) step = state_.bind(*context_);
   if (step.ok() && data_outputs_.any()) step = data_outputs_.begin(*context_);
   return step;
 }
@@ -268,6 +278,8 @@ Status Execution::enqueue(cudaStream_t stream) {
   Status enqueued = enqueue_engine(stream);
   if (!enqueued.ok()) return enqueued;
   const char* call = "cudaMemcpyAsync";
+  error = state_.carry_over(stream);
+  if (error != cudaSuccess) return cuda_failure(subject_, call, error);
   for (const CopyBack& copy : copies_back_) {
     error = cudaMemcpyAsync(copy.to, copy.from, copy.nbytes, cudaMemcpyDefault, stream);
     if (error != cudaSuccess) return cuda_failure(subject_, call, error);

@@ -18,6 +18,7 @@
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/cuda_graph.h"
 #include "engine/tensorrt/data_outputs.h"
+#include "engine/tensorrt/engine_state.h"
 #include "engine/tensorrt/io.h"
 #include "engine/tensorrt/place.h"
 #include "engine/tensorrt/shape_values.h"
@@ -59,6 +60,15 @@ class Execution {
 
   /// Precondition: has_context(). After a failure nothing is in flight and the next call starts afresh.
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs);
+
+  /// What it keeps from call to call.
+  const EngineState& state() const noexcept { return state_; }
+
+  /// Takes the memory for that, where it is not there yet; it stays. Fails with DoesNotFit or EngineFault.
+  Status reserve_state();
+
+  /// Makes it zeros, as before the first run. Waits for work in flight. Fails with EngineFault.
+  Status reset_state();
 
   uint64_t graph_hits() const noexcept { return graph_.hits(); }
 
@@ -125,6 +135,7 @@ class Execution {
   Shapes shapes_;
   ShapeValues values_;
   DataOutputs data_outputs_;
+  EngineState state_;
   Staging staging_;
   CudaGraph graph_;
   Crossings crossings_;            // of the run before, which its graph has in it

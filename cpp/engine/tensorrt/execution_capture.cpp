@@ -48,12 +48,13 @@ Status Execution::run_into_capture(const std::vector<TensorView>& inputs, Output
   }
   if (!step.ok()) return step;  // TensorRT was told nothing
   step = bind_all();
+  if (step.ok()) step = state_.bind(*context_);
   if (!step.ok()) {
     forget_bindings();
     return step;
   }
   const ErrorScope errors;
-  if (context_->enqueueV3(stream)) return ok_status();
+  if (context_->enqueueV3(stream)) return check_cuda(subject_, "cudaMemcpyAsync", state_.carry_over(stream));
   Failure refused = refused_call(subject_, "enqueueV3", {}, errors.words());
   forget_bindings();
   return refused;

@@ -182,6 +182,42 @@ Status add(const std::string& subject, const ICudaEngine& engine, const Binding&
   return ok_status();
 }
 
+/// One buffer that the engine keeps: the metadata must say what the engine does.
+Status add_state(const std::string& subject, const ICudaEngine& engine, const Library& library,
+                 const StateTensor& recorded, Io& io) {
+  const auto contradiction = [&](std::string found, std::string expected) -> Status {
+    return Failure{ErrorCode::BadBlob, subject + ", state " + quoted(recorded.input), std::move(found),
+                   std::move(expected), "The program and its engine do not belong together; save it again"};
+  };
+  for (const auto& [name, mode] : {std::pair{recorded.input, nvinfer1::TensorIOMode::kINPUT},
+                                   std::pair{recorded.output, nvinfer1::TensorIOMode::kOUTPUT}}) {
+    if (engine.getTensorIOMode(name.c_str()) != mode)
+      return contradiction(quoted(name), "a tensor that the engine has");
+    if (engine.isShapeInferenceIO(name.c_str())) return contradiction("a shape tensor", "data on the device");
+    Status passable = check_passable(subject, engine, name);
+    if (!passable.ok()) return passable;
+  }
+  const Dims before = engine.getTensorShape(recorded.input.c_str());
+  const Dims after = engine.getTensorShape(recorded.output.c_str());
+  const nvinfer1::DataType type = engine.getTensorDataType(recorded.input.c_str());
+  const std::optional<int64_t> elements = volume(before);
+  if (!elements || dimensions(before) != recorded.shape || dimensions(after) != recorded.shape ||
+      type != engine.getTensorDataType(recorded.output.c_str())) {
+    return contradiction("another shape or type in the engine", "one fixed shape and type before and after a call");
+  }
+  size_t nbytes = 0;
+  if (__builtin_mul_overflow(static_cast<size_t>(*elements), element_bytes(type), &nbytes) ||
+      nbytes > static_cast<size_t>(std::numeric_limits<int32_t>::max()) * 1024) {
+    return contradiction(std::to_string(*elements) + " elements", "at most 2 TiB");
+  }
+  const std::string aliased = aliased_input(engine, library, recorded.output);
+  if (!aliased.empty() && aliased != recorded.input) {
+    return contradiction("an output that is written into " + quoted(aliased), "one that is written into this");
+  }
+  io.states.push_back({recorded.input, recorded.output, nbytes, !aliased.empty()});
+  return ok_status();
+}
+
 Dims to_dims(const std::vector<int64_t>& sizes) {
   Dims shape{};
   shape.nbDims = static_cast<int32_t>(sizes.size());
@@ -321,9 +357,9 @@ bool Io::has_aliases() const noexcept {
 Result<Io> read_io(const std::string& subject, const ICudaEngine& engine, const Metadata& metadata,
                    const Library& library) {
   const auto tensors = static_cast<size_t>(std::max(engine.getNbIOTensors(), 0));
-  if (tensors != metadata.io_bindings.size()) {
-    return Failure{ErrorCode::BadBlob, subject,
-                   std::to_string(metadata.io_bindings.size()) + " tensors in its metadata",
+  const size_t states = metadata.own ? metadata.own->state.size() : 0;
+  if (const size_t recorded = metadata.io_bindings.size() + 2 * states; tensors != recorded) {
+    return Failure{ErrorCode::BadBlob, subject, std::to_string(recorded) + " tensors in its metadata",
                    std::to_string(tensors) + ", as many as the engine has",
                    "The program and its engine do not belong together; save it again"};
   }
@@ -331,6 +367,10 @@ Result<Io> read_io(const std::string& subject, const ICudaEngine& engine, const 
   Io io;
   for (const Binding& binding : metadata.io_bindings) {
     Status added = add(subject, engine, binding, metadata.own, io);
+    if (!added.ok()) return std::move(added).failure();
+  }
+  for (size_t i = 0; i < states; ++i) {
+    Status added = add_state(subject, engine, library, metadata.own->state[i], io);
     if (!added.ok()) return std::move(added).failure();
   }
   Status read = read_profiles(subject, engine, library, io);

@@ -28,6 +28,14 @@ struct IoTensor {
   bool is_dynamic() const noexcept;
 };
 
+/// A buffer that the engine keeps from call to call: an input and an output of it, of one fixed shape and type.
+struct IoState {
+  std::string input;
+  std::string output;
+  size_t nbytes;
+  bool in_place;  // the engine writes the output into the input's memory
+};
+
 /// An engine's inputs and outputs in the order of the delegate's arguments. Dynamic dimensions of outputs are bounded
 /// once a context exists (bound_outputs()); until then they are 0 to 2^63-1.
 struct Io {
@@ -36,6 +44,7 @@ struct Io {
   std::vector<TensorSpec> input_specs;
   std::vector<TensorSpec> output_specs;
   std::vector<std::optional<size_t>> aliased_inputs;  // for each output: the input it is written into
+  std::vector<IoState> states;                        // no arguments of a call
   std::vector<size_t> shape_inputs;                   // indices of the inputs that hold shapes
   Profiles profiles;  // one or more; input_specs are their hull. Behind the inputs: the values of shape_inputs
   std::vector<int64_t> staged_outputs;  // bytes, of the largest in each profile; empty until bounded
@@ -46,9 +55,10 @@ struct Io {
 /// Reads an engine's I/O and checks it against the metadata. The bounds of dynamic inputs are the hull of all
 /// optimization profiles.
 ///
-/// Fails with BadBlob when metadata and engine name different tensors, Incompatible for what an ExecuTorch program
-/// cannot pass: outputs that hold shapes, and inputs that do and have no bounds on their values; vectorized formats,
-/// types of less than a byte; aliased outputs when this adapter or the library is older than TensorRT 11.
+/// Fails with BadBlob when metadata and engine name different tensors, or state of other shapes, Incompatible for what
+/// an ExecuTorch program cannot pass: outputs that hold shapes, and inputs that do and have no bounds on their values;
+/// vectorized formats, types of less than a byte; aliased outputs when this adapter or the library is older than
+/// TensorRT 11.
 Result<Io> read_io(const std::string& subject, const nvinfer1::ICudaEngine& engine, const Metadata& metadata,
                    const Library& library);
 

@@ -1,6 +1,7 @@
 #include "engine/tensorrt/tensorrt_engine.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "engine/log.h"
@@ -87,7 +88,7 @@ int64_t TensorRTEngine::scratch_bytes() const {
 int64_t TensorRTEngine::device_bytes() const {
   Holder holder = plan_->sharers().holder(this);
   holder.weights = plan_->sharers().reports_weights(this);
-  int64_t bytes = execution_->staging_bytes();
+  int64_t bytes = execution_->staging_bytes() + execution_->state().device_bytes();
   if (block_ != nullptr && holder.context) {
     bytes += (block_->is_counted_by(this) ? block_->size() : 0) - plan_->budget().context_now();
   }
@@ -103,6 +104,9 @@ MemoryFacts TensorRTEngine::memory_now() const {
   const Holder holder = plan_->sharers().holder(this);
   MemoryFacts facts = plan_->budget().memory(holder);
   facts.staging = std::max<int64_t>(most_staged(io_) - execution_->staging_bytes(), 0);
+  if (__builtin_add_overflow(facts.staging, execution_->state().missing_bytes(), &facts.staging)) {
+    facts.staging = std::numeric_limits<int64_t>::max();
+  }
   if (block_ == nullptr) return facts;
   facts.in_block = true;
   facts.shared = block_->needed_by_others(this);
@@ -128,6 +132,7 @@ Status TensorRTEngine::make_context() {
   const Range range("context");
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
+  if (current.ok()) current = execution_->reserve_state();
   if (!current.ok()) return current;
   if (block_ != nullptr) {
     Status had = block_->need(subject_, this, plan_->engine().getDeviceMemorySizeV2());
@@ -161,6 +166,12 @@ void TensorRTEngine::release_staging() noexcept {
   if (execution_ == nullptr) return;
   const DeviceGuard guard(device_);
   execution_->release_staging();
+}
+
+Status TensorRTEngine::reset_state() {
+  const DeviceGuard guard(device_);
+  Status current = guard.check(subject_);
+  return current.ok() ? execution_->reset_state() : current;
 }
 
 Status TensorRTEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {

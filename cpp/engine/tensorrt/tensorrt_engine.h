@@ -43,6 +43,7 @@ class TensorRTEngine final : public Engine {
   Status make_context() override;
   void drop_context() noexcept override;
   void release_staging() noexcept override;
+  Status reset_state() override;
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override;
 
  private:

@@ -81,6 +81,12 @@ TORCHTRT_WS_API executorch::runtime::Error set_budgets(
 TORCHTRT_WS_API executorch::runtime::Result<int64_t> automatic_budget(const std::vector<uint64_t>& ids,
                                                                       std::optional<int64_t> margin = std::nullopt);
 
+/// Makes what the engines `ids` keep from call to call, such as a cache of keys and values, what it was before their
+/// first call. Waits for the calls that came before it. Engines that keep nothing are left alone.
+///
+/// Returns InvalidArgument for an unknown id; Internal when an engine's runtime fails: others may be reset then.
+TORCHTRT_WS_API executorch::runtime::Error reset_state(const std::vector<uint64_t>& ids);
+
 /// The same as set_budgets() for one engine.
 TORCHTRT_WS_API executorch::runtime::Error set_budget(
     uint64_t id, executorch::runtime::Span<const executorch::runtime::BackendOption> options);

@@ -90,6 +90,15 @@ const std::vector<uint8_t>& shapes_plan() {
   return plan;
 }
 
+const std::vector<uint8_t>& state_plan() {
+  static const std::vector<uint8_t> plan = read_or_write("TORCHTRT_WS_TEST_STATE",
+                                                         "input x float32 4,4 4,4 4,4\n"
+                                                         "input sum float32 4,4 4,4 4,4\n"
+                                                         "output y float32 affine 1 2*x 2*sum\n"
+                                                         "output sum_after float32 affine 0 1*x 1*sum\n");
+  return plan;
+}
+
 Metadata acceptance_metadata() {
   return metadata_of({{"x", "float32", {-1, width()}, true}, {"y", "float32", {-1, width()}, false}});
 }

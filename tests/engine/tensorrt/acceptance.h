@@ -18,6 +18,8 @@
 //   TORCHTRT_WS_TEST_SHAPES    file of a plan where y is the one row of x as often as k says, int64 [rows, kWidth] from
 //   1
 //                              to 8 rows, likewise
+//   TORCHTRT_WS_TEST_STATE     file of a plan with `y = 2 * (x + sum) + 1` and `sum_after = x + sum`, all float32 of
+//                              [4, kWidth], likewise
 //   TORCHTRT_WS_TEST_WIDTH     their kWidth (4)
 //   TORCHTRT_WS_TEST_PRODUCT   "rtx": the stand-in's plans are ones of TensorRT-RTX
 namespace torchtrt_ws::testing {
@@ -26,9 +28,10 @@ inline constexpr SizesType kMostRows = 8;
 
 SizesType width();
 const std::vector<uint8_t>& acceptance_plan();
-const std::vector<uint8_t>& profiles_plan();  // empty: there is none; so the two below
+const std::vector<uint8_t>& profiles_plan();  // empty: there is none; so the three below
 const std::vector<uint8_t>& nonzero_plan();
 const std::vector<uint8_t>& shapes_plan();
+const std::vector<uint8_t>& state_plan();
 bool is_rtx();
 
 /// The version that plans of the stand-in must carry.

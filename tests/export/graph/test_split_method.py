@@ -13,6 +13,7 @@ from torchtrt_ws.blob import ProfileBounds
 from torchtrt_ws.export.graph.interface import read_interface
 from torchtrt_ws.export.graph.part_profiles import part_profiles
 from torchtrt_ws.export.graph.split_method import SplitMethod, split_method
+from torchtrt_ws.export.graph.state import lift_state
 from torchtrt_ws.export.graph.subprogram import CannotCutError
 from torchtrt_ws.export.graph.weight_uses import read_uses
 
@@ -21,7 +22,7 @@ def split(
     program: torch.export.ExportedProgram, tables: Sequence[str] = ("table.weight",), head: str | None = "head.weight"
 ) -> SplitMethod:
     names = [facts.name for facts in read_interface("forward", program).outputs]
-    return split_method(program, read_uses(program), tables, head, names)
+    return split_method(lift_state("forward", program), read_uses(program), tables, head, names)
 
 
 def evaluate(parts: SplitMethod, *inputs: torch.Tensor) -> list[torch.Tensor]:

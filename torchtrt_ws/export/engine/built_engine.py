@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from torchtrt_ws.blob import Alias, OptimizationProfile, StreamingFacts, TensorFacts
+from torchtrt_ws.blob import Alias, OptimizationProfile, StateTensor, StreamingFacts, TensorFacts
 from torchtrt_ws.budget import EngineSize
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class BuiltEngine:
         optimization_profiles: The plan's, each with all of `inputs` in their order; none where they are not known.
         nested_method: Which method of a payload that is a program runs; None: "forward".
         keeps_state: Whether a call changes buffers that the next one sees.
+        state: These buffers, where the engine takes and gives them besides `inputs` and `outputs`.
         streaming: What the export did for streaming; None where that is not its source's to say.
     """
 
@@ -98,6 +99,7 @@ class BuiltEngine:
     optimization_profiles: tuple[OptimizationProfile, ...] = ()
     nested_method: str | None = None
     keeps_state: bool = False
+    state: tuple[StateTensor, ...] = ()
     streaming: StreamingFacts | None = None
 
     def __deepcopy__(self, memo: object) -> BuiltEngine:

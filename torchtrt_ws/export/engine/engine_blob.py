@@ -91,6 +91,7 @@ class EngineBlob:
             ),
             nested_method=engine.nested_method,
             keeps_state=engine.keeps_state,
+            state=engine.state,
             method_inputs=self.method_inputs,
             method_outputs=self.method_outputs,
             streaming=engine.streaming,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,31 +35,45 @@ class Interface:
     output_values: tuple[FakeTensor, ...]
     changed_buffers: tuple[str, ...] = ()  # by their names in the module: state that the next call sees
 
+    def without(self, names: Collection[str]) -> Interface:
+        """The same, but for some tensors.
+
+        Args:
+            names: Of inputs and outputs that are left out.
+        """
+        takes, gives = (
+            [index for index, tensor in enumerate(side) if tensor.name not in names]
+            for side in (self.inputs, self.outputs)
+        )
+        return Interface(
+            tuple(self.inputs[index] for index in takes),
+            tuple(self.outputs[index] for index in gives),
+            tuple(self.input_values[index] for index in takes),
+            tuple(self.output_values[index] for index in gives),
+            self.changed_buffers,
+        )
+
     @property
     def fake_mode(self) -> FakeTensorMode:
         """The mode that made the values."""
         return self.input_values[0].fake_mode
 
 
-def read_interface(method: str, program: ExportedProgram, keeps_state: bool = False) -> Interface:
+def read_interface(method: str, program: ExportedProgram) -> Interface:
     """Reads a method's inputs and outputs, and refuses what an engine cannot have.
 
     Args:
         method: Its name, for errors.
         program: The method.
-        keeps_state: Whether the engine has buffers that a call changes and the next one sees.
 
     Returns:
         Names, dtypes, shapes and bounds. Nested arguments and results are flat here, in pytree order.
 
     Raises:
-        ProgramError: An input or output that is not a tensor, an input that a call changes, a buffer that it changes
-            where the engine keeps no state, a dtype no engine has, a dimension without an upper bound, or no input or
-            output at all.
+        ProgramError: An input or output that is not a tensor, an input that a call changes, a dtype no engine has, a
+            dimension without an upper bound, or no input or output at all.
     """
     changed = _changed_buffers(method, program)
-    if changed and not keeps_state:
-        raise _has_effect(method, changed[0], OutputKind.BUFFER_MUTATION)
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     inputs = _input_names(method, program)
     sources = _output_sources(method, program)
@@ -139,8 +153,8 @@ def _has_effect(method: str, what: str, kind: OutputKind) -> ProgramError:
     return ProgramError(
         f"method {method!r}",
         f"{what!r}, which a call changes ({kind.name.lower().replace('_', ' ')})",
-        "a method without side effects: this engine keeps no state between calls",
-        "Make the state an input and an output.",
+        "a method that changes nothing but its buffers",
+        "Return what it becomes.",
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.export import ExportedProgram
+from torch.export.exported_program import ModuleCallSignature
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
 from torchtrt_ws.export.graph import engine_call
 from torchtrt_ws.export.graph.interface import Interface
+from torchtrt_ws.export.graph.state import StatefulMethod
 from torchtrt_ws.export.graph.subprogram import CannotCutError, Copying, Part, constants, cut_out
 from torchtrt_ws.export.graph.weight_uses import WeightUses, following
 
@@ -33,20 +35,24 @@ class SplitMethod:
     """A method in parts.
 
     Args:
-        whole: The method.
+        whole: The method, its state among inputs and outputs.
+        signature: How it is called, without its state.
         lookups: Its nodes that the CPU computes, in order, weights and inputs left out.
         body: What the first engine computes.
         body_outputs: The nodes of the whole method that it gives.
         head: What the second engine computes; None without one.
         head_outputs: The nodes that it gives.
+        state: Inputs and outputs of the whole that are the first engine's state.
     """
 
     whole: ExportedProgram
+    signature: ModuleCallSignature
     lookups: tuple[Node, ...]
     body: Part
     body_outputs: tuple[Node, ...]
     head: Part | None = None
     head_outputs: tuple[Node, ...] = ()
+    state: frozenset[Node] = frozenset()
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -60,42 +66,40 @@ class SplitMethod:
             calls: The call of each part's engine.
 
         Returns:
-            A program with the inputs, outputs and range constraints of the whole. It holds the tables.
+            A program with the inputs, outputs and range constraints of the whole, but for state. It holds the tables.
         """
         copying = Copying(self.whole)
         copying.weights({each: None for node in self.lookups for each in node.all_input_nodes})
         for node in _user_inputs(self.whole):
-            copying.user_input(node)
+            if node not in self.state:
+                copying.user_input(node)
         for node in self.lookups:
             copying.node(node)
         given: dict[Node, Node] = {}
         made: list[Node] = []
         of_parts = (self.body_outputs, self.head_outputs)[: len(self.parts)]
         for part, call, outputs in zip(self.parts, calls, of_parts, strict=True):
-            inputs = [given[node] if node in given else copying.made[node] for node in part.inputs]
+            inputs = [given.get(node) or copying.made[node] for node in part.inputs if node not in self.state]
             made = engine_call.add_call(copying.graph, call.token, inputs, call.interface)
-            given.update(zip(outputs, made, strict=True))
-        whole = _outputs(self.whole)
-        if of_parts[-1] != whole:  # else each has its own, also where the method returns one twice
-            made = [given[node] for node in whole]
+            given.update(zip([node for node in outputs if node not in self.state], made, strict=True))
+        if of_parts[-1] != _outputs(self.whole):  # else each has its own, also where the method returns one twice
+            made = [given[node] for node in _outputs(self.whole) if node not in self.state]
         for node in made:
             copying.output(node)
-        trees = self.whole.module_call_graph[0].signature
-        assert trees is not None, "the first entry is the method itself"
-        return copying.finish(trees.out_spec, trees.in_spec)
+        return copying.finish(self.signature.out_spec, self.signature.in_spec)
 
 
 def split_method(
-    whole: ExportedProgram, uses: WeightUses, tables: Sequence[str], head: str | None, output_names: Sequence[str]
+    method: StatefulMethod, uses: WeightUses, tables: Sequence[str], head: str | None, output_names: Sequence[str]
 ) -> SplitMethod:
     """Takes tables and a head out of a method.
 
     Args:
-        whole: The method; not modified.
+        method: The method; not modified.
         uses: Of its weights.
         tables: The weights whose lookups the CPU does.
         head: The weight that gets an engine of its own; None: no weight does.
-        output_names: What the method's outputs are called.
+        output_names: What the method's outputs are called, its state among them.
 
     Returns:
         The parts.
@@ -103,30 +107,35 @@ def split_method(
     Raises:
         CannotCutError: A method that is not made for it; the text says why.
     """
+    whole, signature = method.program, method.signature
+    state = _state(method)
     lookups = [node for table in tables for node in uses.lookups[table]]
     order = {node: index for index, node in enumerate(whole.graph.nodes)}
     known = [*_user_inputs(whole), *sorted(lookups, key=order.__getitem__)]
     outputs = _outputs(whole)
-    given_back = next((node.name for node in outputs if node in known), None)
+    given_back = next((node.name for node in outputs if node in known and node not in state), None)
     if given_back is not None:
         raise CannotCutError(f"the method returns {given_back!r}, which no engine computes")
     trees = whole.module_call_graph[0].signature
     assert trees is not None, "the first entry is the method itself"
-    steps = tuple(_steps(whole, lookups))
+    steps = tuple(_steps(whole, lookups, state))
     if head is None:
         body = cut_out(whole, known, outputs, trees.out_spec)
-        return SplitMethod(whole, steps, _checked(body), outputs)
+        return SplitMethod(whole, signature, steps, _checked(body), outputs, state=state)
 
     behind = following(whole, uses.product[head])
     last = tuple(node for node in outputs if node in behind)
     if not last:
         raise CannotCutError("the method returns nothing that is computed with it")
+    if state.intersection(last):
+        raise CannotCutError("a buffer that the method changes is computed with it")
     all_last = len(last) == len(outputs)
     names = dict(zip(outputs, output_names, strict=True))
     within = set(behind)
     alone = constants(whole)
     before = [node for node in order if node not in within and node not in alone and _is_tensor(node)]
     before.sort(key=lambda node: node not in known)  # sizes are read off the method's inputs first
+    before = [node for node in before if node not in state]
     head_part = cut_out(whole, before, last, trees.out_spec if all_last else _named(names, last), within)
     first = tuple(
         dict.fromkeys(
@@ -136,7 +145,7 @@ def split_method(
     if not first:
         raise CannotCutError("nothing lies before it")
     body = cut_out(whole, known, first, _named(names, first))
-    return SplitMethod(whole, steps, _checked(body), first, _checked(head_part), last)
+    return SplitMethod(whole, signature, steps, _checked(body), first, _checked(head_part), last, state)
 
 
 def _named(names: Mapping[Node, str], nodes: Sequence[Node]) -> pytree.TreeSpec:
@@ -164,10 +173,18 @@ def _is_tensor(node: Node) -> bool:
     return node.op in ("placeholder", "call_function") and isinstance(node.meta.get("val"), torch.Tensor)
 
 
-def _steps(whole: ExportedProgram, lookups: Sequence[Node]) -> list[Node]:
+def _state(method: StatefulMethod) -> frozenset[Node]:
+    """The nodes of a method that are its state: the last of its inputs and of its outputs."""
+    first = len(method.states)
+    return frozenset([*_user_inputs(method.program)[-first:], *_outputs(method.program)[-first:]] if first else [])
+
+
+def _steps(whole: ExportedProgram, lookups: Sequence[Node], state: Collection[Node]) -> list[Node]:
     """The lookups and what computes their indices, in order."""
     needed = set(lookups)
     for node in reversed(list(whole.graph.nodes)):
         if node in needed:
             needed.update(node.all_input_nodes)
+    if needed.intersection(state):
+        raise CannotCutError("rows are looked up by a buffer that the method changes")
     return [node for node in whole.graph.nodes if node in needed and node.op == "call_function"]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxModel", "write_onnx"]
 
+_FIRST_WITH_CACHES = 24  # opset of TensorScatter
 INSTALL = "pip install torchtrt-ws[export,rtx]"
 
 
@@ -67,6 +68,7 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
                 verbose=False,
                 input_names=[tensor.name for tensor in interface.inputs],
                 output_names=[tensor.name for tensor in interface.outputs],
+                **_with_caches(program),
             )
             assert onnx_program is not None, "it is with dynamo=True"
             _rename_inner(onnx_program.model.graph)
@@ -86,6 +88,25 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
         value.const_value.nbytes for value in onnx_program.model.graph.initializers.values() if value.const_value
     )
     return OnnxModel(path, weights, lines_of(program))
+
+
+def _with_caches(program: ExportedProgram) -> dict[str, Any]:
+    """What the exporter needs to be told for a method that writes rows into caches."""
+    from torchtrt_ws.export.graph import cache_update
+
+    if all(node.target is not cache_update.OPERATOR for node in program.graph.nodes):
+        return {}
+    translations = {cache_update.OPERATOR: _tensor_scatter}
+    return {"opset_version": _FIRST_WITH_CACHES, "custom_translation_table": translations}
+
+
+def _tensor_scatter(cache: Any, rows: Any, first: Any) -> Any:
+    from onnxscript import values
+
+    opset = values.Opset("", _FIRST_WITH_CACHES)
+    batches = cache.shape[0]  # it takes where the rows go for each
+    each = values.Op(opset, "Expand")(values.Op(opset, "Reshape")(first, [1]), [batches])
+    return values.Op(opset, "TensorScatter")(cache, rows, each, axis=2, mode="linear")
 
 
 def _root_of(error: BaseException) -> BaseException:

@@ -10,6 +10,7 @@ from torchtrt_ws.blob import Buffer, OptimizationProfile
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.payload import BufferPayload, FilePayload
+from torchtrt_ws.export.sources.plan_state import take_state
 from torchtrt_ws.export.tensor_text import TensorSpecs, parse_tensors
 from torchtrt_ws.identifiers import TENSORRT
 from torchtrt_ws.plan_header import check_plan
@@ -27,6 +28,7 @@ def read_plan(
     streamable_bytes: int | None,
     device_id: int,
     target: Path,
+    state: Any = None,
 ) -> BuiltEngine:
     """Reads a plan as an engine.
 
@@ -38,6 +40,7 @@ def read_plan(
         streamable_bytes: Bytes of weights that can be streamed; None: the plan's size, as an estimate.
         device_id: What the blob says.
         target: The file that will be written, which cannot be the plan.
+        state: As `torchtrt_ws.save_plan` takes it for one engine.
 
     Returns:
         The engine. Its plan stays where it is.
@@ -62,17 +65,21 @@ def read_plan(
         taken, given = parse_tensors(inputs, "inputs"), parse_tensors(outputs, "outputs")
     if streamable_bytes is not None:
         measured = _check_size(subject, streamable_bytes, payload.size)
+    kept = take_state(f"{subject}, state", state, taken, given)
+    names = {name for each in kept for name in (each.input, each.output)}
     return BuiltEngine(
         name=name,
         kind=TENSORRT,
         builder=builder,
         payload=payload,
-        inputs=taken,
-        outputs=given,
+        inputs=tuple(tensor for tensor in taken if tensor.name not in names),
+        outputs=tuple(tensor for tensor in given if tensor.name not in names),
         streamable_bytes=payload.size if measured is None else measured,
         streamable_estimated=measured is None,  # nearly all of a plan is weights
         device_id=device_id,
-        optimization_profiles=profiles,
+        optimization_profiles=tuple(tuple(each for each in profile if each.name not in names) for profile in profiles),
+        keeps_state=bool(kept),
+        state=kept,
     )
 
 

@@ -19,6 +19,7 @@ from torchtrt_ws.export.graph.interface import Interface, read_interface
 from torchtrt_ws.export.graph.methods import Method
 from torchtrt_ws.export.graph.part_profiles import part_profiles
 from torchtrt_ws.export.graph.split_method import Declared, SplitMethod, split_method
+from torchtrt_ws.export.graph.state import State, StatefulMethod, lift_state, state_names
 from torchtrt_ws.export.graph.subprogram import CannotCutError
 from torchtrt_ws.export.graph.weight_uses import WeightUses, read_uses
 from torchtrt_ws.export.sources import tensorrt_rtx
@@ -41,12 +42,16 @@ class PlannedEngine:
         program: What it computes.
         call: Its call, which is declared.
         facts: What it records.
+        interface: What it takes and gives; its state is no part of the call.
+        states: The buffers that it keeps, among these.
     """
 
     name: str
     program: ExportedProgram
     call: Declared
     facts: StreamingFacts
+    interface: Interface
+    states: tuple[State, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,21 +90,28 @@ def plan_method(
         ProgramError: Inputs or outputs that an engine cannot have.
     """
     interface = read_interface(name, method.program)
-    program = _functional(method.program)
+    stateful = lift_state(name, _functional(method.program))
+    program = stateful.program
     uses = read_uses(program)
     weights = uses.weights
     if device_io:
         why = "the method's inputs are on the device (device_io)"
         weights = [replace(each, stays=each.stays or why) for each in weights]
-    split, choice = _split(program, uses, choose(weights, options), interface)
+    split, choice = _split(stateful, uses, choose(weights, options))
     facts = _facts(weights, choice)
     _say(name, facts[0])
-    parts = [method.program] if split is None else [part.program for part in split.parts]
+    _say_state(name, stateful.states)
+    if split is None:
+        parts = [stateful.program if stateful.states else method.program]
+    else:
+        parts = [part.program for part in split.parts]
     engines = []
     for own_name, part, own in zip((name, head_name(name)), parts, facts, strict=False):
-        takes_and_gives = interface if split is None else read_interface(own_name, part)
-        token = stack.enter_context(engine_call.declared(own_name, takes_and_gives))
-        engines.append(PlannedEngine(own_name, part, Declared(token, takes_and_gives), own))
+        takes_and_gives = read_interface(own_name, part)
+        states = stateful.states if part is parts[0] else ()  # what lies behind it changes no buffer (split_method)
+        of_call = takes_and_gives.without(state_names(states))
+        token = stack.enter_context(engine_call.declared(own_name, of_call))
+        engines.append(PlannedEngine(own_name, part, Declared(token, of_call), own, takes_and_gives, states))
     return PlannedMethod(method, interface, split, tuple(engines))
 
 
@@ -124,9 +136,11 @@ def build(
     profiles = method.profiles.bind(planned.engines[0].name, interface.inputs) if method.profiles else None
     built = {}
     for each in planned.engines:
-        own_interface = each.call.interface
-        own = profiles if profiles is None or split is None else part_profiles(profiles, interface, own_interface)
-        engine = tensorrt_rtx.build(each.name, each.program, own_interface, compute_capabilities, device_id, own)
+        of_call = each.call.interface
+        own = profiles if profiles is None or split is None else part_profiles(profiles, interface, of_call)
+        engine = tensorrt_rtx.build(
+            each.name, each.program, each.interface, compute_capabilities, device_id, own, each.states
+        )
         built[each.call.token] = replace(engine, streaming=each.facts)
     calls = [each.call for each in planned.engines]
     takes, gives = (tuple(each.name for each in side) for side in (interface.inputs, interface.outputs))
@@ -146,14 +160,14 @@ def _functional(program: ExportedProgram) -> ExportedProgram:
     return program
 
 
-def _split(
-    program: ExportedProgram, uses: WeightUses, choice: Choice, interface: Interface
-) -> tuple[SplitMethod | None, Choice]:
+def _split(stateful: StatefulMethod, uses: WeightUses, choice: Choice) -> tuple[SplitMethod | None, Choice]:
     """The parts, and what of the choice came true: a method that cannot be cut keeps its head, then its tables."""
-    names = [facts.name for facts in interface.outputs]
+    if not choice.tables and choice.head is None:
+        return None, choice
+    names = [facts.name for facts in read_interface("whole", stateful.program).outputs]
     while choice.tables or choice.head:
         try:
-            split = split_method(program, uses, choice.tables, choice.head, names)
+            split = split_method(stateful, uses, choice.tables, choice.head, names)
             _check_parts(split)
             return split, choice
         except (CannotCutError, ProgramError) as error:
@@ -197,6 +211,12 @@ def _facts(weights: Sequence[Weight], choice: Choice) -> tuple[StreamingFacts, .
         )
         for part, own in parts
     )
+
+
+def _say_state(name: str, states: Sequence[State]) -> None:
+    for state in states:
+        how = "in place" if state.in_place else "by a copy: its rows are not seen to lie together"
+        _LOG.info("method %r: the buffer %r stays on the device, and is updated %s", name, state.buffer, how)
 
 
 def _say(name: str, facts: StreamingFacts) -> None:

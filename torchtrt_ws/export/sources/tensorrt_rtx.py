@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchtrt_ws.blob import OptimizationProfile, ProfileBounds, TensorFacts
+from torchtrt_ws.blob import OptimizationProfile, ProfileBounds, StateTensor, TensorFacts
 from torchtrt_ws.dtypes import TO_TENSORRT
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.payload import BufferPayload
+from torchtrt_ws.export.graph.state import state_names
 from torchtrt_ws.export.sources.onnx_model import INSTALL, OnnxModel, write_onnx
 from torchtrt_ws.export.sources.onnx_origin import origin_of, text_origins
 from torchtrt_ws.identifiers import TENSORRT
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from torchtrt_ws.export.graph.interface import Interface
+    from torchtrt_ws.export.graph.state import State
 
 __all__ = ["build", "build_plan", "import_tensorrt_rtx", "read_compute_capabilities"]
 
@@ -37,19 +39,22 @@ def build(
     compute_capabilities: Sequence[str] | None = None,
     device_id: int = 0,
     profiles: Sequence[OptimizationProfile] | None = None,
+    states: Sequence[State] = (),
 ) -> BuiltEngine:
     """Builds the engine of a method.
 
     Args:
         name: The engine's name.
         program: The method; not modified.
-        interface: Its inputs and outputs.
+        interface: Its inputs and outputs, state among them.
         compute_capabilities: Such as ["8.6", "8.9"]; None leaves it to TensorRT-RTX.
         device_id: What the blob says.
         profiles: The optimization profiles, within the bounds of `interface`; None for one with these bounds.
+        states: Which of `interface` the engine keeps from call to call.
 
     Returns:
-        The engine. Its streamable bytes are those of the model's weights: an estimate, since not all may be streamed.
+        The engine; what it takes and gives is without its state. Its streamable bytes are those of the model's
+        weights: an estimate, since not all may be streamed.
 
     Raises:
         EngineError: TensorRT-RTX, onnx or onnxscript is not installed, or TensorRT-RTX cannot build this method.
@@ -72,17 +77,26 @@ def build(
         plan = build_plan(name, model, interface, compute_capabilities, profiles)
     payload = BufferPayload(plan)
     streamable = min(model.weight_bytes, payload.size)
+    of_call = interface.without(state_names(states))
+    facts = {tensor.name: tensor for tensor in interface.inputs}
     return BuiltEngine(
         name=name,
         kind=TENSORRT,
         builder=f"tensorrt-rtx {trt.__version__}",
         payload=payload,
-        inputs=interface.inputs,
-        outputs=interface.outputs,
+        inputs=of_call.inputs,
+        outputs=of_call.outputs,
         streamable_bytes=streamable,
         streamable_estimated=streamable > 0,
         device_id=device_id,
-        optimization_profiles=profiles,
+        optimization_profiles=tuple(
+            tuple(each for each in profile if any(each.name == tensor.name for tensor in of_call.inputs))
+            for profile in profiles
+        ),
+        keeps_state=bool(states),
+        state=tuple(
+            StateTensor(each.input, each.output, facts[each.input].dtype, facts[each.input].shape) for each in states
+        ),
     )
 
 
@@ -117,6 +131,7 @@ def build_plan(
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         raise _refused(name, "parse", [_parser_words(model, each) for each in errors] or log.errors)
     _check_tensors(name, trt, network, interface)
+    _allow_any_attention(trt, network)
     config = builder.create_builder_config()
     config.set_flag(trt.BuilderFlag.WEIGHT_STREAMING)
     _set_compute_capabilities(trt, config, compute_capabilities)
@@ -210,6 +225,15 @@ def _check_tensors(name: str, trt: Any, network: Any, interface: Interface) -> N
                 f"{wanted}",
                 "Use every input, and return each tensor once.",
             )
+
+
+def _allow_any_attention(trt: Any, network: Any) -> None:
+    """Attention whose shapes have no kernel of their own is computed by several: without this the build fails."""
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        if layer.type == trt.LayerType.ATTENTION_INPUT:
+            layer.__class__ = trt.IAttentionInputLayer  # the bindings give every layer as an ILayer
+            layer.attention.decomposable = True
 
 
 def _log(trt: Any) -> Any:
