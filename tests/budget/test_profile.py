@@ -11,16 +11,23 @@ from typing import Any
 
 import pytest
 
-from torchtrt_ws.budget.profile import MAX_FILE_BYTES, EngineFacts, EngineProfile, Point, Profile, beside
+from torchtrt_ws.budget.profile import MAX_FILE_BYTES, BatchPoints, EngineFacts, EngineProfile, Point, Profile, beside
 from torchtrt_ws.errors import ProgramError
 
 DIGEST = "ab" * 32
+OTHERS = (
+    BatchPoints(1, (Point(0, 8, 9.0), Point(100, 100, 0.5))),
+    BatchPoints(32, (Point(0, 30, 11.0), Point(100, 120, 3.0))),
+)
 POINTS = (Point(0, 10, 9.5), Point(50, 60, 4.0), Point(100, 100, 1.0))
 PROFILE = Profile(
     (
-        EngineProfile("encoder", DIGEST, 100, 10, POINTS, "a GPU", "a library 1.2"),
+        EngineProfile("encoder", DIGEST, 100, 10, POINTS, "a GPU", "a library 1.2", 8, OTHERS),
         EngineProfile("resident", "cd" * 32, 0, 0, (Point(0, 5, 2.0),)),
-    )
+    ),
+    overhead_milliseconds=0.25,
+    bandwidth_bytes_per_second=5.4e10,
+    machine="a host",
 )
 
 
@@ -35,15 +42,34 @@ def test_what_is_written_is_read_and_always_the_same(tmp_path: Path) -> None:
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     PROFILE.write(first)
     assert Profile.read(first) == PROFILE
-    backwards = replace(PROFILE.engines[0], points=POINTS[::-1])
-    Profile((backwards, PROFILE.engines[1])).write(second)
-    assert first.read_bytes() == second.read_bytes(), "points have one order"
+    others = tuple(BatchPoints(each.batch, each.points[::-1]) for each in OTHERS[::-1])
+    backwards = replace(PROFILE.engines[0], points=POINTS[::-1], other_batches=others)
+    replace(PROFILE, engines=(backwards, PROFILE.engines[1])).write(second)
+    assert first.read_bytes() == second.read_bytes(), "points and batches have one order"
 
 
 def test_a_reader_ignores_what_it_does_not_know(document: dict[str, Any]) -> None:
     document["host"] = "a name"
     document["engines"][0]["points"][0]["joules"] = 3
     assert Profile.parse(document) == PROFILE
+
+
+def test_what_older_profiles_do_not_say_is_not_known(document: dict[str, Any]) -> None:
+    for key in ("overhead_milliseconds", "bandwidth_bytes_per_second", "machine"):
+        document.pop(key)
+    for key in ("batch", "other_batches"):
+        document["engines"][0].pop(key)
+    found = Profile.parse(document)
+    assert (found.overhead_milliseconds, found.bandwidth_bytes_per_second, found.machine) == (None, None, "")
+    assert (found.engines[0].batch, found.engines[0].other_batches) == (None, ())
+    document.update(overhead_milliseconds=None, bandwidth_bytes_per_second=None)
+    document["engines"][0].update(batch=None, other_batches=[])
+    assert Profile.parse(document) == found
+
+
+def test_no_overhead_is_not_an_unknown_one(document: dict[str, Any]) -> None:
+    document["overhead_milliseconds"] = 0
+    assert Profile.parse(document).overhead_milliseconds == 0.0
 
 
 def test_it_lies_beside_the_program() -> None:
@@ -86,6 +112,27 @@ CHANGES: dict[str, tuple[Change, str]] = {
             points=[{"budget_bytes": n, "device_bytes": n, "milliseconds": 1} for n in range(257)]
         ),
         "257 points",
+    ),
+    "less than no overhead": (lambda d: d.update(overhead_milliseconds=-1), "overhead_milliseconds: found -1"),
+    "overhead false": (lambda d: d.update(overhead_milliseconds=False), "overhead_milliseconds: found False"),
+    "no bandwidth": (lambda d: d.update(bandwidth_bytes_per_second=0), "bandwidth_bytes_per_second: found 0"),
+    "bandwidth in words": (lambda d: d.update(bandwidth_bytes_per_second="1GB/s"), "found '1GB/s'"),
+    "a machine's number": (lambda d: d.update(machine=1), "machine: found 1; expected text"),
+    "batch 0": (lambda d: d["engines"][0].update(batch=0), "batch: found 0; expected an integer from 1"),
+    "half a batch": (lambda d: d["engines"][0].update(batch=1.5), "batch: found 1.5"),
+    "no batch beside others": (lambda d: d["engines"][0].pop("batch"), "batch: found null"),
+    "batches as an object": (lambda d: d["engines"][0].update(other_batches={}), "other_batches: found {}"),
+    "a batch twice": (lambda d: d["engines"][0].update(batch=32), "batch 32 twice"),
+    "another batch twice": (lambda d: d["engines"][0]["other_batches"][1].update(batch=1), "batch 1 twice"),
+    "another batch without its ends": (
+        lambda d: d["engines"][0]["other_batches"][1]["points"].pop(),
+        r"other_batches\[1\]: points: found 0 to 0 bytes",
+    ),
+    "too many batches": (
+        lambda d: d["engines"][0].update(
+            other_batches=[{"batch": n, "points": d["engines"][0]["points"]} for n in range(100, 165)]
+        ),
+        "65 batches",
     ),
     "a GPU's number": (lambda d: d["engines"][0].update(gpu=0), "gpu: found 0; expected text"),
 }

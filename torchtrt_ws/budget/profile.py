@@ -8,21 +8,24 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import BinaryIO
 
 from torchtrt_ws.atomic import check_target, write_atomically
-from torchtrt_ws.budget.wire import MAX_BYTES, shown
+from torchtrt_ws.budget.profile_fields import MEASURE, ProfileFields, no_key_twice
+from torchtrt_ws.budget.wire import shown
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.names import FORM, is_engine_name
 
 __all__ = [
+    "MAX_BATCHES",
     "MAX_FILE_BYTES",
     "MAX_POINTS",
     "SCHEMA_VERSION",
+    "BatchPoints",
     "EngineFacts",
     "EngineProfile",
     "Point",
@@ -33,8 +36,8 @@ __all__ = [
 SCHEMA_VERSION = 1  # a higher one is refused; readers ignore keys that they do not know
 MAX_FILE_BYTES = 2**20
 MAX_POINTS = 256  # of one engine: more are no finer than what is measured varies
+MAX_BATCHES = 64  # of one engine, beside the one of `points`
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_MEASURE = "Measure the program again, on this machine."
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,19 @@ class Point:
     budget_bytes: int
     device_bytes: int
     milliseconds: float
+
+
+@dataclass(frozen=True)
+class BatchPoints:
+    """The measurements of one engine at one more batch size.
+
+    Args:
+        batch: The size of the dynamic dimension that all inputs share.
+        points: The measurements, by budget; those of 0 and of all streamable bytes among them.
+    """
+
+    batch: int
+    points: tuple[Point, ...]
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,9 @@ class EngineProfile:
         points: The measurements, by budget; those of 0 and of all streamable bytes among them.
         gpu: The name of the device, as text for people.
         library: The library that ran the engine, and its version, as text for people.
+        batch: The size of the dynamic dimension at which `points` were measured; None if there is none, or if the
+            profile does not say.
+        other_batches: The same at other sizes, by size, none of them `batch`. Empty without a `batch`.
     """
 
     name: str
@@ -90,6 +109,8 @@ class EngineProfile:
     points: tuple[Point, ...]
     gpu: str = ""
     library: str = ""
+    batch: int | None = None
+    other_batches: tuple[BatchPoints, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,9 +119,16 @@ class Profile:
 
     Args:
         engines: One for each engine of the program, in any order.
+        overhead_milliseconds: What a call of the program takes beyond the times of its engines; None if not measured.
+        bandwidth_bytes_per_second: Weights from the host to the device, the most that was seen while streaming; None
+            if nothing was streamed.
+        machine: Where it was measured, as text for people.
     """
 
     engines: tuple[EngineProfile, ...]
+    overhead_milliseconds: float | None = None
+    bandwidth_bytes_per_second: float | None = None
+    machine: str = ""
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Profile:
@@ -122,11 +150,11 @@ class Profile:
         except OSError as error:
             raise ProgramError(name, error.strerror or str(error), "a profile", "Give the path of one.") from None
         if len(text) > MAX_FILE_BYTES:
-            raise ProgramError(name, "a larger file", f"a profile of at most {MAX_FILE_BYTES} bytes", _MEASURE)
+            raise ProgramError(name, "a larger file", f"a profile of at most {MAX_FILE_BYTES} bytes", MEASURE)
         try:
-            document = json.loads(text.decode("utf-8"), object_pairs_hook=_object)
+            document = json.loads(text.decode("utf-8"), object_pairs_hook=no_key_twice)
         except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-            raise ProgramError(name, f"text that is no JSON ({error})", "a profile in JSON", _MEASURE) from None
+            raise ProgramError(name, f"text that is no JSON ({error})", "a profile in JSON", MEASURE) from None
         return cls.parse(document, name)
 
     @classmethod
@@ -134,17 +162,19 @@ class Profile:
         """Takes a profile from the values of its JSON.
 
         Args:
-            document: {"schema": 1, "engines": [...]}, each engine with the fields of `EngineProfile`.
+            document: {"schema": 1, "engines": [...]} and the other fields of `Profile`, each engine with the fields of
+                `EngineProfile`. What has a default may be missing.
             subject: What an error names.
 
         Returns:
             The profile; points are sorted by budget.
 
         Raises:
-            ProgramError: A newer schema; a missing field, or one of another type or range; an engine or a budget twice;
-                a budget above the streamable bytes, more than the device held or without its ends measured.
+            ProgramError: A newer schema; a missing field, or one of another type or range; an engine, a budget or a
+                batch twice; a budget above the streamable bytes, more than the device held or without its ends
+                measured.
         """
-        top = _Fields(document, subject)
+        top = ProfileFields(document, subject)
         schema = top.integer("schema", low=1)
         if schema != SCHEMA_VERSION:
             upgrade = "It was written by a newer torchtrt-ws: upgrade, or measure again."
@@ -153,7 +183,12 @@ class Profile:
         names = [engine.name for engine in engines]
         if len(set(names)) < len(names):
             top.refuse("engines", "an engine twice", "each engine once")
-        return cls(engines)
+        return cls(
+            engines,
+            top.not_negative_or_none("overhead_milliseconds"),
+            top.positive_or_none("bandwidth_bytes_per_second"),
+            top.text("machine", ""),
+        )
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the profile: the same profile gives the same bytes. The file is the old one or the whole new one.
@@ -164,10 +199,9 @@ class Profile:
         Raises:
             ProgramError: The profile is not valid, its text is larger than 1 MiB, or the file cannot be written.
         """
-        document = {"schema": SCHEMA_VERSION, "engines": [asdict(engine) for engine in self.engines]}
         # As it will be read: what is refused then is refused now. asdict() keeps tuples, JSON has lists.
-        valid = Profile.parse(document, "profile to write")
-        document["engines"] = [asdict(engine) for engine in valid.engines]
+        valid = Profile.parse({"schema": SCHEMA_VERSION, **asdict(self)}, "profile to write")
+        document = {"schema": SCHEMA_VERSION, **asdict(valid)}
         text = (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
         if len(text) > MAX_FILE_BYTES:
             raise ProgramError("profile to write", f"{len(text)} bytes", f"at most {MAX_FILE_BYTES}", "Measure less.")
@@ -197,7 +231,7 @@ class Profile:
             measured = known.get(facts.name)
             if measured is None:
                 names = ", ".join(repr(name) for name in known) or "no engines"
-                raise ProgramError(subject, names, f"a measurement of engine {facts.name!r} too", _MEASURE)
+                raise ProgramError(subject, names, f"a measurement of engine {facts.name!r} too", MEASURE)
             _compare(measured, facts, f"{subject}: {facts.name}")
             found[facts.name] = measured
         return found
@@ -222,34 +256,57 @@ def _compare(measured: EngineProfile, facts: EngineFacts, subject: str) -> None:
         )
     if measured.sha256 != facts.sha256:
         expected = f"the program's {facts.sha256} (another engine was measured)"
-        raise ProgramError(f"{subject}: sha256", measured.sha256, expected, _MEASURE)
+        raise ProgramError(f"{subject}: sha256", measured.sha256, expected, MEASURE)
     recorded = facts.streamable_bytes
     if recorded is not None and not facts.estimated and recorded != measured.streamable_bytes:
         expected = f"the {recorded} that the program records"
-        raise ProgramError(f"{subject}: streamable_bytes", str(measured.streamable_bytes), expected, _MEASURE)
+        raise ProgramError(f"{subject}: streamable_bytes", str(measured.streamable_bytes), expected, MEASURE)
 
 
-def _engine(fields: _Fields) -> EngineProfile:
+def _engine(fields: ProfileFields) -> EngineProfile:
     name, sha256 = fields.text("name"), fields.text("sha256")
     if not is_engine_name(name):
         fields.refuse("name", shown(name), FORM)
     if not _SHA256.fullmatch(sha256):
         fields.refuse("sha256", shown(sha256), "64 lower-case hexadecimal digits")
     streamable = fields.integer("streamable_bytes")
+    points = _points(fields, streamable)
+    scratch = fields.integer("scratch_bytes")
+    gpu, library = fields.text("gpu", ""), fields.text("library", "")
+    batch = fields.integer_or_none("batch", low=1)
+    others = _other_batches(fields, batch, streamable)
+    return EngineProfile(name, sha256, streamable, scratch, points, gpu, library, batch, others)
+
+
+def _other_batches(fields: ProfileFields, batch: int | None, streamable: int) -> tuple[BatchPoints, ...]:
+    key = "other_batches"
+    items = fields.items(key, ())
+    if len(items) > MAX_BATCHES:
+        fields.refuse(key, f"{len(items)} batches", f"at most {MAX_BATCHES}")
+    found = tuple(BatchPoints(each.integer("batch", low=1), _points(each, streamable)) for each in items)
+    sizes = [each.batch for each in found]
+    if found and batch is None:
+        fields.refuse("batch", "null", f"the size at which points were measured, beside those of {key}")
+    twice = next((size for size in sizes if size == batch or sizes.count(size) > 1), None)
+    if twice is not None:
+        fields.refuse(key, f"batch {twice} twice", "each batch once")
+    return tuple(sorted(found, key=lambda each: each.batch))
+
+
+def _points(fields: ProfileFields, streamable: int) -> tuple[Point, ...]:
     points = tuple(sorted((_point(each) for each in fields.items("points")), key=lambda point: point.budget_bytes))
     _check_points(fields, points, streamable)
-    scratch = fields.integer("scratch_bytes")
-    return EngineProfile(name, sha256, streamable, scratch, points, fields.text("gpu", ""), fields.text("library", ""))
+    return points
 
 
-def _point(fields: _Fields) -> Point:
+def _point(fields: ProfileFields) -> Point:
     point = Point(fields.integer("budget_bytes"), fields.integer("device_bytes"), fields.positive("milliseconds"))
     if point.device_bytes < point.budget_bytes:
         fields.refuse("device_bytes", str(point.device_bytes), f"{point.budget_bytes} of the budget, or more")
     return point
 
 
-def _check_points(fields: _Fields, points: Sequence[Point], streamable: int) -> None:
+def _check_points(fields: ProfileFields, points: Sequence[Point], streamable: int) -> None:
     budgets = [point.budget_bytes for point in points]
     if len(budgets) > MAX_POINTS:
         fields.refuse("points", f"{len(budgets)} points", f"at most {MAX_POINTS}")
@@ -261,47 +318,3 @@ def _check_points(fields: _Fields, points: Sequence[Point], streamable: int) -> 
     if not budgets or budgets[0] != 0 or budgets[-1] != streamable:  # between the ends every budget has one below it
         ends = f"{budgets[0]} to {budgets[-1]} bytes" if budgets else "none"
         fields.refuse("points", ends, f"measurements from 0 to all {streamable} streamable bytes, both included")
-
-
-class _Fields:
-    """One JSON object and the path to it; each reader gives the value of a key in its type, or refuses it."""
-
-    def __init__(self, value: object, path: str) -> None:
-        self.path = path
-        if not isinstance(value, Mapping):
-            raise ProgramError(path, shown(value), "a JSON object", _MEASURE)
-        self.value: Mapping[str, Any] = value
-
-    def refuse(self, key: str, found: str, expected: str) -> NoReturn:
-        raise ProgramError(f"{self.path}: {key}", found, expected, _MEASURE)
-
-    def integer(self, key: str, low: int = 0) -> int:
-        value = self.value.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= MAX_BYTES:
-            self.refuse(key, shown(value), f"an integer from {low} to 2^63-1")
-        return value
-
-    def positive(self, key: str) -> float:
-        value = self.value.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1e12:  # NaN is not
-            self.refuse(key, shown(value), "a number above 0")
-        return float(value)
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value = self.value.get(key, default)
-        if not isinstance(value, str):
-            self.refuse(key, shown(value), "text")
-        return value
-
-    def items(self, key: str) -> list[_Fields]:
-        value = self.value.get(key)
-        if not isinstance(value, list | tuple):
-            self.refuse(key, shown(value), "a list of objects")
-        return [_Fields(item, f"{self.path}: {key}[{index}]") for index, item in enumerate(value)]
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):  # which of the two counts would depend on the reader
-        raise ValueError("the same key twice in one object")
-    return value
