@@ -2,8 +2,8 @@
 
 `save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another, and `weight_streaming` runs
 it under yet another for a while. `set_budget` bakes another one in; `annotate` adds to files of Torch-TensorRT what
-that and checks need. Importing this package imports neither torch nor executorch: these functions are looked up when
-they are first used (PEP 562).
+that and checks need. `bench` measures which budgets are worth using. Importing this package imports neither torch nor
+executorch: these functions are looked up when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torchtrt_ws.errors import (
 if TYPE_CHECKING:
     from torchtrt_ws.export.save import save
     from torchtrt_ws.export.save_plan import save_plan
+    from torchtrt_ws.measuring.bench import bench
     from torchtrt_ws.pte.annotation import annotate
     from torchtrt_ws.pte.budget_change import set_budget
     from torchtrt_ws.runtime.defaults import set_defaults
@@ -40,6 +41,7 @@ __all__ = [
     "WeightStreamingError",
     "__version__",
     "annotate",
+    "bench",
     "load",
     "save",
     "save_plan",
@@ -50,6 +52,7 @@ __all__ = [
 
 _LAZY = {
     "annotate": "torchtrt_ws.pte",
+    "bench": "torchtrt_ws.measuring",
     "load": "torchtrt_ws.runtime",
     "save": "torchtrt_ws.export",
     "save_plan": "torchtrt_ws.export",
