@@ -102,6 +102,12 @@ def test_snap_leaves_what_only_full_residency_betters() -> None:
     assert [snap(budget, points) for budget in (89, 90, 99, 100)] == [0, 90, 99, 100]
 
 
+def test_snap_leaves_what_nobody_measured() -> None:
+    """Full residency did not fit where it was measured; here it may, and it may be faster."""
+    points = (Point(0, 5, 9.0), Point(50, 55, 8.0), Point(60, 65, 8.0))
+    assert [snap(budget, points) for budget in (55, 60, 61, 100)] == [50, 50, 61, 100]
+
+
 @given(measured(most=8), st.integers(0, 70))
 def test_snap_goes_down_and_costs_no_time(measured: EngineProfile, budget: int) -> None:
     snapped = snap(budget, measured.points)

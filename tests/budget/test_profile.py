@@ -67,6 +67,19 @@ def test_what_older_profiles_do_not_say_is_not_known(document: dict[str, Any]) -
     assert Profile.parse(document) == found
 
 
+def test_full_residency_may_not_have_fitted(document: dict[str, Any]) -> None:
+    """Streaming is for what is larger than the device."""
+    engine = document["engines"][0]
+    for points in (engine["points"], engine["other_batches"][0]["points"], engine["other_batches"][1]["points"]):
+        points[-1].update(budget_bytes=60)
+    engine["largest_bytes"] = 60
+    found = Profile.parse(document).engines[0]
+    assert (found.points[-1].budget_bytes, found.largest_bytes, found.streamable_bytes) == (60, 60, 100)
+    engine["other_batches"][1]["points"][-1].update(budget_bytes=59)
+    with pytest.raises(ProgramError, match=r"other_batches\[1\]: points: found 0 to 59 bytes"):
+        Profile.parse(document)
+
+
 def test_no_overhead_is_not_an_unknown_one(document: dict[str, Any]) -> None:
     document["overhead_milliseconds"] = 0
     assert Profile.parse(document).overhead_milliseconds == 0.0
@@ -117,6 +130,8 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "overhead false": (lambda d: d.update(overhead_milliseconds=False), "overhead_milliseconds: found False"),
     "no bandwidth": (lambda d: d.update(bandwidth_bytes_per_second=0), "bandwidth_bytes_per_second: found 0"),
     "bandwidth in words": (lambda d: d.update(bandwidth_bytes_per_second="1GB/s"), "found '1GB/s'"),
+    "more than full residency": (lambda d: d["engines"][0].update(largest_bytes=100), "less than the 100"),
+    "less than what was measured": (lambda d: d["engines"][0].update(largest_bytes=60), "none above the 60"),
     "a machine's number": (lambda d: d.update(machine=1), "machine: found 1; expected text"),
     "batch 0": (lambda d: d["engines"][0].update(batch=0), "batch: found 0; expected an integer from 1"),
     "half a batch": (lambda d: d["engines"][0].update(batch=1.5), "batch: found 1.5"),

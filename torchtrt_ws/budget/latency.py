@@ -67,7 +67,10 @@ def snap(budget: int, points: Sequence[Point], tolerance: float = TOLERANCE) -> 
     Returns:
         The largest budget, at most `budget`, that is worth using and as fast as every measured one up to `budget`. If
         there is none, `budget` itself: it lies where full residency takes less, which is more than may be given here.
+        So does one above all that were measured: nobody knows what it buys.
     """
+    if budget > max(point.budget_bytes for point in points):
+        return budget
     within = [point for point in points if point.budget_bytes <= budget]
     worth = [point for point in worth_using(points, tolerance) if point.budget_bytes <= budget]
     if not worth:

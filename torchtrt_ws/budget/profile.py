@@ -94,12 +94,13 @@ class EngineProfile:
         sha256: The engine's digest, as the .pte records it.
         streamable_bytes: Bytes of weights that can be streamed, as the loaded engine says.
         scratch_bytes: Bytes that streaming needs beside the budget.
-        points: The measurements, by budget; those of 0 and of all streamable bytes among them.
+        points: The measurements, by budget; those of 0 and of all streamable bytes (or `largest_bytes`) among them.
         gpu: The name of the device, as text for people.
         library: The library that ran the engine, and its version, as text for people.
         batch: The size of the dynamic dimension at which `points` were measured; None if there is none, or if the
             profile does not say.
         other_batches: The same at other sizes, by size, none of them `batch`. Empty without a `batch`.
+        largest_bytes: The largest budget that was measured where full residency did not fit; None where it did.
     """
 
     name: str
@@ -111,6 +112,7 @@ class EngineProfile:
     library: str = ""
     batch: int | None = None
     other_batches: tuple[BatchPoints, ...] = ()
+    largest_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -270,20 +272,24 @@ def _engine(fields: ProfileFields) -> EngineProfile:
     if not _SHA256.fullmatch(sha256):
         fields.refuse("sha256", shown(sha256), "64 lower-case hexadecimal digits")
     streamable = fields.integer("streamable_bytes")
-    points = _points(fields, streamable)
+    largest = fields.integer_or_none("largest_bytes")
+    if largest is not None and largest >= streamable:
+        fields.refuse("largest_bytes", str(largest), f"less than the {streamable} streamable bytes, or null")
+    last = streamable if largest is None else largest
+    points = _points(fields, last)
     scratch = fields.integer("scratch_bytes")
     gpu, library = fields.text("gpu", ""), fields.text("library", "")
     batch = fields.integer_or_none("batch", low=1)
-    others = _other_batches(fields, batch, streamable)
-    return EngineProfile(name, sha256, streamable, scratch, points, gpu, library, batch, others)
+    others = _other_batches(fields, batch, last)
+    return EngineProfile(name, sha256, streamable, scratch, points, gpu, library, batch, others, largest)
 
 
-def _other_batches(fields: ProfileFields, batch: int | None, streamable: int) -> tuple[BatchPoints, ...]:
+def _other_batches(fields: ProfileFields, batch: int | None, last: int) -> tuple[BatchPoints, ...]:
     key = "other_batches"
     items = fields.items(key, ())
     if len(items) > MAX_BATCHES:
         fields.refuse(key, f"{len(items)} batches", f"at most {MAX_BATCHES}")
-    found = tuple(BatchPoints(each.integer("batch", low=1), _points(each, streamable)) for each in items)
+    found = tuple(BatchPoints(each.integer("batch", low=1), _points(each, last)) for each in items)
     sizes = [each.batch for each in found]
     if found and batch is None:
         fields.refuse("batch", "null", f"the size at which points were measured, beside those of {key}")
@@ -293,9 +299,9 @@ def _other_batches(fields: ProfileFields, batch: int | None, streamable: int) ->
     return tuple(sorted(found, key=lambda each: each.batch))
 
 
-def _points(fields: ProfileFields, streamable: int) -> tuple[Point, ...]:
+def _points(fields: ProfileFields, last: int) -> tuple[Point, ...]:
     points = tuple(sorted((_point(each) for each in fields.items("points")), key=lambda point: point.budget_bytes))
-    _check_points(fields, points, streamable)
+    _check_points(fields, points, last)
     return points
 
 
@@ -306,15 +312,15 @@ def _point(fields: ProfileFields) -> Point:
     return point
 
 
-def _check_points(fields: ProfileFields, points: Sequence[Point], streamable: int) -> None:
+def _check_points(fields: ProfileFields, points: Sequence[Point], last: int) -> None:
     budgets = [point.budget_bytes for point in points]
     if len(budgets) > MAX_POINTS:
         fields.refuse("points", f"{len(budgets)} points", f"at most {MAX_POINTS}")
     twice = next((low for low, high in pairwise(budgets) if low == high), None)
     if twice is not None:
         fields.refuse("points", f"{twice} bytes twice", "each budget once")
-    if budgets and budgets[-1] > streamable:
-        fields.refuse("points", f"a budget of {budgets[-1]} bytes", f"none above the {streamable} streamable bytes")
-    if not budgets or budgets[0] != 0 or budgets[-1] != streamable:  # between the ends every budget has one below it
+    if budgets and budgets[-1] > last:
+        fields.refuse("points", f"a budget of {budgets[-1]} bytes", f"none above the {last} streamable bytes")
+    if not budgets or budgets[0] != 0 or budgets[-1] != last:  # between the ends every budget has one below it
         ends = f"{budgets[0]} to {budgets[-1]} bytes" if budgets else "none"
-        fields.refuse("points", ends, f"measurements from 0 to all {streamable} streamable bytes, both included")
+        fields.refuse("points", ends, f"measurements from 0 to all {last} streamable bytes, both included")
