@@ -124,6 +124,11 @@ bench: $(DEV)/installed
 	$(PY) benchmarks/host.py
 	$(PY) benchmarks/save.py
 
+# The page of `torchtrt-ws bench --html` in headless Chromium, which must be installed (CHROMIUM names another one).
+.PHONY: page
+page: $(DEV)/installed
+	$(PY) tests/measuring/browser.py build/page.png
+
 # Reads the sources and needs none of what they import: no other target's set-up. mkdocs has a successor and says so at
 # length, hence the variable.
 $(VENV)/docs: pyproject.toml tools/requirements.py

@@ -145,6 +145,7 @@ def test_engines_are_measured_one_by_one_and_together(bench: Callable[..., Any],
     totals = report["totals"]
     assert [total["budget_bytes"] for total in totals] == sorted({total["budget_bytes"] for total in totals})
     assert totals[0]["budget_bytes"] == 0 and len(totals) >= 3
+    assert totals[-1]["budget_bytes"] == report["streamable_bytes"]
     for total in totals:
         parts = {name: each["budget_bytes"] for name, each in total["engines"].items()}
         assert sum(parts.values()) == total["budget_bytes"]

@@ -114,10 +114,23 @@ def test_scratch_as_large_as_the_weights() -> None:
     assert sweep(steps((0, 3), (512, 1)), Range(S, scratch=2 * S, resolution=MIB)) == [0, S]
 
 
-def test_what_does_not_fit_is_not_asked_for_again() -> None:
-    span = Range(S, scratch=MIB, resolution=32 * MIB, fits=300 * MIB, first=(299 * MIB,))
-    found = sweep(lambda budget: 1e9 / (budget + 1), span)
-    assert 0 in found and 299 * MIB in found and max(found) == 299 * MIB
+@pytest.mark.parametrize("scratch", [MIB, 100 * MIB])
+def test_the_most_that_fits_is_found(scratch: int) -> None:
+    """What failed is a bound from then on, and is not asked for again."""
+    most, fits = 299 * MIB + 12345, None
+    seen: list[Seen] = []
+    asked: list[int] = []
+    while (budget := next_budget(seen, Range(S, scratch, 4 * MIB, fits))) is not None:
+        assert budget not in asked
+        asked.append(budget)
+        if budget > most:
+            assert fits is None or budget < fits
+            fits = budget
+        else:
+            seen.append(Seen(budget, budget, (1e9 / (budget + 1),)))
+    found = sorted(each.budget_bytes for each in seen)
+    assert found[0] == 0 and most - 4 * MIB <= found[-1] <= most
+    assert max(high - low for low, high in pairwise(found)) <= S // 8
 
 
 @pytest.mark.parametrize("streamable", [0, 1, 4095, 4096, MIB])

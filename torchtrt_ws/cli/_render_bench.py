@@ -24,7 +24,7 @@ def bench(report: BenchReport, profile: str | os.PathLike[str], console: Console
         profile: Where its profile is.
         console: Where to; stdout by default.
     """
-    count = len({(each.budget_bytes) for each in report.totals} | {b for e in report.engines for b in _budgets(e)})
+    count = sum(len(_budgets(engine)) for engine in report.leaders())
     done = "" if report.finished else "; the time was over before all steps were found"
     speed = report.bandwidth_bytes_per_second
     streamed = "nothing was streamed" if speed is None else f"up to {speed / 1e9:.3g} GB/s streamed"

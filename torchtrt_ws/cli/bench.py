@@ -73,8 +73,8 @@ def bench(
             progress=progress,
         )
     targets.write(report, out, plot, html)
-    for each in report.unfit:
-        print(f"warning: engine {each.engine!r} at {each.budget_bytes} bytes: {each.reason}", file=sys.stderr)
+    for each in report.least_unfit():
+        print(f"warning: from {each.budget_bytes} bytes on nothing fits: {each.reason}", file=sys.stderr)
     if as_json:
         print(json.dumps(report.as_dict()))
         return

@@ -25,6 +25,7 @@ __all__ = ["bench"]
 
 SECONDS = 60.0
 _FOR_SWEEPS = 0.8  # of the time, where totals of several engines are measured too
+_MOST_SECONDS = 2.0  # of one total
 _PARTS = (0, 25, 50, 75, 100)  # percent: these totals
 
 
@@ -128,6 +129,8 @@ class _Measured:
             sweep.run(self._clock, until, forms, [min(self._automatic, group.streamable_bytes)] if alone else ())
             if alone:
                 self._keep(each for batches in sweep.samples.values() for each in batches)
+            else:
+                self._subject.set_budget(group, 0)  # the next one may need the memory
         if len(groups) != 1:
             self._measure_totals(groups)
 
@@ -161,19 +164,19 @@ class _Measured:
         whole = sum(group.streamable_bytes for group in groups)
         amounts = sorted({self._automatic, *(whole * part // 100 for part in _PARTS)})
         splits = {tuple(split_by_latency(min(amount, whole), points).items()) for amount in amounts}
+        splits.add(tuple((group.name, group.streamable_bytes) for group in groups))
         ordered = sorted(splits, key=lambda split: sum(part for _, part in split))
         for number, split in enumerate(ordered):
             budgets = dict(split)
             total = sum(budgets.values())
-            self._clock.tell(f"all engines at {total}")
+            self._clock.tell(f"all engines at {total / (whole or 1):.0%}")
             try:
                 self._subject.set_budgets(budgets)
             except CapacityError as error:
                 self._unfit.append(Unfit("all", total, str(error)))
                 continue
             seconds = max(self._clock.left(), 0.0) / (len(ordered) - number)
-            self._keep(self._subject.look(self._subject.methods, min(seconds, 2.0)))
-        self._subject.set_budgets({group.name: 0 for group in groups})
+            self._keep(self._subject.look(self._subject.methods, min(seconds, _MOST_SECONDS)))
 
     def _keep(self, samples: Iterable[Samples]) -> None:
         self._totals.update({(each.budget_bytes, each.batch): each for each in samples})

@@ -49,7 +49,7 @@ class GroupSweep:
         self.scratch_bytes = 0
 
     def run(self, clock: Clock, until: float, budgets: Sequence[int | str] | None, first: Iterable[int]) -> None:
-        """Measures; the group is at a budget of 0 afterwards.
+        """Measures; the group keeps the last budget.
 
         Args:
             clock: The time.
@@ -73,7 +73,6 @@ class GroupSweep:
         if self._group.streamable_bytes not in self._seen:
             self._look(self._group.streamable_bytes, clock)
         self._look_again(clock, ends)
-        self._subject.set_budget(self._group, 0)
 
     def points(self) -> list[Point]:
         """By budget, the time of all the group's engines together at the first batch."""
@@ -115,7 +114,8 @@ class GroupSweep:
                 self._look(budget, clock)
 
     def _look(self, budget: int | str, clock: Clock) -> None:
-        clock.tell(f"{self._group.name} at {budget}")
+        share = f"{budget / (self._group.streamable_bytes or 1):.0%}" if isinstance(budget, int) else budget
+        clock.tell(f"{self._group.name} at {share}")
         started = time.perf_counter()
         try:
             kept = self._subject.set_budget(self._group, budget)

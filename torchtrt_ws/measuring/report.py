@@ -168,6 +168,11 @@ class BenchReport:
             before.add(engine.name)
         return found
 
+    def least_unfit(self) -> list[Unfit]:
+        """Of each engine the least budget that did not fit."""
+        least = {each.engine: each for each in sorted(self.unfit, key=lambda each: -each.budget_bytes)}
+        return list(least.values())
+
     def profile(self) -> Profile:
         """The profile for `load(..., split="latency")`, `plan` and `torchtrt_ws.memory`; `write` it beside the program.
 
@@ -188,6 +193,7 @@ class BenchReport:
                 "Run `torchtrt-ws annotate` on the program.",
             )  # fmt: skip
         first, *others = self.batches
+        largest = max(point.budget_bytes for point in points_of(engine, first))
         return EngineProfile(
             engine.name,
             engine.sha256,
@@ -198,6 +204,7 @@ class BenchReport:
             engine.library,
             first,
             tuple(BatchPoints(batch, tuple(points_of(engine, batch))) for batch in others if batch is not None),
+            largest if largest < engine.streamable_bytes else None,  # no more fitted
         )
 
     def as_dict(self) -> dict[str, Any]:

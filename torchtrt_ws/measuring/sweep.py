@@ -81,9 +81,10 @@ def next_budget(seen: Sequence[Seen], span: Range) -> int | None:
         span: What there is to measure.
 
     Returns:
-        Bytes that were not asked for yet: no budget, the largest to stream with, what is wanted first; then the middle
-        of the interval in which the curve may be the furthest from what is known; full residency last, as what leaves
-        the device takes long. None: the steps are known to the resolution.
+        Bytes that were not asked for yet: no budget, the largest to stream with, what is wanted first; where not all
+        fits, what may be the most that does; then the middle of the interval in which the curve may be the furthest
+        from what is known; full residency last, as what leaves the device takes long. None: the steps are known to the
+        resolution.
     """
     known = {each.budget_bytes for each in seen}
 
@@ -95,6 +96,10 @@ def next_budget(seen: Sequence[Seen], span: Range) -> int | None:
         if budget != span.streamable and missing(budget):
             return budget
     streaming = sorted((each for each in seen if each.budget_bytes <= span.high), key=lambda each: each.budget_bytes)
+    if span.fits is not None and span.fits <= span.high:
+        most = streaming[-1].budget_bytes
+        if span.fits - most > span.resolution:
+            return _middle(most, span.fits)
     gaps = list(_gaps(streaming, span))
     if gaps:
         return max(gaps)[1]
@@ -112,10 +117,14 @@ def _gaps(seen: Sequence[Seen], span: Range) -> Iterator[tuple[float, int]]:
         jump = abs(high.device_bytes - low.device_bytes - width)  # memory that the budget does not explain
         if apart <= 0 and jump <= span.resolution and width <= coarse:
             continue
-        middle = low.budget_bytes + width // 2
-        page = middle // _PAGE * _PAGE
         # The area in which the curve may run; where both ends are equal, what equal means.
-        yield max(apart, TOLERANCE) * width, page if page > low.budget_bytes else middle
+        yield max(apart, TOLERANCE) * width, _middle(low.budget_bytes, high.budget_bytes)
+
+
+def _middle(low: int, high: int) -> int:
+    middle = (low + high) // 2
+    page = middle // _PAGE * _PAGE
+    return page if page > low else middle
 
 
 def _apart(low: Seen, high: Seen) -> float:
