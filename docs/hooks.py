@@ -31,6 +31,7 @@ PYTHON = (
     "export.streaming",
     "runtime",
     "memory",
+    "measuring",
     "metrics",
     "logs",
     "trust",

@@ -154,9 +154,29 @@ def test_engines_are_measured_one_by_one_and_together(bench: Callable[..., Any],
     assert {engine.name for engine in Profile.read(beside(folder / "two.pte")).engines} == {"up", "down"}
 
 
-def test_one_method_of_several(bench: Callable[..., Any]) -> None:
+def test_one_method_of_several(bench: Callable[..., Any], folder: Path) -> None:
+    """A profile that lacks an engine is of no use to a load, and does not replace one that has all."""
     report = bench("two", "--method", "up", "--budgets", "0")
     assert (report["methods"], [engine["name"] for engine in report["engines"]]) == (["up"], ["up"])
+    assert not beside(folder / "two.pte").exists()
+    bench("two", "--method", "up", "--budgets", "0", "-o", folder / "up.json")
+    assert [engine.name for engine in Profile.read(folder / "up.json").engines] == ["up"]
+    bench("one", "--method", "forward", "--budgets", "0")
+    assert beside(folder / "one.pte").exists(), "it has no other"
+
+
+def test_nothing_to_stream_and_bfloat16(bench: Callable[..., Any], folder: Path) -> None:
+    class Doubled(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + x
+
+    torchtrt_ws.save(Doubled(), folder / "doubled.pte", arg_inputs=(torch.zeros(2, 3, dtype=torch.bfloat16),))
+    np.save(folder / "x.npy", np.zeros((2, 3), "V2"))
+    report = bench("doubled", "--input", folder / "x.npy")
+    (total,) = report["totals"]
+    assert (total["budget_bytes"], report["bandwidth_bytes_per_second"]) == (0, None)
+    (engine,) = Profile.read(beside(folder / "doubled.pte")).engines
+    assert [point.budget_bytes for point in engine.points] == [0]
 
 
 def test_the_table_fits_into_40_columns(run: Run, folder: Path) -> None:

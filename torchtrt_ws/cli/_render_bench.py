@@ -16,12 +16,12 @@ from torchtrt_ws.measuring.report import points_of, worth
 __all__ = ["bench"]
 
 
-def bench(report: BenchReport, profile: str | os.PathLike[str], console: Console | None = None) -> None:
+def bench(report: BenchReport, profile: str | os.PathLike[str] | None, console: Console | None = None) -> None:
     """Prints the budgets that are worth using.
 
     Args:
         report: What was measured.
-        profile: Where its profile is.
+        profile: Where its profile is; None: it has none.
         console: Where to; stdout by default.
     """
     count = sum(len(_budgets(engine)) for engine in report.leaders())
@@ -37,7 +37,8 @@ def bench(report: BenchReport, profile: str | os.PathLike[str], console: Console
             parts += [_engine(engine, batch, of) for engine in report.engines if engine.streamable_bytes]
         good = [point for point in curve(report, batch) if point.worth_using]
         parts.append(_program(f"Budgets worth using{of}", good))
-    parts.append(Text(f"profile: {os.fspath(profile)}"))
+    where = "none, as it would lack the engines of other methods" if profile is None else os.fspath(profile)
+    parts.append(Text(f"profile: {where}"))
     (console or Console(highlight=False)).print(Group(*parts))
 
 

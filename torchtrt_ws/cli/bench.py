@@ -38,7 +38,9 @@ def bench(
     cuda_graph: Annotated[str | None, typer.Option(metavar="HOW", help='"auto", "on" or "off", as for load.')] = None,
     profile: Annotated[
         Path | None,
-        typer.Option("--profile", "-o", metavar="OUT.json", help="Where the profile goes; else beside FILE."),
+        typer.Option(
+            "--profile", "-o", metavar="OUT.json", help="Where the profile goes; else beside FILE, if of all."
+        ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the curve: .png, .svg or .pdf.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="OUT.html", help="Write a page that picks a budget.")] = None,
@@ -57,7 +59,8 @@ def bench(
     if inputs and batch is not None:
         raise typer.BadParameter("give --batch or --input, not both", param_hint="--batch")
     sizes = None if batch is None else _sizes(batch)
-    out = beside(path) if profile is None else profile
+    # A load takes no profile that lacks an engine: one of some must not replace one of all.
+    out = beside(path) if profile is None and targets.whole(path, method) else profile
     targets.check(path, out, plot, html)  # before a minute goes by
     with _progress() as progress:
         report = measuring.bench(

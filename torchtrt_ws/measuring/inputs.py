@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.pte import ProgramInfo, TensorInfo
 from torchtrt_ws.runtime import Program, TensorSpec
+from torchtrt_ws.runtime.inputs import numpy_dtype
 
 __all__ = ["BatchDimension", "CallInputs", "batch_dimension", "call_inputs"]
 
@@ -109,7 +111,8 @@ def call_inputs(
             raise ProgramError(
                 "batch", "batch sizes and inputs", "one of the two", "The inputs' shapes say what the batch is."
             )
-        return [CallInputs(_batch_of(given, dimensions[methods[0]]), {methods[0]: list(given)})]
+        typed = [_typed(value, spec) for value, spec in zip_longest(given, program.signature(methods[0]).inputs)]
+        return [CallInputs(_batch_of(given, dimensions[methods[0]]), {methods[0]: typed[: len(given)]})]
     if not batches:
         highs = {None if dimension is None else dimension.high for dimension in dimensions.values()}
         batch = highs.pop() if len(highs) == 1 else None  # of several there is no one number
@@ -140,6 +143,14 @@ def _batch_of(given: Sequence[Any], dimension: BatchDimension | None) -> int | N
         return None
     shape = np.shape(given[dimension.inputs[0]]) if dimension.inputs[0] < len(given) else ()
     return int(shape[dimension.index]) if dimension.index < len(shape) and shape[dimension.index] > 0 else None
+
+
+def _typed(value: Any, spec: TensorSpec | None) -> Any:
+    """numpy's files have no bfloat16 and float8: plain bytes of that size stand for them."""
+    if spec is None or spec.shape is None or not isinstance(value, np.ndarray) or value.dtype.kind != "V":
+        return value
+    wanted = numpy_dtype(spec.dtype)
+    return value.view(wanted) if wanted is not None and wanted.itemsize == value.itemsize else value
 
 
 def _zeros(program: Program, method: str, dimension: BatchDimension | None, batch: int) -> list[Any]:

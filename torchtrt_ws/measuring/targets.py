@@ -11,14 +11,14 @@ from torchtrt_ws.atomic import check_target
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.measuring.report import BenchReport
 
-__all__ = ["PICTURES", "check", "require", "write"]
+__all__ = ["PICTURES", "check", "require", "whole", "write"]
 
 PICTURES = (".png", ".svg", ".pdf")
 
 
 def check(
     program: str | os.PathLike[str],
-    profile: str | os.PathLike[str],
+    profile: str | os.PathLike[str] | None,
     plot: str | os.PathLike[str] | None = None,
     page: str | os.PathLike[str] | None = None,
 ) -> None:
@@ -26,7 +26,7 @@ def check(
 
     Args:
         program: The .pte.
-        profile: Where its profile goes.
+        profile: Where its profile goes; None: nowhere.
         plot: Where the picture goes.
         page: Where the page goes.
 
@@ -36,7 +36,7 @@ def check(
         EngineError: A package of the extra "plot" is missing.
     """
     info = pte.read(program)
-    for engine in info.engines:
+    for engine in info.engines if profile is not None else ():
         if engine.sha256 is None:
             raise ProgramError(
                 f"{info.file}: {engine.name}", "an engine without a digest", "one that a profile can be compared with",
@@ -56,6 +56,15 @@ def check(
         require("plotly")
 
 
+def whole(program: str | os.PathLike[str], method: str | None) -> bool:
+    """Whether measuring one `method` of a `program` (None: all) measures all its engines.
+
+    Raises:
+        ProgramError: A program that cannot be read.
+    """
+    return method is None or all(engine.method == method for engine in pte.read(program).engines)
+
+
 def require(package: str) -> None:
     """Imports a `package` of the extra "plot".
 
@@ -71,7 +80,7 @@ def require(package: str) -> None:
 
 def write(
     report: BenchReport,
-    profile: str | os.PathLike[str],
+    profile: str | os.PathLike[str] | None,
     plot: str | os.PathLike[str] | None = None,
     page: str | os.PathLike[str] | None = None,
 ) -> None:
@@ -79,14 +88,15 @@ def write(
 
     Args:
         report: What `bench` measured.
-        profile: Where its profile goes.
+        profile: Where its profile goes; None: nowhere.
         plot: Where the picture goes.
         page: Where the page goes.
 
     Raises:
         ProgramError, EngineError: As `check`.
     """
-    report.profile().write(profile)
+    if profile is not None:
+        report.profile().write(profile)
     if plot is not None:
         from torchtrt_ws.measuring.plot import plot as draw
 
