@@ -79,7 +79,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> N
 
 
 def test_it_looks_for_steps_and_leaves_a_profile(bench: Callable[..., Any], run: Run, folder: Path) -> None:
-    report = bench("one", "--resolution", "64KiB", "--seconds", 3)
+    report = bench("one", "--resolution", "64KiB", "--seconds", 20)
     (engine,) = report["engines"]
     (found,) = engine["batches"]
     points = found["points"]
@@ -144,7 +144,7 @@ def test_engines_are_measured_one_by_one_and_together(bench: Callable[..., Any],
     }
     totals = report["totals"]
     assert [total["budget_bytes"] for total in totals] == sorted({total["budget_bytes"] for total in totals})
-    assert totals[0]["budget_bytes"] == 0 and len(totals) >= 3
+    assert totals[0]["budget_bytes"] == 0
     assert totals[-1]["budget_bytes"] == report["streamable_bytes"]
     for total in totals:
         parts = {name: each["budget_bytes"] for name, each in total["engines"].items()}
@@ -239,6 +239,14 @@ def test_methods_without_a_batch_dimension_are_named(run: Run, folder: Path) -> 
     refused(run("bench", folder / "two.pte", "--batch", "2"), 1, "batch of method 'down'", "no such dimension")
     np.save(folder / "x.npy", np.ones((2, 64), np.float32))
     refused(run("bench", folder / "two.pte", "--input", folder / "x.npy"), 1, "2 methods: down, up", "Name the method")
+
+
+def test_what_nobody_signed_is_not_measured(run: Run, folder: Path) -> None:
+    assert run("keygen", folder / "key.pem").returncode == 0
+    trusted = ("--trusted-key", folder / "key.pub.pem")
+    refused(run("bench", folder / "one.pte", *QUICK, *trusted), 1, "one.pte.sig")
+    assert run("sign", folder / "one.pte", "--key", folder / "key.pem").returncode == 0
+    assert run("bench", folder / "one.pte", *QUICK, "--budgets", "0", *trusted).returncode == 0
 
 
 def test_one_file_is_not_written_twice(run: Run, folder: Path) -> None:

@@ -58,7 +58,8 @@ def bench(
         path: The .pte.
         budgets: What to measure instead: bytes, sizes such as "1GiB", "N%", "free-N" or "auto", of each engine. No
             budget and full residency are always measured, as a profile needs them.
-        seconds: What measuring may take, without the load. It takes longer where three calls at each end do.
+        seconds: What measuring may take, without the load. It takes longer where three calls at each budget that has to
+            be measured do: those given, no budget and full residency.
         resolution: Bytes, or a size: two measurements this close have nothing between them. None: 1/64 of an engine's
             streamable bytes, or 1 MiB if that is more.
         method: The method to call, whose engines are measured. None: each that has engines, once for a call of the

@@ -37,7 +37,7 @@ class GroupSweep:
         self._subject, self._group, self._methods = subject, group, methods
         self._resolution = resolution or resolution_of(group.streamable_bytes)
         self._fits: int | None = None
-        self._last_look = 0.0
+        self._slice = self._last_look = 0.0  # seconds: for the calls of one look, and what the last one took in all
         self._seen: dict[int, Seen] = {}
         #: Samples by the budget that the engine keeps, and the batch.
         self.samples: dict[int, list[Samples]] = {}

@@ -51,6 +51,7 @@ function show(data) {
       const share = document.createElement("meter");
       share.max = Math.max(part.streamable_bytes, 1);
       share.value = part.budget_bytes;
+      share.setAttribute("aria-label", "share of the streamable weights on the device");
       const cells = [name, bytesText(part.budget_bytes), bytesText(part.streamable_bytes), share,
         bytesText(part.streamed_bytes), String(Number(part.milliseconds.toPrecision(4)))];
       for (const cell of cells) row.insertCell().append(cell);
