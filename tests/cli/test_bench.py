@@ -126,9 +126,11 @@ def test_every_batch_is_measured_at_every_budget(bench: Callable[..., Any], fold
     assert not beside(folder / "one.pte").exists(), "only where it was asked for"
 
 
-def test_inputs_say_their_batch(bench: Callable[..., Any], folder: Path) -> None:
+def test_inputs_say_their_batch(bench: Callable[..., Any], run: Run, folder: Path) -> None:
     np.save(folder / "x.npy", np.ones((3, FEATURES), np.float32))
     assert bench("one", "--input", folder / "x.npy", "--budgets", "0")["batches"] == [3]
+    np.save(folder / "wide.npy", np.ones((3, FEATURES + 1), np.float32))
+    refused(run("bench", folder / "one.pte", *QUICK, "--input", folder / "wide.npy"), 1, "[3, 257]")
 
 
 def test_engines_are_measured_one_by_one_and_together(bench: Callable[..., Any], folder: Path) -> None:
@@ -185,7 +187,7 @@ def test_the_table_fits_into_40_columns(run: Run, folder: Path) -> None:
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 40
     text = " ".join(done.stdout.split())
-    for words in ("Engine up", "Engine down", "Budgets worth using", "0 B", "(auto)", "profile:"):
+    for words in ("Engine up", "Engine down", "Budgets worth using", "0 B", "auto: 648 KiB, ", "profile:"):
         assert words in text, done.stdout
 
 

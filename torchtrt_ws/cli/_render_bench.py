@@ -35,8 +35,11 @@ def bench(report: BenchReport, profile: str | os.PathLike[str] | None, console: 
         of = "" if batch is None else f", batch {batch}"
         if len(report.engines) > 1:
             parts += [_engine(engine, batch, of) for engine in report.engines if engine.streamable_bytes]
-        good = [point for point in curve(report, batch) if point.worth_using]
-        parts.append(_program(f"Budgets worth using{of}", good))
+        points = curve(report, batch)
+        parts.append(_program(f"Budgets worth using{of}", [point for point in points if point.worth_using]))
+        parts += [
+            Text(f"auto: {bytes_text(at.budget_bytes)}, {at.milliseconds:.4g} ms") for at in points if at.automatic
+        ]
     where = "none, as it would lack the engines of other methods" if profile is None else os.fspath(profile)
     parts.append(Text(f"profile: {where}"))
     (console or Console(highlight=False)).print(Group(*parts))
@@ -47,9 +50,8 @@ def _program(title: str, points: list[CurvePoint]) -> Table:
     table.title = title
     table.title_justify = "left"
     for point in points:
-        name = bytes_text(point.budget_bytes) + (" (auto)" if point.automatic else "")
-        times = f"{point.milliseconds:.4g}", f"{point.p99_milliseconds:.4g}"
-        table.add_row(*map(Text, (name, bytes_text(point.device_bytes), *times)))
+        sizes = bytes_text(point.budget_bytes), bytes_text(point.device_bytes)
+        table.add_row(*map(Text, (*sizes, f"{point.milliseconds:.4g}", f"{point.p99_milliseconds:.4g}")))
     return table
 
 

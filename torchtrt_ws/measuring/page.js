@@ -44,7 +44,7 @@ function show(data) {
     at("throughput").textContent = throughputText(point.milliseconds, batch);
     at("streamed").textContent = bytesText(point.streamed_bytes);
     at("device").textContent = bytesText(point.device_bytes);
-    at("note").textContent = point.automatic ? "This is what \"auto\" kept on this machine." : "";
+    at("note").textContent = point.automatic ? "This is what \"auto\" would keep there." : "";
     at("line").textContent = point.line;
     at("engines").replaceChildren(...Object.entries(point.parts).map(([name, part]) => {
       const row = document.createElement("tr");

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.measuring.inputs import CallInputs
 from torchtrt_ws.measuring.report import EngineAt, Measurement
 from torchtrt_ws.measuring.samples import timing
@@ -120,6 +121,10 @@ class Subject:
 
         Returns:
             For each batch all samples with these methods and budgets, those of earlier looks among them.
+
+        Raises:
+            ProgramError: An engine that the calls do not reach, or inputs that do not fit.
+            EngineError: An engine failed.
         """
         return [self._look(methods, inputs, seconds / len(self._inputs)) for inputs in self._inputs]
 
@@ -148,6 +153,10 @@ class Subject:
                 in_engines += spent
             samples.calls.append(call)
             samples.beyond.append(call - in_engines)
+        for engine in engines:
+            if engine.name not in samples.engines:
+                found = f"no run of engine {engine.name!r} in {made} calls"
+                raise ProgramError("inputs", found, "inputs that reach every engine", "Give others, or another method.")
         samples.host_bytes = resident_bytes()
         samples.device_bytes = max(samples.device_bytes, sum(engine.device_bytes for engine in self._program.engines))
         return samples
