@@ -35,7 +35,7 @@ DEFINES = $(CUDA) -DGTest_DIR=$(shell tools/gtest.sh build/gtest)
 $(VENV)/deps: pyproject.toml tools/requirements.py
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics dev > $(VENV)/requirements.txt
+	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot dev > $(VENV)/requirements.txt
 	$(PY) -m pip install --quiet -r $(VENV)/requirements.txt
 	# Their dependencies are a GPU's: TensorRT, triton. Tests read the one's format, the build takes the other's headers.
 	$(PY) tools/requirements.py tensorrt headers > $(VENV)/no-deps.txt
@@ -123,6 +123,11 @@ format: $(VENV)/deps
 bench: $(DEV)/installed
 	$(PY) benchmarks/host.py
 	$(PY) benchmarks/save.py
+
+# The page of `torchtrt-ws bench --html` in headless Chromium, which must be installed (CHROMIUM names another one).
+.PHONY: page
+page: $(DEV)/installed
+	$(PY) tests/measuring/browser.py build/page.png
 
 # Reads the sources and needs nothing of what they import but typer: no other target's set-up. mkdocs has a successor and says so at
 # length, hence the variable.

@@ -35,6 +35,7 @@ PYTHON = (
     "export.streaming",
     "runtime",
     "memory",
+    "measuring",
     "metrics",
     "logs",
     "versions",

@@ -22,6 +22,7 @@ LAYERS = (
     ("runtime",),
     ("memory",),
     ("metrics",),
+    ("measuring",),
     ("export.placement", "export.tensor_text", "export.by_name", "export.packages"),
     ("export.engine", "export.streaming"),
     ("export.options",),

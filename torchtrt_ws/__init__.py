@@ -1,9 +1,10 @@
 """Weight streaming budgets for TensorRT engines in ExecuTorch programs.
 
 `save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another, and `weight_streaming` runs
-it under yet another for a while. `plan` finds the best one for a device that is not here, `set_budget` bakes another
-one in; `annotate` adds to files of Torch-TensorRT what that and checks need. Importing this package imports neither
-torch nor executorch: these functions are looked up when they are first used (PEP 562).
+it under yet another for a while. `bench` measures which budgets are worth using, `plan` finds the best one for a
+device that is not here, `set_budget` bakes another one in; `annotate` adds to files of Torch-TensorRT what that and
+checks need. Importing this package imports neither torch nor executorch: these functions are looked up when they are
+first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torchtrt_ws.errors import (
 if TYPE_CHECKING:
     from torchtrt_ws.export.save import save
     from torchtrt_ws.export.save_plan import save_plan
+    from torchtrt_ws.measuring.bench import bench
     from torchtrt_ws.planning.plan import plan
     from torchtrt_ws.pte.annotation import annotate
     from torchtrt_ws.pte.budget_change import set_budget
@@ -41,6 +43,7 @@ __all__ = [
     "WeightStreamingError",
     "__version__",
     "annotate",
+    "bench",
     "load",
     "plan",
     "save",
@@ -52,6 +55,7 @@ __all__ = [
 
 _LAZY = {
     "annotate": "torchtrt_ws.pte",
+    "bench": "torchtrt_ws.measuring",
     "load": "torchtrt_ws.runtime",
     "plan": "torchtrt_ws.planning",
     "save": "torchtrt_ws.export",

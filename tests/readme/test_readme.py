@@ -58,6 +58,12 @@ def test_calls(folder: Path) -> None:
     assert "input float32 (2, 1024)" in done.stdout
 
 
+def test_measure(folder: Path) -> None:
+    done = run(sys.executable, "-c", "import torchtrt_ws\n" + block("python", "torchtrt_ws.bench"), cwd=folder)
+    assert "'budget_bytes': 0" in done.stdout
+    assert (folder / "model.profile.json").exists()
+
+
 def test_cpp_with_the_installed_package(folder: Path, build_project: Callable[[Path], Path]) -> None:
     (folder / "main.cpp").write_text(block("cpp"))
     (folder / "CMakeLists.txt").write_text(block("cmake"))

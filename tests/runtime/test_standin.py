@@ -27,7 +27,9 @@ def _cases(script: str) -> Any:
     return module
 
 
-SCRIPTS = {script: _cases(script) for script in ("standin_cases", "memory_cases", "seen_cases", "device_cases")}
+SCRIPTS = {
+    script: _cases(script) for script in ("standin_cases", "memory_cases", "seen_cases", "device_cases", "bench_cases")
+}
 
 
 def library(pattern: str) -> Path:

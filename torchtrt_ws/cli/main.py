@@ -25,8 +25,9 @@ __all__ = ["app", "main"]
 SUBCOMMANDS = (
     "inspect",
     "diff",
-    "plan",
     "run",
+    "bench",
+    "plan",
     "wrap",
     "set-budget",
     "annotate",
