@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "torchtrt_ws"
 # What everything else stands on comes first. A line is one layer; its modules and folders may import each other.
 LAYERS = (
     ("errors",),
-    ("identifiers", "names", "dtypes", "atomic", "digests", "copying", "logs"),
+    ("identifiers", "names", "dtypes", "platforms", "atomic", "digests", "copying", "logs"),
     ("budget",),
     ("blob",),
     ("pte",),
@@ -31,7 +31,7 @@ LAYERS = (
     ("plugin", "cli"),
     ("__main__", ""),  # the package itself looks its functions up when they are used
 )
-PURE = ("errors", "identifiers", "names", "dtypes", "logs", "budget", "blob", "pte", "trust")
+PURE = ("errors", "identifiers", "names", "dtypes", "platforms", "logs", "budget", "blob", "pte", "trust")
 FOREIGN_TO_PURE = {"torch", "executorch", "numpy", "rich", "typer", "onnx", "tensorrt_rtx"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

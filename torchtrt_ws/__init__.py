@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torchtrt_ws.export.save_plan import save_plan
     from torchtrt_ws.pte.annotation import annotate
     from torchtrt_ws.pte.budget_change import set_budget
+    from torchtrt_ws.runtime.check import check
     from torchtrt_ws.runtime.defaults import set_defaults
     from torchtrt_ws.runtime.load import load
     from torchtrt_ws.runtime.weight_streaming import weight_streaming
@@ -40,6 +41,7 @@ __all__ = [
     "WeightStreamingError",
     "__version__",
     "annotate",
+    "check",
     "load",
     "save",
     "save_plan",
@@ -50,6 +52,7 @@ __all__ = [
 
 _LAZY = {
     "annotate": "torchtrt_ws.pte",
+    "check": "torchtrt_ws.runtime",
     "load": "torchtrt_ws.runtime",
     "save": "torchtrt_ws.export",
     "save_plan": "torchtrt_ws.export",

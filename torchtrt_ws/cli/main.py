@@ -22,7 +22,7 @@ __all__ = ["app", "main"]
 
 # A subcommand is the function of its name in the module of its name, below torchtrt_ws.cli ("-" is "_" there). Such a
 # module imports what it works with inside the function: `--help` imports them all.
-SUBCOMMANDS = ("inspect", "run", "wrap", "set-budget", "annotate", "keygen", "sign", "verify")
+SUBCOMMANDS = ("inspect", "check", "run", "wrap", "set-budget", "annotate", "keygen", "sign", "verify")
 
 _PROBLEM = 1
 _DEBUG = "--debug"

@@ -27,6 +27,7 @@ def read_plan(
     streamable_bytes: int | None,
     device_id: int,
     target: Path,
+    target_platform: str,
 ) -> BuiltEngine:
     """Reads a plan as an engine.
 
@@ -38,6 +39,7 @@ def read_plan(
         streamable_bytes: Bytes of weights that can be streamed; None: the plan's size, as an estimate.
         device_id: What the blob says.
         target: The file that will be written, which cannot be the plan.
+        target_platform: What the blob says.
 
     Returns:
         The engine. Its plan stays where it is.
@@ -72,6 +74,7 @@ def read_plan(
         streamable_bytes=payload.size if measured is None else measured,
         streamable_estimated=measured is None,  # nearly all of a plan is weights
         device_id=device_id,
+        target_platform=target_platform,
         optimization_profiles=profiles,
     )
 

@@ -19,6 +19,7 @@ from torchtrt_ws.export.engine.payload import BufferPayload
 from torchtrt_ws.export.sources.onnx_model import INSTALL, OnnxModel, write_onnx
 from torchtrt_ws.export.sources.onnx_origin import origin_of, text_origins
 from torchtrt_ws.identifiers import TENSORRT
+from torchtrt_ws.platforms import this_platform
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -82,6 +83,7 @@ def build(
         streamable_bytes=streamable,
         streamable_estimated=streamable > 0,
         device_id=device_id,
+        target_platform=this_platform(),  # that of the build: no other was asked of the builder
         optimization_profiles=profiles,
     )
 
