@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,17 @@ RTX_VERSIONS = {"10": (1, 4, 0, 76), "11": (1, 6, 1, 120)}  # of the stand-in, b
 
 
 def check(path: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return check_after(None, path, *arguments, **environment)
+
+
+def check_after(
+    prepare: Callable[[], None] | None, path: Path, *arguments: object, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs it in a process that `prepare` was called in."""
     command = [sys.executable, "-m", "torchtrt_ws", "check", str(path), *map(str, arguments)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TORCHTRT_WS_", "STANDIN_"))}
-    return subprocess.run(command, capture_output=True, text=True, env={**kept, **environment}, timeout=300)
+    every = {**kept, **environment}
+    return subprocess.run(command, capture_output=True, text=True, env=every, timeout=300, preexec_fn=prepare)
 
 
 def facts_of(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
@@ -119,6 +130,21 @@ def test_a_cache_that_cannot_be_used_is_advice(host: Path, tmp_path: Path) -> No
     open_to_all.mkdir()
     open_to_all.chmod(0o777)
     assert facts_of(on_host(host, "--json", TORCHTRT_WS_CACHE=str(open_to_all)))["cache"]["verdict"] == "advice"
+
+
+def test_a_limit_on_locked_memory_is_advice(host: Path) -> None:
+    def limited() -> None:
+        ctypes.CDLL(None).prctl(24, 14, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_IPC_LOCK: with it root may lock all
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
+
+    cache = {"TORCHTRT_WS_CACHE": str(host.parent / "cache")}
+    done = check_after(limited, host, "--json", **cache)
+    fact = facts_of(done)["lock"]
+    assert (done.returncode, fact["verdict"]) == (0, "advice")
+    assert fact["bytes"] == {"needed": streamable_of(host) // 2, "limit": 65536}
+    assert "ulimit -l" in fact["remedy"]
+    small = check_after(limited, host, "--json", "--weight-streaming-budget", 4096, **cache)
+    assert facts_of(small)["lock"]["verdict"] == "ok"
 
 
 def test_an_environment_that_says_nonsense_is_a_no(host: Path) -> None:

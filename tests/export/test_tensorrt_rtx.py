@@ -13,6 +13,7 @@ import torchtrt_ws
 from torchtrt_ws import pte
 from torchtrt_ws.blob import ProfileBounds
 from torchtrt_ws.export.sources import tensorrt_rtx
+from torchtrt_ws.platforms import this_platform
 
 trt = pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
 
@@ -57,6 +58,7 @@ def test_a_plan_with_what_the_method_takes_and_gives(saved: Path) -> None:
     own = engine.metadata.own
     assert own is not None
     assert own.builder == f"tensorrt-rtx {trt.__version__}"
+    assert engine.metadata.target_platform == this_platform()
     assert [(t.name, t.dtype, t.min, t.max) for t in (*engine.inputs, *engine.outputs)] == [
         ("x", "float32", (1, 256), (8, 256)),
         ("hidden", "float32", (1, 256), (8, 256)),
