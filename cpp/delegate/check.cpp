@@ -144,7 +144,8 @@ void check_engine(const uint8_t* payload, const DelegateRecord& delegate, const 
 
 /// Whether what the program calls beside our engines is in this process; asked when the adapters are loaded.
 CheckFact backend_fact(const std::string& name, int delegates) {
-  const std::string found = std::to_string(delegates) + " delegates of " + quoted(name);
+  const std::string found =
+      std::to_string(delegates) + (delegates == 1 ? " delegate of " : " delegates of ") + quoted(name);
   if (executorch::runtime::get_backend_class(name.c_str()) != nullptr) {
     return {"backend", Verdict::Ok, found + ", which is registered", "", {}};
   }

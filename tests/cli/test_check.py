@@ -267,8 +267,14 @@ def plans(tmp_path_factory: pytest.TempPathFactory, standins: dict[str, str]) ->
         streamable_bytes=dict.fromkeys(two, 4 * MIB),
         weight_streaming_budget="8MiB",
     )
-    theirs = make_pte.their_blob(made(inputs=(plan.Input("input_0", (2, 3)),)))
-    make_pte.save(folder / "theirs.pte", {"forward": make_pte.Chain(make_pte.lower(b"theirs", theirs))})
+    tensors = {"inputs": (plan.Input("input_0", (2, 3)),), "outputs": (plan.Output("output_0", {"input_0": 2.0}),)}
+    theirs = make_pte.their_blob(made(**tensors))
+    chain = make_pte.Chain(make_pte.lower(b"theirs", theirs))
+    make_pte.save(folder / "theirs.pte", {"forward": chain})
+    methods = {"forward": chain, "around": torch.nn.Linear(3, 4)}
+    exported = {name: torch.export.export(module, make_pte.X) for name, module in methods.items()}
+    lowered = make_pte.to_edge_transform_and_lower(exported, partitioner=[make_pte.XnnpackPartitioner()])
+    (folder / "around.pte").write_bytes(lowered.to_executorch().buffer)
     return folder
 
 
@@ -399,3 +405,29 @@ def test_files_of_torch_tensorrt(plans: Path, standins: dict[str, str]) -> None:
     assert (told["checksum"]["verdict"], told["digest"]["verdict"]) == ("unknown", "unknown")
     assert "about" in told["budget"]["found"] and told["platform"]["verdict"] == "ok"
     assert json.loads(done.stdout)["engines"][0]["name"] == "engine0"
+
+
+def test_what_xnnpack_runs_around_the_engines(plans: Path, standins: dict[str, str]) -> None:
+    """Its library comes with the host's adapter, which no engine of this program asks for."""
+    assert torchtrt_ws.pte.read(plans / "around.pte").other_backends == {"XnnpackBackend": 1}
+    done = check(plans / "around.pte", "--isolated", "--json", **standins)
+    facts = facts_of(done)
+    assert (done.returncode, facts["backend"]["verdict"], facts["isolated"]["verdict"]) == (0, "ok", "ok"), done.stdout
+    assert '1 delegate of "XnnpackBackend"' in facts["backend"]["found"]
+    alone = check(plans / "around.pte", "--json", **standins, TORCHTRT_WS_HOST_LIBRARY="/nowhere.so")
+    backend = facts_of(alone)["backend"]
+    assert (alone.returncode, backend["verdict"]) == (1, "no") and "has registered" in backend["found"]
+
+
+def test_tensors_in_other_files(plans: Path, standins: dict[str, str]) -> None:
+    sys.path[:0] = [str(TESTS / "pte")]
+    import make_pte
+
+    (plans / "apart").mkdir()
+    scaled = make_pte.Scaled(make_pte.lower(b"apart", make_pte.TensorRTBackend.blobs[b"theirs"]))
+    make_pte.save_apart(plans / "apart", "apart", scaled, "weights")
+    there = facts_of(check(plans / "apart" / "apart.pte", "--json", **standins))["data"]
+    assert there["verdict"] == "ok" and "weights.ptd" in there["found"]
+    (plans / "apart" / "weights.ptd").unlink()
+    gone = check(plans / "apart" / "apart.pte", "--json", **standins)
+    assert (gone.returncode, facts_of(gone)["data"]["verdict"]) == (1, "no")

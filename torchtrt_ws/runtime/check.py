@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from torchtrt_ws import budget, pte
 from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.runtime.adapters import adapters_of
 from torchtrt_ws.runtime.check_report import NO, OK, CheckReport, EngineCheck, Fact
 from torchtrt_ws.runtime.isolated import fact_of, load_isolated, run_arguments
 from torchtrt_ws.runtime.native import _native, translated
@@ -66,6 +68,9 @@ def check(
         **budget.margin_options(weight_streaming_margin),
         **switch_options(device_id=device_id),
     }
+    for kind in adapters_of(report):
+        with suppress(_native.Error):  # that one is missing is a fact
+            _native.load_adapter(kind)
     with translated():
         facts, engines = _native.check(name, list(options.items()), digest)
     found = [*(Fact(*fact) for fact in facts), *_data_facts(name)]
