@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from torchtrt_ws import budget, pte
 from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.identifiers import DEFAULT_METHOD
 from torchtrt_ws.runtime.adapters import adapters_of
 from torchtrt_ws.runtime.check_report import NO, OK, CheckReport, EngineCheck, Fact
 from torchtrt_ws.runtime.isolated import fact_of, load_isolated, run_arguments
@@ -42,7 +43,7 @@ def check(
         device_id: As for `load`.
         digest: Read all engines, and compare CRC-32C and SHA-256 with what the file records.
         isolated: Load the program, too, in a process of its own that may crash, and run its method `forward`, or its
-            first one, once.
+            first one, once. It has this process's environment, and nothing of `set_defaults`.
         inputs: With `isolated`: paths of .npy files with the method's inputs, in their order. None: zeros.
 
     Returns:
@@ -68,8 +69,8 @@ def check(
         **budget.margin_options(weight_streaming_margin),
         **switch_options(device_id=device_id),
     }
-    for kind in adapters_of(report):
-        with suppress(_native.Error):  # that one is missing is a fact
+    for kind in adapters_of(report).difference(engine.kind for engine in report.engines):
+        with suppress(_native.Error):  # what is missing then is a fact; the engines' own adapters C++ loads
             _native.load_adapter(kind)
     with translated():
         facts, engines = _native.check(name, list(options.items()), digest)
@@ -80,7 +81,7 @@ def check(
         arguments = run_arguments(
             weight_streaming_budget, weight_streaming_budget_per_engine, weight_streaming_margin, device_id
         )
-        load = load_isolated(name, "forward" if "forward" in methods else methods[0], arguments, arrays)
+        load = load_isolated(name, DEFAULT_METHOD if DEFAULT_METHOD in methods else methods[0], arguments, arrays)
         found.append(fact_of(load))
     checked = [EngineCheck(each, method, kind, tuple(Fact(*f) for f in own)) for each, method, kind, own in engines]
     return CheckReport(name, tuple(found), tuple(checked), load)
