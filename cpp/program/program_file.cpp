@@ -113,10 +113,11 @@ ProgramFile::~ProgramFile() {
   if (data_ != nullptr) munmap(const_cast<uint8_t*>(data_), size_);
 }
 
-Status ProgramFile::read(const std::string& path) {
-  const std::optional<Layout> layout = read_layout(data_, size_);
-  if (!layout) return damaged(path, "a file of " + std::to_string(size_) + " bytes that is none, or cut");
-  Buffer buffer(data_, layout->program_size);
+Result<std::vector<DelegateRecord>> read_delegates(const std::string& path, const uint8_t* data, uint64_t size) {
+  const std::optional<Layout> layout = read_layout(data, size);
+  if (!layout) return damaged(path, "a file of " + std::to_string(size) + " bytes that is none, or cut");
+  std::vector<DelegateRecord> found;
+  Buffer buffer(data, layout->program_size);
   Table root(buffer, buffer.follow(0));
   Vector plans = root.vector(field::kPlans);
   for (uint64_t i = 0; i < plans.count() && !buffer.failed(); ++i) {
@@ -125,12 +126,13 @@ Status ProgramFile::read(const std::string& path) {
     Vector delegates = plan.vector(field::kDelegates);
     for (uint64_t j = 0; j < delegates.count() && !buffer.failed(); ++j) {
       Table delegate = delegates.table(j);
-      const Region region = region_of(buffer, root, delegate.table(field::kProcessed), *layout, size_);
+      const Region region = region_of(buffer, root, delegate.table(field::kProcessed), *layout, size);
       const std::string backend(delegate.text(field::kBackend));
-      delegates_.push_back({method, backend, region.offset, region.size, specs_of(buffer, delegate)});
+      found.push_back({method, backend, region.offset, region.size, specs_of(buffer, delegate)});
     }
   }
-  return buffer.failed() ? Status(damaged(path, "a broken program: " + buffer.why())) : ok_status();
+  if (buffer.failed()) return damaged(path, "a broken program: " + buffer.why());
+  return found;
 }
 
 Result<ProgramFile> ProgramFile::open(const std::string& path) {
@@ -146,8 +148,9 @@ Result<ProgramFile> ProgramFile::open(const std::string& path) {
   if (size == 0) return damaged(path, "an empty file");
   if (data == MAP_FAILED) return unreadable(path, std::strerror(error));
   ProgramFile program(static_cast<const uint8_t*>(data), size);
-  Status read = program.read(path);
-  if (!read.ok()) return std::move(read).failure();
+  auto delegates = read_delegates(path, program.data_, program.size_);
+  if (!delegates.ok()) return std::move(delegates).failure();
+  program.delegates_ = std::move(delegates).value();
   return program;
 }
 

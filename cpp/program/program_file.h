@@ -18,12 +18,17 @@ struct DelegateRecord {
   std::vector<BakedSpec> specs;  ///< Its compile specs.
 };
 
+/// The delegates of the program in `data`, in loading order: methods as in the file. Pure; every offset is checked, and
+/// payloads lie within `size`. Fails with BadBlob for what is no whole ExecuTorch program; `path` names it. The Python
+/// twin is torchtrt_ws/pte/layout.py.
+[[nodiscard]] Result<std::vector<DelegateRecord>> read_delegates(const std::string& path, const uint8_t* data,
+                                                                 uint64_t size);
+
 /// A .pte that is mapped read-only: only what is read of it comes into memory.
 class ProgramFile {
  public:
-  /// Maps `path` and finds its delegates, in loading order: methods as in the file.
-  /// Fails with BadBlob for what cannot be opened, is no regular file or no whole ExecuTorch program. Every offset in
-  /// it is checked. The Python twin is torchtrt_ws/pte/layout.py.
+  /// Maps `path` and finds its delegates. Fails with BadBlob for what cannot be opened or is no regular file, and as
+  /// read_delegates().
   static Result<ProgramFile> open(const std::string& path);
 
   ~ProgramFile();
@@ -39,8 +44,6 @@ class ProgramFile {
 
  private:
   ProgramFile(const uint8_t* data, uint64_t size) : data_(data), size_(size) {}
-
-  Status read(const std::string& path);
 
   const uint8_t* data_;
   uint64_t size_;
