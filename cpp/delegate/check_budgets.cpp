@@ -136,7 +136,8 @@ CheckFact memory_fact(const std::string& device, const Taken& taken, std::option
   CheckFact fact{"memory", Verdict::Ok, "", "", {{"needed", taken.all()}, {"margin", margin}}};
   if (!free) {
     fact.verdict = Verdict::Unknown;
-    fact.found = "cannot be told here: what is free on " + device + "; needed is at least " + of_memory(taken, device);
+    fact.found = "cannot be told here: what is free on " + device;
+    if (budgets_known) fact.found += "; needed is at least " + of_memory(taken, device);
     return fact;
   }
   fact.bytes.emplace_back("free", *free);
