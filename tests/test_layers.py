@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "torchtrt_ws"
 # What everything else stands on comes first. A line is one layer; its modules and folders may import each other.
 LAYERS = (
     ("errors",),
-    ("identifiers", "names", "dtypes", "atomic", "digests", "copying", "logs", "plan_header", "versions"),
+    ("identifiers", "names", "dtypes", "platforms", "atomic", "digests", "copying", "logs", "plan_header", "versions"),
     ("budget",),
     ("blob",),
     ("pte",),
@@ -38,6 +38,7 @@ PURE = (
     "identifiers",
     "names",
     "dtypes",
+    "platforms",
     "logs",
     "plan_header",
     "versions",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torchtrt_ws.planning.plan import plan
     from torchtrt_ws.pte.annotation import annotate
     from torchtrt_ws.pte.budget_change import set_budget
+    from torchtrt_ws.runtime.check import check
     from torchtrt_ws.runtime.defaults import set_defaults
     from torchtrt_ws.runtime.load import load
     from torchtrt_ws.runtime.weight_streaming import weight_streaming
@@ -44,6 +45,7 @@ __all__ = [
     "__version__",
     "annotate",
     "bench",
+    "check",
     "load",
     "plan",
     "save",
@@ -56,6 +58,7 @@ __all__ = [
 _LAZY = {
     "annotate": "torchtrt_ws.pte",
     "bench": "torchtrt_ws.measuring",
+    "check": "torchtrt_ws.runtime",
     "load": "torchtrt_ws.runtime",
     "plan": "torchtrt_ws.planning",
     "save": "torchtrt_ws.export",

@@ -94,6 +94,16 @@ std::vector<int64_t> Fields::dims(const char* key, int64_t min) {
   return dims;
 }
 
+std::optional<int64_t> Fields::bytes_within(const char* object, const char* key) const {
+  if (!has(object)) return std::nullopt;
+  const Json& inner = (*object_)[object];
+  if (!inner.is_object() || !inner.contains(key) || !inner[key].is_number_integer()) return std::nullopt;
+  const Json& value = inner[key];
+  const bool fits = !value.is_number_unsigned() || value.get<uint64_t>() <= static_cast<uint64_t>(kMaxInteger);
+  const int64_t bytes = fits ? value.get<int64_t>() : -1;
+  return bytes >= 0 ? std::optional(bytes) : std::nullopt;
+}
+
 Fields Fields::object(const char* key) {
   static const Json nothing = Json::object();
   const Json* value = find(key, true, "an object");

@@ -36,6 +36,9 @@ class Fields {
   std::optional<int64_t> bytes_or_null(const char* key);  // 0 or more; also null when the key is missing
   std::vector<int64_t> dims(const char* key, int64_t min);
 
+  /// Bytes under `key` of the object under `object`, both for reports only: whatever else is there is no failure.
+  [[nodiscard]] std::optional<int64_t> bytes_within(const char* object, const char* key) const;
+
   /// The object under `key`; required.
   Fields object(const char* key);
 

@@ -187,6 +187,7 @@ OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   facts.builder = own.text("builder", "");
   facts.streamable_bytes = own.bytes_or_null("streamable_bytes");
   facts.streamable_estimated = own.boolean("streamable_estimated", false);
+  facts.scratch_estimate = own.bytes_within("streaming", "scratch_bytes");
   Fields program = own.object("program");
   facts.program_engines = static_cast<int>(program.integer("engines", 1, kMaxInt));
   facts.program_streamable_bytes = program.bytes_or_null("streamable_bytes");

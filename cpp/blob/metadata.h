@@ -63,6 +63,7 @@ struct OwnFacts {
   std::string builder;             ///< For people: "executorch 1.5.1".
   std::optional<int64_t> streamable_bytes;
   bool streamable_estimated;
+  std::optional<int64_t> scratch_estimate;          ///< Of the export for streaming; nullopt: not recorded.
   int program_engines;                              ///< 1 or more.
   std::optional<int64_t> program_streamable_bytes;  ///< Each engine counts.
   std::optional<int64_t> program_distinct_bytes;  ///< Engines on the same weights count once; nullopt: there are none.

@@ -20,6 +20,7 @@
 #include "delegate/error.h"
 #include "delegate/handle.h"
 #include "delegate/live_handles.h"
+#include "delegate/load_request.h"
 #include "delegate/log_load.h"
 #include "delegate/note_loaded.h"
 #include "delegate/open_or_share.h"
@@ -60,28 +61,6 @@ Identity identify(BackendInitContext& context, const Metadata& metadata) {
           scope};
 }
 
-/// `shared`: whether engines on the same weights will be loaded as such; else each of them takes its part.
-std::optional<Shares> recorded_shares(const Metadata& metadata, bool shared) {
-  if (!metadata.own) return std::nullopt;
-  const OwnFacts& own = *metadata.own;
-  const bool once = shared && own.program_distinct_bytes.has_value();
-  return Shares{own.program_engines, own.streamable_bytes,
-                once ? own.program_distinct_bytes : own.program_streamable_bytes};
-}
-
-/// What was asked for the engine `name`, by whomever: the load, the process, the environment, the program.
-Result<Request> read_load_request(const std::vector<Option>& options, ArrayRef<CompileSpec> specs,
-                                  const std::string& name, const Defaults& defaults) {
-  auto request = read_request(options, copy_specs(specs), name);
-  if (!request.ok()) return request;
-  auto environment = environment_budget();
-  if (!environment.ok()) return std::move(environment).failure();
-  request.value().process = defaults.budget;
-  request.value().environment = environment.value();
-  if (!request.value().margin) request.value().margin = defaults.margin;
-  return request;
-}
-
 /// Of engines on the same weights, those that ProgramMemory does not know already.
 Handles of_other_programs(Handles sharing, const void* scope) {
   const auto is_of_it = [scope](const auto& handle) { return handle->identity().scope == scope; };
@@ -115,7 +94,7 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   const TracingScope traced(context.event_tracer(), name.c_str());
   const std::vector<Option> options = copy_options(context.runtime_specs());
   const Defaults defaults = process_defaults();
-  auto request = read_load_request(options, specs, identity.name, defaults);
+  auto request = read_load_request(options, copy_specs(specs), identity.name, defaults);
   if (!request.ok()) return std::move(request).failure();
   auto wanted = read_open_options(options, defaults.open);
   if (!wanted.ok()) return std::move(wanted).failure();

@@ -34,8 +34,8 @@ struct OpenRequest {
 using OpenEngine = Result<std::unique_ptr<Engine>> (*)(Payload payload, const OpenRequest& request);
 
 /// Counts the layouts that adapters and this library share. Raise it with every change of a class or struct that
-/// crosses between them: those of this file and of engine.h, graph_use.h, payload.h, blob/metadata.h,
-/// blob/verification.h, budget/ladder.h and base/result.h.
+/// crosses between them: those of this file and of engine.h, engine_probe.h, graph_use.h, payload.h,
+/// blob/metadata.h, blob/verification.h, budget/ladder.h, base/result.h and torchtrt_ws/check.h.
 inline constexpr int kEngineAbi = 6;
 
 /// Makes an engine kind known; there is one for each adapter ("host", "tensorrt"), whose library calls this while it is

@@ -16,6 +16,7 @@
 #include "budget/decimal.h"
 #include "engine/dtype.h"
 #include "python/call.h"
+#include "python/check_functions.h"
 #include "python/device_memory_functions.h"
 #include "python/log_lines.h"
 #include "python/memory_functions.h"
@@ -180,6 +181,7 @@ NB_MODULE(_native, m) {
   m.def("save_budgets", &save, "ids"_a);
   m.def("restore_budgets", &restore_or_throw, "saved"_a);
   add_memory_functions(m);
+  add_check_functions(m);
   m.def("automatic_budget", &automatic_budget_or_throw, "ids"_a, "margin"_a = nb::none());
 
   add_device_memory_functions(m);

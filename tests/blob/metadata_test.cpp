@@ -28,6 +28,20 @@ Json good() {
 
 Result<Metadata> parse(const Json& json) { return parse_metadata(json.dump()); }
 
+TEST(ParseMetadata, TheScratchThatAnExportEstimatesIsForReports) {
+  Json json = good();
+  EXPECT_EQ(parse(json).value().own->scratch_estimate, std::nullopt);
+  json["torchtrt_ws"]["streaming"]["scratch_bytes"] = 4096;
+  EXPECT_EQ(parse(json).value().own->scratch_estimate, 4096);
+  for (const Json& other : {Json("x"), Json(-1), Json(1.5), Json(), Json(UINT64_MAX)}) {
+    json["torchtrt_ws"]["streaming"]["scratch_bytes"] = other;
+    ASSERT_TRUE(parse(json).ok()) << other;
+    EXPECT_EQ(parse(json).value().own->scratch_estimate, std::nullopt) << other;
+  }
+  json["torchtrt_ws"]["streaming"] = "later";
+  EXPECT_TRUE(parse(json).ok());
+}
+
 TEST(ParseMetadata, ReadsEveryField) {
   const auto result = parse(good());
   ASSERT_TRUE(result.ok()) << result.failure().message();

@@ -1,13 +1,14 @@
 # Fails if LIBRARY exports other functions of ours than those of the public headers and, for adapters, of cpp/engine.
 # Vtables and typeinfo of the Engine port's classes are exported on purpose (cpp/engine/engine.h).
 set(torchtrt_ws
-  CallerStreamGuard::CallerStreamGuard CallerStreamGuard::~CallerStreamGuard Follower::Follower Follower::~Follower
+  CallerStreamGuard::CallerStreamGuard CallerStreamGuard::~CallerStreamGuard CheckReport::ok Follower::Follower Follower::~Follower
   LoadScope::LoadScope LoadScope::~LoadScope TracingScope::TracingScope TracingScope::~TracingScope
   WithoutPythonLock::release WithoutPythonLock::~WithoutPythonLock
-  automatic_budget clear_last_error engine engines follow give_back headroom last_error last_event load_adapter make_room
+  automatic_budget check clear_last_error engine engines follow give_back headroom last_error last_event load_adapter make_room
   registration_status restore_budgets save_budgets set_budget set_budgets set_defaults set_headroom set_priority set_steps
-  sleep wake
-  caller_stream find_engine_kind is_traced log_error log_info note_event note_stage provide_device_memory register_engine_kind)
+  sleep verdict_name wake
+  caller_stream fact_of find_engine_kind is_traced log_error log_info note_event note_stage provide_device_memory register_engine_kind
+  register_engine_probe)
 set(torchtrt_ws_host "")
 set(torchtrt_ws_tensorrt "")
 

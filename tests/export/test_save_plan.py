@@ -17,6 +17,7 @@ import pytest
 import torchtrt_ws
 from torchtrt_ws import blob, pte
 from torchtrt_ws.blob import TensorFacts
+from torchtrt_ws.platforms import this_platform
 
 X, Y = "x:float16:16x64", "y:float16:16x64"
 
@@ -38,6 +39,16 @@ def engine_bytes(path: Path, engine: pte.EngineInfo) -> bytes:
 
 def specs(engine: pte.EngineInfo) -> list[tuple[str, bytes]]:
     return [(spec.key, spec.value) for spec in engine.compile_specs]
+
+
+def test_the_platform_is_recorded(tmp_path: Path) -> None:
+    for given, recorded in ((None, this_platform()), ("windows_x86_64", "windows_x86_64"), ("unknown", "unknown")):
+        path = tmp_path / "a.pte"
+        torchtrt_ws.save_plan(rtx_plan(), path, inputs=X, outputs=Y, target_platform=given)
+        assert only(path).metadata.target_platform == recorded
+    with pytest.raises(torchtrt_ws.ProgramError, match="target_platform: found 'windows'"):
+        torchtrt_ws.save_plan(rtx_plan(), tmp_path / "b.pte", inputs=X, outputs=Y, target_platform="windows")
+    assert not (tmp_path / "b.pte").exists()
 
 
 @pytest.mark.parametrize("source", ["path", "str", "bytes", "memoryview"])

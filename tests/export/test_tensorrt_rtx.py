@@ -16,6 +16,7 @@ from torchtrt_ws import pte
 from torchtrt_ws.blob import ProfileBounds, StateTensor
 from torchtrt_ws.export.sources import tensorrt_rtx
 from torchtrt_ws.export.streaming import StreamingOptions
+from torchtrt_ws.platforms import this_platform
 
 trt = pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
 
@@ -60,6 +61,7 @@ def test_a_plan_with_what_the_method_takes_and_gives(saved: Path) -> None:
     own = engine.metadata.own
     assert own is not None
     assert own.builder == f"tensorrt-rtx {trt.__version__}"
+    assert engine.metadata.target_platform == this_platform()
     assert [(t.name, t.dtype, t.min, t.max) for t in (*engine.inputs, *engine.outputs)] == [
         ("x", "float32", (1, 256), (8, 256)),
         ("hidden", "float32", (1, 256), (8, 256)),

@@ -22,7 +22,7 @@ cmake -S tests/fuzz -B "$build" -G Ninja -DCMAKE_CXX_COMPILER="$clang" -DPython_
 cmake --build "$build"
 PYTHONPATH=. "$python" tests/fuzz/corpus.py "$build/seeds"
 
-targets=(blob metadata decimal budget)
+targets=(blob metadata decimal budget program)
 share=$((seconds / (${#targets[@]} + 2)))
 [ "$share" -gt 0 ] || share=1
 fuzz() {  # target, command line

@@ -70,5 +70,14 @@ def test_cpp_with_the_installed_package(folder: Path, build_project: Callable[[P
     assert "source=load-time" in run(build_project(folder) / "cpp_app", cwd=folder).stderr
 
 
+def test_cpp_check(folder: Path, build_project: Callable[[Path], Path]) -> None:
+    project = folder / "check"
+    project.mkdir()
+    (project / "main.cpp").write_text(block("cpp", "torchtrt_ws/check.h"))
+    (project / "CMakeLists.txt").write_text(block("cmake"))
+    facts = run(build_project(project) / "cpp_app", cwd=folder).stdout
+    assert "forward adapter ok: " in facts and "forward budget ok: 4198400 bytes of about 8396800" in facts
+
+
 def test_the_cmake_lines_are_those_of_the_example() -> None:
     assert block("cmake") == (ROOT / "examples" / "cpp_app" / "CMakeLists.txt").read_text()

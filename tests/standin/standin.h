@@ -27,6 +27,8 @@ void standin_reset(void);
  *   read_to_device     0      1: the payload is read into device memory (IStreamReaderV2 only)
  *   capture            1      0: enqueueV3 refuses to be captured
  *   graph_bytes        0      what an executable graph takes of the device
+ *   validity           0      what getEngineValidity() says of a plan (TensorRT-RTX's own headers alone have it), and
+ *   diagnostics        0      why
  *   sticky             0      1: after an error from which CUDA does not recover, all calls that touch a device return
  *                             it until the next reset, and TensorRT's fail
  *   abort_on_misuse    0      1: print the misuse and abort */

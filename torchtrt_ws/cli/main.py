@@ -25,6 +25,7 @@ __all__ = ["app", "main"]
 SUBCOMMANDS = (
     "inspect",
     "diff",
+    "check",
     "run",
     "bench",
     "plan",

@@ -42,6 +42,7 @@ def run(
     profile: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The profile; without it, the one beside the .pte.")
     ] = None,
+    device: Annotated[int | None, typer.Option(metavar="N", help="CUDA device, instead of the file's.")] = None,
     inputs: Annotated[
         list[Path] | None,
         typer.Option("--input", metavar="FILE.npy", help="Repeat in the order of the inputs. None at all: zeros."),
@@ -62,6 +63,7 @@ def run(
     """Run a .pte under a budget and show where its weights are."""
     from torchtrt_ws import pte
     from torchtrt_ws.cli import _run_files
+    from torchtrt_ws.cli._options import per_engine_budgets
     from torchtrt_ws.runtime import load
 
     # All that can be wrong with the files is said before the load, which may take minutes.
@@ -73,10 +75,11 @@ def run(
     program = load(
         path,
         weight_streaming_budget=budget,
-        weight_streaming_budget_per_engine=_per_engine(per_engine),
+        weight_streaming_budget_per_engine=per_engine_budgets(per_engine),
         weight_streaming_margin=margin,
         split=split,
         profile=profile,
+        device_id=device,
         trusted_keys=trusted_keys or None,
     )
     load_seconds = time.perf_counter() - started
@@ -98,22 +101,6 @@ def run(
     from torchtrt_ws.cli import _render  # rich: not for --json
 
     _render.run(report)
-
-
-def _per_engine(values: list[str] | None) -> str | dict[str, int | str | None] | None:
-    if not values:
-        return None
-    named = [value.partition("=") for value in values]
-    if len(values) == 1 and not named[0][1]:
-        return values[0]
-    if any(not equals for _, equals, _ in named):
-        raise typer.BadParameter(
-            "give one value, or NAME=B for each", param_hint="--weight-streaming-budget-per-engine"
-        )
-    names = [name for name, _, _ in named]
-    if len(set(names)) < len(names):  # the last would win, silently
-        raise typer.BadParameter("an engine twice", param_hint="--weight-streaming-budget-per-engine")
-    return {name: value for name, _, value in named}
 
 
 def _repeat(program: Program, method: str, arrays: list[Any], times: int) -> tuple[list[float], list[Any]]:

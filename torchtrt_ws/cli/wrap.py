@@ -41,6 +41,14 @@ def wrap(
     device_io: Annotated[
         bool, typer.Option("--device-io", help="With --device: the method's own inputs and outputs are there, too.")
     ] = False,
+    platform: Annotated[
+        str | None,
+        typer.Option(
+            "--target-platform",
+            metavar="P",
+            help='What the plan was built for, if not this machine\'s: "windows_x86_64", ...',
+        ),
+    ] = None,
 ) -> None:
     """Wrap a TensorRT plan in a .pte, with a budget."""
     from torchtrt_ws.export import save_plan
@@ -56,6 +64,7 @@ def wrap(
         streamable_bytes=streamable,
         device=device,
         device_io=device_io,
+        target_platform=platform,
     )
 
 

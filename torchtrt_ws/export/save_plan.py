@@ -19,6 +19,7 @@ from torchtrt_ws.export.sources.plan import PlanSource, read_plan
 from torchtrt_ws.export.tensor_text import TensorSpecs
 from torchtrt_ws.identifiers import DEFAULT_METHOD
 from torchtrt_ws.names import check_name
+from torchtrt_ws.platforms import check_platform
 
 if TYPE_CHECKING:
     from executorch.exir.backend.compile_spec_schema import CompileSpec
@@ -41,6 +42,7 @@ def save_plan(
     device: str | None = None,
     device_io: bool = False,
     compile_specs: Sequence[CompileSpec] | None = None,
+    target_platform: str | None = None,
 ) -> None:
     """Saves TensorRT or TensorRT-RTX plans as an ExecuTorch program.
 
@@ -76,12 +78,15 @@ def save_plan(
         device_io: With `device`: the method's inputs and outputs are on the device as well, and the caller provides
             both.
         compile_specs: Further ExecuTorch compile specs for each engine's delegate.
+        target_platform: What the plans were built for, which loads elsewhere refuse: "linux_x86_64", "linux_aarch64",
+            "windows_x86_64" (`IBuilderConfig::setRuntimePlatform(kWINDOWS_AMD64)`), "windows_arm64", or "unknown" for
+            no such check. None is this machine's.
 
     Raises:
         BudgetError: A malformed budget, both budget keywords at once, an unknown engine name, or a budget in
             `compile_specs`.
-        ProgramError: Something that is no plan, a plan that is truncated, tensors that do not fit, or a path that
-            cannot be written.
+        ProgramError: Something that is no plan, a plan that is truncated, tensors that do not fit, another word for
+            `target_platform`, or a path that cannot be written.
         EngineError: Inputs and outputs are to be read from the engine, and TensorRT cannot; or a plan without its
             weights; or PyTorch is not installed.
     """
@@ -89,6 +94,7 @@ def save_plan(
     target = check_target(path)
     placement = read_device(device, device_io)
     specs = read_compile_specs(compile_specs)
+    platform = check_platform(target_platform)
     given = dict(plans) if isinstance(plans, Mapping) else {name: plans}
     if not given:
         raise ProgramError("plans", "an empty mapping", "at least one plan", "Give a plan.")
@@ -110,6 +116,7 @@ def save_plan(
             sizes.get(each),
             placement.device_id,
             target,
+            platform,
             states.get(each),
         )
         for each, plan in given.items()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from torchtrt_ws import budget, pte
 from torchtrt_ws.budget.profile import Profile
 from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.runtime.adapters import adapters_of
 from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.files import note_file
 from torchtrt_ws.runtime.native import _native, translated
@@ -144,7 +145,7 @@ def load(
         if contexts > 1:
             options["contexts"] = contexts
         with translated():
-            for kind in {engine.kind for engine in report.engines}:
+            for kind in adapters_of(report):
                 _native.load_adapter(kind)  # before the program: what is missing here is said at once
             # In file order: engines without a name are counted in loading order.
             methods = [method.name for method in report.methods]

@@ -187,7 +187,7 @@ Status build(const CacheFolder& folder, const std::string& name, const PackedEng
   if (!file || !sum) {
     built = unusable_cache(temporary, std::strerror(errno));
   } else {
-    built = reserve(file.get(), 2 * engine.bytes + (int64_t{1} << 20), path);  // packing pads: twice is enough
+    built = reserve(file.get(), PackedFile::room_to_build(engine.bytes), path);
   }
   if (built.ok()) built = pack(path_of(file.get()));
   if (built.ok()) built = publish(path, engine, file.get(), temporary, sum.get(), temporary_sum);
@@ -216,6 +216,12 @@ std::string real_path(int file) {
 
 }  // namespace
 
+std::string PackedFile::name_of(const std::string& sha256) {
+  return sha256 + "-" + TORCHTRT_WS_EXECUTORCH_VERSION + "-" + processor_fingerprint() + ".packed";
+}
+
+int64_t PackedFile::room_to_build(int64_t engine_bytes) { return 2 * engine_bytes + (int64_t{1} << 20); }
+
 std::string PackedFile::loading_path() const { return path_of(file_.get()); }
 
 void PackedFile::take_back_lock() const {
@@ -227,8 +233,7 @@ Result<PackedFile> PackedFile::open(const PackedEngine& engine, const Load& pack
   auto found = CacheFolder::open();
   if (!found.ok()) return std::move(found).failure();
   const CacheFolder folder = std::move(found).value();
-  const std::string name =
-      engine.sha256 + "-" + TORCHTRT_WS_EXECUTORCH_VERSION + "-" + processor_fingerprint() + ".packed";
+  const std::string name = name_of(engine.sha256);
   const std::string path = folder.path() + "/" + name;
   Descriptor lock(-1);
   if (folder.is_writable()) {

@@ -38,6 +38,12 @@ class PackedFile {
   /// called.
   static Result<PackedFile> open(const PackedEngine& engine, const Load& pack, const Load& load);
 
+  /// The file's name in the cache folder, for an engine of this digest.
+  static std::string name_of(const std::string& sha256);
+
+  /// Bytes of room that building the file takes for an engine of `engine_bytes`: packing pads, twice is enough.
+  static int64_t room_to_build(int64_t engine_bytes);
+
   /// The path that `load` was called with: who loads with it again, while a program lives, gets the same mapping.
   std::string loading_path() const;
 

@@ -41,11 +41,6 @@ constexpr Versions accepted(Product product) {
   return NV_TENSORRT_MAJOR == 11 ? Versions{10500, 20000} : kNone;
 }
 
-std::string text_of(int32_t version) {
-  return std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." +
-         std::to_string(version % 100);
-}
-
 std::string headers_text() {
   return std::string(kRtxHeaders ? "TensorRT-RTX " : "TensorRT ") + std::to_string(NV_TENSORRT_MAJOR) + "." +
          std::to_string(NV_TENSORRT_MINOR);
@@ -102,7 +97,7 @@ Result<Library> open_library(Product product, const std::string& path) {
   const Versions range = kRanges[static_cast<size_t>(product)];
   if (library.version >= range.first && library.version < range.past) return library;
   return Failure{ErrorCode::NotSupported, product_name(product), "version " + library.version_text() + " in " + path,
-                 text_of(range.first) + " or later, before " + text_of(range.past) +
+                 version_text(range.first) + " or later, before " + version_text(range.past) +
                      " (this adapter was compiled with " + headers_text() + " headers)",
                  "Install such a version, or build libtorchtrt_ws_tensorrt with headers that fit this one"};
 }
@@ -125,7 +120,12 @@ const char* product_name(Product product) noexcept {
   return product == Product::TensorRTRTX ? "TensorRT-RTX" : "TensorRT";
 }
 
-std::string Library::version_text() const { return text_of(version); }
+std::string version_text(int32_t version) {
+  return std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." +
+         std::to_string(version % 100);
+}
+
+std::string Library::version_text() const { return tensorrt::version_text(version); }
 
 Result<const Library*> load_library(Product product) {
   static std::mutex mutex;  // guards `loaded`

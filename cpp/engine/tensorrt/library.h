@@ -15,6 +15,9 @@ enum class Product { TensorRT, TensorRTRTX };
 /// "TensorRT" or "TensorRT-RTX". Never null.
 const char* product_name(Product product) noexcept;
 
+/// "1.6.1" for 10601: 10000 * major + 100 * minor + patch, as getInferLibVersion() counts.
+std::string version_text(int32_t version);
+
 /// A runtime library that is loaded for as long as the process lives.
 struct Library {
   Product product;

@@ -1,6 +1,8 @@
 #include "engine/tensorrt/plan.h"
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "base/quote.h"
 #include "engine/payload.h"
@@ -16,17 +18,14 @@ constexpr uint64_t kRtxSizeOffset = 16;
 constexpr uint64_t kRtxVersionOffset = 24;
 constexpr uint64_t kRtxHeaderSize = 28;
 
-std::string rtx_version(const uint8_t* plan) {
-  const uint8_t* version = plan + kRtxVersionOffset;
-  return std::to_string(version[0]) + "." + std::to_string(version[1]) + "." + std::to_string(version[2]);
-}
-
 Failure other_version(const std::string& subject, const Library& library, const uint8_t* plan, uint64_t size,
                       std::string words) {
   std::string found =
       "a plan that " + std::string(product_name(library.product)) + " " + library.version_text() + " does not run here";
-  if (library.product == Product::TensorRTRTX && size >= kRtxHeaderSize) {
-    found = "a plan of TensorRT-RTX " + rtx_version(plan) + ", which " + library.version_text() + " does not run here";
+  const std::optional<int32_t> built = rtx_plan_version(plan, size);
+  if (library.product == Product::TensorRTRTX && built) {
+    found =
+        "a plan of TensorRT-RTX " + version_text(*built) + ", which " + library.version_text() + " does not run here";
   }
   return {ErrorCode::Incompatible, subject, found + " (" + words + ")", "a plan for this version and this GPU",
           "Build the engine again with " + std::string(product_name(library.product)) + " " + library.version_text() +
@@ -40,14 +39,25 @@ Product product_of(const uint8_t* plan, uint64_t size) noexcept {
   return rtx ? Product::TensorRTRTX : Product::TensorRT;
 }
 
+std::optional<int32_t> rtx_plan_version(const uint8_t* plan, uint64_t size) noexcept {
+  if (size < kRtxHeaderSize) return std::nullopt;
+  const uint8_t* version = plan + kRtxVersionOffset;
+  return 10000 * version[0] + 100 * version[1] + version[2];
+}
+
+bool names_a_platform(const std::string& target_platform) noexcept {
+  constexpr std::string_view kSystems[] = {"linux_", "windows_", "win_"};
+  return std::any_of(std::begin(kSystems), std::end(kSystems),
+                     [&](std::string_view system) { return target_platform.rfind(system, 0) == 0; });
+}
+
 Status check_platform(const std::string& subject, const std::string& target_platform) {
 #if defined(__aarch64__)
   constexpr std::string_view kHere = "linux_aarch64";
 #else
   constexpr std::string_view kHere = "linux_x86_64";
 #endif
-  const bool names_a_platform = target_platform.rfind("linux_", 0) == 0 || target_platform.rfind("win_", 0) == 0;
-  if (!names_a_platform || target_platform == kHere) return ok_status();
+  if (!names_a_platform(target_platform) || target_platform == kHere) return ok_status();
   return Failure{ErrorCode::Incompatible, subject, "a plan for " + torchtrt_ws::quoted(target_platform),
                  "one for " + std::string(kHere), "Build the engine for this platform and save the program again"};
 }

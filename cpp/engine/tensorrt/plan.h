@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,8 +21,15 @@ Product product_of(const uint8_t* plan, uint64_t size) noexcept;
 /// Fails with Incompatible or BadEngine. `subject` names the engine.
 Status check_plan(const std::string& subject, const uint8_t* plan, uint64_t size);
 
-/// Refuses a plan for another operating system or processor, as Torch-TensorRT records it: "linux_x86_64",
-/// "linux_aarch64", "win_x86_64". An empty or unknown name says nothing. Fails with Incompatible.
+/// The version that built a TensorRT-RTX plan, as getInferLibVersion() counts; nullopt where the plan ends before it.
+std::optional<int32_t> rtx_plan_version(const uint8_t* plan, uint64_t size) noexcept;
+
+/// Whether this is one of the names that Torch-TensorRT records: its C++ runtime (core/runtime/Platform.cpp) writes
+/// "linux_x86_64", "linux_aarch64", "windows_x86_64" and "windows_arm64", its Python "win_x86_64" and "win_arm64" where
+/// it has no such runtime. "unknown", and an empty name, say nothing.
+bool names_a_platform(const std::string& target_platform) noexcept;
+
+/// Refuses a plan for another operating system or processor. Fails with Incompatible.
 Status check_platform(const std::string& subject, const std::string& target_platform);
 
 /// Why TensorRT would not deserialize the plan, from the words it logged: DoesNotFit, Incompatible, EngineFault or

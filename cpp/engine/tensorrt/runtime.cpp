@@ -152,4 +152,30 @@ Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::s
   return engine;
 }
 
+Result<HeaderValidity> Runtime::validity(const std::string& subject, const uint8_t* plan, uint64_t size) {
+#if NV_TENSORRT_MAJOR < 8  // TensorRT-RTX's own headers, from 1.3 on; TensorRT's have no such call
+  using Validity = nvinfer1::EngineValidity;
+  static_assert(static_cast<int32_t>(Validity::kSUBOPTIMAL) == kSuboptimal &&
+                static_cast<uint64_t>(nvinfer1::EngineInvalidityDiagnostics::kCUDA_ERROR) == kCudaError);
+  const DeviceGuard guard(device_);
+  std::lock_guard<std::mutex> lock(mutex_);
+  const int64_t header = runtime_->getEngineHeaderSize();
+  if (header >= 0 && static_cast<uint64_t>(header) <= size) {
+    HeaderValidity said{};
+    const Validity validity = runtime_->getEngineValidity(plan, header, &said.diagnostics);
+    said.validity = static_cast<int32_t>(validity);
+    return said;
+  }
+  return Failure{ErrorCode::NotSupported, subject, "a plan of " + std::to_string(size) + " bytes",
+                 "its header, " + std::to_string(header) + " bytes", "Copy or save it again"};
+#else
+  (void)plan;
+  (void)size;
+  return Failure{ErrorCode::NotSupported, subject,
+                 "the adapter was compiled with headers of TensorRT " + std::to_string(NV_TENSORRT_MAJOR) + "." +
+                     std::to_string(NV_TENSORRT_MINOR) + ", which have no getEngineValidity",
+                 "those of TensorRT-RTX", "Build libtorchtrt_ws_tensorrt with them"};
+#endif
+}
+
 }  // namespace torchtrt_ws::tensorrt

@@ -10,6 +10,7 @@
 #include "engine/payload.h"
 #include "engine/tensorrt/library.h"
 #include "engine/tensorrt/logger.h"
+#include "engine/tensorrt/validity_words.h"
 
 namespace torchtrt_ws::tensorrt {
 
@@ -28,6 +29,10 @@ class Runtime {
   Result<std::unique_ptr<nvinfer1::ICudaEngine>> deserialize(const std::string& subject, Payload payload,
                                                              const Verification& verification, bool huge_pages);
 
+  /// What TensorRT-RTX says of the first bytes of `plan`. Fails with NotSupported where this adapter's headers have no
+  /// such call, or for a plan that is shorter than its header.
+  Result<HeaderValidity> validity(const std::string& subject, const uint8_t* plan, uint64_t size);
+
   const Library& library() const noexcept { return library_; }
 
  private:
@@ -36,7 +41,7 @@ class Runtime {
   const Library& library_;
   const int device_;
   Logger logger_;     // outlives runtime_ and its engines, as ILogger asks
-  std::mutex mutex_;  // held while runtime_ deserializes: TensorRT promises threads only for contexts
+  std::mutex mutex_;  // held while runtime_ works: TensorRT promises threads only for contexts
   std::unique_ptr<nvinfer1::IRuntime> runtime_;
 };
 

@@ -47,9 +47,11 @@ TEST_F(Refusal, ADeviceThatIsNotThere) {
 
 TEST_F(Refusal, APlanForAnotherPlatform) {
   Metadata metadata = acceptance_metadata();
-  metadata.target_platform = "win_x86_64";
-  const std::string message = failed_with(open_plan(acceptance_plan(), metadata), ErrorCode::Incompatible);
-  EXPECT_NE(message.find("win_x86_64"), std::string::npos) << message;
+  for (const char* other : {"windows_x86_64", "windows_arm64", "win_x86_64", "linux_riscv64"}) {
+    metadata.target_platform = other;
+    const std::string message = failed_with(open_plan(acceptance_plan(), metadata), ErrorCode::Incompatible);
+    EXPECT_NE(message.find(other), std::string::npos) << message;
+  }
   for (const char* harmless : {"", "unknown"}) {
     metadata.target_platform = harmless;
     EXPECT_TRUE(is_ok(open_plan(acceptance_plan(), metadata))) << harmless;

@@ -148,10 +148,13 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
   nvinfer1::IRuntimeConfig* getRuntimeConfig() const noexcept override { return nullptr; }
   bool setUnfusedTensorsDebugState(bool) noexcept override { return false; }
   bool getUnfusedTensorsDebugState() const noexcept override { return false; }
-#if NV_TENSORRT_MAJOR < 11
+#if !STANDIN_LAYOUT_11
   bool allInputShapesSpecified() const noexcept override { return true; }
 #else
   bool setCommunicator(void*) noexcept override { return false; }
+#endif
+#if STANDIN_RTX_HEADERS
+  bool isStreamCapturable(cudaStream_t) const noexcept override { absent("IExecutionContext::isStreamCapturable"); }
 #endif
 
  private:

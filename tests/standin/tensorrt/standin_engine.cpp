@@ -131,7 +131,7 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
     return kNoDims;
   }
 
-#if NV_TENSORRT_MAJOR >= 11
+#if STANDIN_LAYOUT_11
   char const* getAliasedInputTensor(char const* name) const noexcept override {
     const Plan::Tensor* tensor = state_->find(name);
     if (tensor == nullptr || tensor->alias < 0) return nullptr;
@@ -191,7 +191,15 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
   }
   nvinfer1::IRuntimeConfig* createRuntimeConfig() noexcept override { absent("ICudaEngine::createRuntimeConfig"); }
 
-#if NV_TENSORRT_MAJOR < 11
+#if STANDIN_RTX_HEADERS && NV_TENSORRT_MINOR >= 6
+  bool areWeightsLoaded() const noexcept override { return true; }
+  bool loadWeights(void const*, int64_t) noexcept override { absent("ICudaEngine::loadWeights"); }
+  bool loadWeightsAsync(nvinfer1::IStreamReaderV2&, cudaStream_t) noexcept override {
+    absent("ICudaEngine::loadWeightsAsync");
+  }
+#endif
+
+#if !STANDIN_LAYOUT_11
   bool hasImplicitBatchDimension() const noexcept override { return false; }
   int32_t const* getProfileTensorValues(char const*, int32_t, nvinfer1::OptProfileSelector) const noexcept override {
     return nullptr;

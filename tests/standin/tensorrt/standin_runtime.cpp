@@ -44,7 +44,7 @@ class MemorySource : public Source {
   size_t left_;
 };
 
-#if NV_TENSORRT_MAJOR < 11
+#if !STANDIN_LAYOUT_11
 class ReaderSource : public Source {
  public:
   explicit ReaderSource(nvinfer1::IStreamReader& reader) : reader_(reader) {}
@@ -174,7 +174,7 @@ class Runtime final : public nvinfer1::apiv::VRuntime {
     MemorySource source(blob, size);
     return deserialize(source);
   }
-#if NV_TENSORRT_MAJOR < 11
+#if !STANDIN_LAYOUT_11
   nvinfer1::ICudaEngine* deserializeCudaEngine(nvinfer1::IStreamReader& reader) noexcept override {
     ReaderSource source(reader);
     return deserialize(source);
@@ -215,6 +215,27 @@ class Runtime final : public nvinfer1::apiv::VRuntime {
     absent("IRuntime::setPluginRegistryParent");
   }
   nvinfer1::IRuntime* loadRuntime(char const*) noexcept override { absent("IRuntime::loadRuntime"); }
+
+#if STANDIN_RTX_HEADERS
+  int64_t getEngineHeaderSize() const noexcept override { return static_cast<int64_t>(kPlanHeaderSize); }
+
+  // What a test set, of a plan that is ours; it sees the header and nothing else.
+  nvinfer1::EngineValidity getEngineValidity(void const* blob, int64_t size,
+                                             uint64_t* diagnostics) const noexcept override {
+    auto guard = lock();
+    enter("getEngineValidity", false);
+    if (size != static_cast<int64_t>(kPlanHeaderSize)) misuse("getEngineValidity: not the header alone");
+    const bool ours = size >= 4 && std::memcmp(blob, kMagic, 4) == 0;
+    const int64_t said = ours ? setting("validity") : static_cast<int64_t>(nvinfer1::EngineValidity::kINVALID);
+    *diagnostics = ours ? static_cast<uint64_t>(setting("diagnostics"))
+                        : static_cast<uint64_t>(nvinfer1::EngineInvalidityDiagnostics::kMALFORMED_ENGINE);
+    return static_cast<nvinfer1::EngineValidity>(said);
+  }
+#if NV_TENSORRT_MINOR >= 6
+  void setDeferredWeightsLoading(bool) noexcept override { absent("IRuntime::setDeferredWeightsLoading"); }
+  bool getDeferredWeightsLoading() const noexcept override { return false; }
+#endif
+#endif
 
  private:
   nvinfer1::ICudaEngine* deserialize(Source& source) {

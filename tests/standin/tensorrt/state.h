@@ -7,6 +7,18 @@
 
 #include "standin_plan.h"
 
+// TensorRT-RTX's own headers count from 1; those of 1.5 and later are laid out as TensorRT 11's.
+#if NV_TENSORRT_MAJOR < 8
+#define STANDIN_RTX_HEADERS 1
+#else
+#define STANDIN_RTX_HEADERS 0
+#endif
+#if NV_TENSORRT_MAJOR >= 11 || (STANDIN_RTX_HEADERS && NV_TENSORRT_MINOR >= 5)
+#define STANDIN_LAYOUT_11 1
+#else
+#define STANDIN_LAYOUT_11 0
+#endif
+
 namespace standin {
 
 /// What outlives its TensorRT object, so that use after destruction can be told.

@@ -9,11 +9,14 @@ from typing_extensions import assert_type
 
 import torchtrt_ws
 from torchtrt_ws import logs, memory
-from torchtrt_ws.runtime import Engine, Outputs, Program, Signature, TensorSpec, WeightStreaming
+from torchtrt_ws.runtime import CheckReport, Engine, Outputs, Program, Signature, TensorSpec, WeightStreaming
 
 
 def serve(path: Path, contents: bytes) -> list[str]:
     """Loads, runs, and looks."""
+    report = torchtrt_ws.check(path, weight_streaming_budget="50%", isolated=True)
+    assert_type(report, CheckReport)
+    assert_type(report.engines[0].facts[0].bytes, dict[str, int])
     logs.verbose()
     logs.quiet()
     logging.getLogger(logs.ENGINES)

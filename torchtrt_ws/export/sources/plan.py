@@ -28,6 +28,7 @@ def read_plan(
     streamable_bytes: int | None,
     device_id: int,
     target: Path,
+    target_platform: str,
     state: Any = None,
 ) -> BuiltEngine:
     """Reads a plan as an engine.
@@ -40,6 +41,7 @@ def read_plan(
         streamable_bytes: Bytes of weights that can be streamed; None: the plan's size, as an estimate.
         device_id: What the blob says.
         target: The file that will be written, which cannot be the plan.
+        target_platform: What the blob says.
         state: As `torchtrt_ws.save_plan` takes it for one engine.
 
     Returns:
@@ -77,6 +79,7 @@ def read_plan(
         streamable_bytes=payload.size if measured is None else measured,
         streamable_estimated=measured is None,  # nearly all of a plan is weights
         device_id=device_id,
+        target_platform=target_platform,
         optimization_profiles=tuple(tuple(each for each in profile if each.name not in names) for profile in profiles),
         keeps_state=bool(kept),
         state=kept,

@@ -20,6 +20,7 @@ from torchtrt_ws.export.graph.state import state_names
 from torchtrt_ws.export.sources.onnx_model import INSTALL, OnnxModel, write_onnx
 from torchtrt_ws.export.sources.onnx_origin import origin_of, text_origins
 from torchtrt_ws.identifiers import TENSORRT
+from torchtrt_ws.platforms import this_platform
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -89,6 +90,7 @@ def build(
         streamable_bytes=streamable,
         streamable_estimated=streamable > 0,
         device_id=device_id,
+        target_platform=this_platform(),  # that of the build: no other was asked of the builder
         optimization_profiles=tuple(
             tuple(each for each in profile if any(each.name == tensor.name for tensor in of_call.inputs))
             for profile in profiles
