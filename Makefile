@@ -37,8 +37,8 @@ $(VENV)/deps: pyproject.toml tools/requirements.py
 	$(PY) -m pip install --quiet --upgrade pip
 	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot dev > $(VENV)/requirements.txt
 	$(PY) -m pip install --quiet -r $(VENV)/requirements.txt
-	# Their dependencies are a GPU's: TensorRT, triton. Tests read the one's format, the build takes the other's headers.
-	$(PY) tools/requirements.py tensorrt headers > $(VENV)/no-deps.txt
+	# Without dependencies: a GPU's (TensorRT, triton) of what has a format and headers, another runtime's of what has weights.
+	$(PY) tools/requirements.py tensorrt headers models > $(VENV)/no-deps.txt
 	$(PY) -m pip install --quiet --no-deps -r $(VENV)/no-deps.txt
 	touch $@
 

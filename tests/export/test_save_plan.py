@@ -156,12 +156,13 @@ def test_several_methods(tmp_path: Path) -> None:
 
 
 def test_state_is_the_engines_own(tmp_path: Path) -> None:
-    keywords = {
-        "inputs": ["x:float16:1..8x4", "cache:float16:2x4", "steps:int64:1"],
-        "outputs": ["cache_after:float16:2x4", "y:float16:1..8x4", "steps_after:int64:1"],
-        "state": {"steps": "steps_after", "cache": "cache_after"},
-    }
-    torchtrt_ws.save_plan(rtx_plan(), tmp_path / "a.pte", **keywords)
+    torchtrt_ws.save_plan(
+        rtx_plan(),
+        tmp_path / "a.pte",
+        inputs=["x:float16:1..8x4", "cache:float16:2x4", "steps:int64:1"],
+        outputs=["cache_after:float16:2x4", "y:float16:1..8x4", "steps_after:int64:1"],
+        state={"steps": "steps_after", "cache": "cache_after"},
+    )
     engine = only(tmp_path / "a.pte")
     own = engine.metadata.own
     assert own is not None
@@ -171,6 +172,12 @@ def test_state_is_the_engines_own(tmp_path: Path) -> None:
         ("cache", "cache_after", "float16", (2, 4)),
     ]
     assert [tensor.name for tensor in (*engine.inputs, *engine.outputs)] == ["x", "y"]
+    assert engine.as_dict()["state"][1] == {
+        "input": "cache",
+        "output": "cache_after",
+        "dtype": "float16",
+        "shape": [2, 4],
+    }
     (method,) = pte.read(tmp_path / "a.pte").methods
     assert [value.name for value in (*method.inputs, *method.outputs)] == ["x", "y"]
 

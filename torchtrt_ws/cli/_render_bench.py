@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from torchtrt_ws.cli._render import bytes_text, new_table
+from torchtrt_ws.cli._table import heading
 from torchtrt_ws.measuring import BenchReport, MeasuredEngine
 from torchtrt_ws.measuring.curve import CurvePoint, curve
 from torchtrt_ws.measuring.report import points_of, worth
@@ -45,27 +45,23 @@ def bench(report: BenchReport, profile: str | os.PathLike[str] | None, console: 
     (console or Console(highlight=False)).print(Group(*parts))
 
 
-def _program(title: str, points: list[CurvePoint]) -> Table:
+def _program(title: str, points: list[CurvePoint]) -> Group:
     table = new_table("budget>", "on the device>", "ms>", "p99>")
-    table.title = title
-    table.title_justify = "left"
     for point in points:
         sizes = bytes_text(point.budget_bytes), bytes_text(point.device_bytes)
         table.add_row(*map(Text, (*sizes, f"{point.milliseconds:.4g}", f"{point.p99_milliseconds:.4g}")))
-    return table
+    return Group(heading(title, "italic"), table)
 
 
-def _engine(engine: MeasuredEngine, batch: int | None, of: str) -> Table:
+def _engine(engine: MeasuredEngine, batch: int | None, of: str) -> Group:
     table = new_table("budget>", "on the device>", "ms>")
-    table.title = Text(f"Engine {engine.name}{of}")  # Text: a name may hold rich's markup
-    table.title_justify = "left"
     points = points_of(engine, batch)
     good = worth(points)
     for point in points:
         if point.budget_bytes in good:
             sizes = bytes_text(point.budget_bytes), bytes_text(point.device_bytes)
             table.add_row(*map(Text, (*sizes, f"{point.milliseconds:.4g}")))
-    return table
+    return Group(heading(f"Engine {engine.name}{of}", "italic"), table)
 
 
 def _budgets(engine: MeasuredEngine) -> set[int]:

@@ -81,7 +81,8 @@ def _lines(engine: EngineInfo, percent: float | None) -> Iterator[tuple[str, str
     if own is not None and own.nested_method is not None:
         yield "nested", f"method {own.nested_method} of the program inside"
     if own is not None and own.keeps_state:
-        yield "state", "kept from call to call"
+        kept = (f"{each.input}:{each.dtype}[{'x'.join(map(str, each.shape))}]" for each in own.state)
+        yield "state", "\n".join(kept) or "kept from call to call"
     yield "SHA-256", engine.sha256 or "not recorded"
     yield "CRC-32C", engine.crc32c or "not recorded"
     for spec in engine.other_specs:

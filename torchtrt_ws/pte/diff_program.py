@@ -37,6 +37,7 @@ _FACTS = (
     "optimization_profiles",
     "nested_method",
     "keeps_state",
+    "state",
     "streaming",
 )
 

@@ -158,6 +158,7 @@ class EngineInfo:
             ],
             "nested_method": own.nested_method if own else None,
             "keeps_state": own.keeps_state if own else None,
+            "state": [{**asdict(each), "shape": list(each.shape)} for each in own.state] if own else [],
             "serialized_metadata_bytes": len(self.metadata.serialized_metadata.encode("utf-8", "surrogatepass")),
             "streaming": None if self.streaming is None else _plain(self.streaming),
         }

@@ -66,6 +66,8 @@ def test_the_onnx_model_computes_it(write: str, tmp_path: Path) -> None:
 class Writes(torch.nn.Module):
     """Writes one row of x, or all, where `index` says."""
 
+    cache: torch.Tensor
+
     def __init__(self, case: str) -> None:
         super().__init__()
         self.case = case
@@ -118,6 +120,8 @@ def test_a_method_that_changes_nothing_is_left_alone() -> None:
 
 
 class Counter(torch.nn.Module):
+    count: torch.Tensor
+
     def __init__(self, begin: int, returned: bool = False) -> None:
         super().__init__()
         self.returned = returned
@@ -130,6 +134,9 @@ class Counter(torch.nn.Module):
 
 class Scratch(torch.nn.Module):
     """Keeps a sum, and uses a buffer as a variable, which begins with anything."""
+
+    total: torch.Tensor
+    variable: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,6 +182,8 @@ def test_a_split_keeps_state_in_the_first_part() -> None:
 
 class Behind(torch.nn.Module):
     """Keeps what is behind its largest weight."""
+
+    last: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from transformers import PreTrainedModel, StaticCache
+from transformers.cache_utils import StaticLayer
 
 __all__ = ["Decoder"]
 
@@ -27,7 +28,10 @@ class Decoder(torch.nn.Module):
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.cache = StaticCache(config=config, max_cache_len=tokens)
         self.cache.early_initialization(1, config.num_key_value_heads, size, model.dtype, model.device)
-        for index, layer in enumerate(self.cache.layers):
+        self.layers = [layer for layer in self.cache.layers if type(layer) is StaticLayer]
+        if len(self.layers) < len(self.cache.layers):
+            raise ValueError("found layers with a sliding window; expected a model whose layers see all tokens")
+        for index, layer in enumerate(self.layers):
             self.register_buffer(f"keys_{index}", layer.keys, persistent=False)
             self.register_buffer(f"values_{index}", layer.values, persistent=False)
         self.eval()
@@ -43,7 +47,7 @@ class Decoder(torch.nn.Module):
             [1, vocabulary]: for the token behind the last.
         """
         positions = torch.arange(ids.shape[1], device=ids.device) + start
-        for index, layer in enumerate(self.cache.layers):
+        for index, layer in enumerate(self.layers):
             # torch.export knows buffers of modules, and this is none.
             layer.keys, layer.values = getattr(self, f"keys_{index}"), getattr(self, f"values_{index}")
             layer.cumulative_length = start.clone()  # it adds to it
