@@ -61,7 +61,8 @@ test-cpp: $(DEV)/installed
 	ctest --test-dir $(DEV) --output-on-failure
 
 test-python: $(DEV)/installed
-	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q -n 2 --dist loadfile $(PYTEST)
+	# In the order of the folders: by the number of their tests, the longest would come last.
+	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 # Under a minute, most of it Python's imports; compiles and exports nothing, so it needs an earlier `make dev`. Left out:
 # tests that save programs with torch.export or build plans (compiled, export, runtime), and those that run what users run

@@ -43,8 +43,8 @@ def save(
         budget: Of weights on the device, to bake.
     """
     module = Decoder(load_model(source, dtype), tokens)
-    example = torch.zeros(1, 8, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
-    count = torch.export.Dim("count", min=1, max=prompt)
+    example = torch.zeros(1, min(prompt, 8), dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
+    count = torch.export.Dim("count", min=1, max=prompt) if prompt > 1 else 1
     several = {"ids": {1: count}, "start": None}
     one = {"ids": {1: 1}, "start": None}
     torchtrt_ws.save(

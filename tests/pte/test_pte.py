@@ -104,6 +104,7 @@ def test_one_engine(pte_folder: Path, name: str) -> None:
                 ],
                 "nested_method": None,
                 "keeps_state": False,
+                "state": [],
                 "serialized_metadata_bytes": 0,
                 "streaming": None,
                 "streamable_percent": 100.0,

@@ -12,7 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from torchtrt_ws.errors import EngineError, ProgramError, first_line
+from torchtrt_ws.export.graph import cache_update
+from torchtrt_ws.export.sources.onnx_attention import in_parts
 from torchtrt_ws.export.sources.onnx_origin import lines_of, node_origin
 
 if TYPE_CHECKING:
@@ -52,23 +56,22 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
         EngineError: onnx or onnxscript is not installed.
         ProgramError: A method that torch.onnx.export refuses.
     """
-    import torch
-
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise EngineError(f"method {name!r}", f"no module {error.name!r}", "onnx and onnxscript", INSTALL) from None
     path = folder / "model.onnx"
+    caches = _has_caches(program)
     try:
         with _quiet(), torch.no_grad():  # a graph that records gradients has operators that ONNX lacks
             onnx_program = torch.onnx.export(
-                program,
+                in_parts(program) if caches else program,
                 dynamo=True,
                 verbose=False,
                 input_names=[tensor.name for tensor in interface.inputs],
                 output_names=[tensor.name for tensor in interface.outputs],
-                **_with_caches(program),
+                **(_for_caches() if caches else {}),
             )
             assert onnx_program is not None, "it is with dynamo=True"
             _rename_inner(onnx_program.model.graph)
@@ -90,12 +93,13 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
     return OnnxModel(path, weights, lines_of(program))
 
 
-def _with_caches(program: ExportedProgram) -> dict[str, Any]:
-    """What the exporter needs to be told for a method that writes rows into caches."""
-    from torchtrt_ws.export.graph import cache_update
+def _has_caches(program: ExportedProgram) -> bool:
+    """Whether a method writes rows into caches, in place."""
+    return any(node.target is cache_update.OPERATOR for node in program.graph.nodes)
 
-    if all(node.target is not cache_update.OPERATOR for node in program.graph.nodes):
-        return {}
+
+def _for_caches() -> dict[str, Any]:
+    """What the exporter needs to be told for such a method."""
     translations = {cache_update.OPERATOR: _tensor_scatter}
     return {"opset_version": _FIRST_WITH_CACHES, "custom_translation_table": translations}
 

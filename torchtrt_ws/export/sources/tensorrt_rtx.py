@@ -133,7 +133,6 @@ def build_plan(
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         raise _refused(name, "parse", [_parser_words(model, each) for each in errors] or log.errors)
     _check_tensors(name, trt, network, interface)
-    _allow_any_attention(trt, network)
     config = builder.create_builder_config()
     config.set_flag(trt.BuilderFlag.WEIGHT_STREAMING)
     _set_compute_capabilities(trt, config, compute_capabilities)
@@ -227,15 +226,6 @@ def _check_tensors(name: str, trt: Any, network: Any, interface: Interface) -> N
                 f"{wanted}",
                 "Use every input, and return each tensor once.",
             )
-
-
-def _allow_any_attention(trt: Any, network: Any) -> None:
-    """Attention whose shapes have no kernel of their own is computed by several: without this the build fails."""
-    for index in range(network.num_layers):
-        layer = network.get_layer(index)
-        if layer.type == trt.LayerType.ATTENTION_INPUT:
-            layer.__class__ = trt.IAttentionInputLayer  # the bindings give every layer as an ILayer
-            layer.attention.decomposable = True
 
 
 def _log(trt: Any) -> Any:

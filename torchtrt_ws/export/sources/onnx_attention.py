@@ -1,0 +1,54 @@
+"""Attention as products and a softmax.
+
+From opset 23 on torch.onnx writes ONNX's Attention for it. TensorRT-RTX 1.6.1 refuses some networks with several of
+them (float16, one mask for all: "Graph contains more than one op named ..._iota").
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.export import ExportedProgram
+
+__all__ = ["in_parts"]
+
+_ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
+
+
+def in_parts(program: ExportedProgram) -> ExportedProgram:
+    """The method without `scaled_dot_product_attention`.
+
+    Args:
+        program: The method, without operators that change a tensor in place; not modified.
+    """
+    with torch.no_grad():
+        parts: ExportedProgram = program.run_decompositions({_ATTENTION: _attention})
+    return parts
+
+
+def _attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    """What its documentation says it is; nothing is dropped, since programs are for inference."""
+    if enable_gqa:
+        groups = query.shape[-3] // key.shape[-3]
+        key, value = (each.repeat_interleave(groups, dim=-3) for each in (key, value))
+    if is_causal:
+        attn_mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
+    factor = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = (query * factor) @ key.transpose(-2, -1)
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = torch.where(attn_mask, scores, float("-inf"))
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    made = torch.softmax(scores, dim=-1) @ value
+    if made.dim() < 4:
+        return made
+    return made.transpose(-3, -2).contiguous().transpose(-3, -2)  # where torch's own lies: views are taken of it
