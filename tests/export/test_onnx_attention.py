@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("keywords", "mask"), CASES)
-def test_attention_in_parts_is_the_same(keywords: dict[str, object], mask: str | None) -> None:
+def test_attention_in_parts_is_the_same(keywords: dict[str, Any], mask: str | None) -> None:
     class Attention(torch.nn.Module):
         def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, m: torch.Tensor | None) -> torch.Tensor:
             return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=m, **keywords)

