@@ -1,4 +1,4 @@
-"""examples/llm with a trained model: SmolLM2, in half of the memory of its weights. `make test-llm`: it takes minutes."""
+"""examples/llm with a trained model: SmolLM2, in half of the memory of its weights. For `make test-llm`."""
 
 from __future__ import annotations
 
