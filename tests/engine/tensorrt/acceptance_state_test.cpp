@@ -39,7 +39,7 @@ class State : public Acceptance {
 
   /// One call with an x that is `value` everywhere; y must be 2 * `sum` + 1.
   static ::testing::AssertionResult adds(Engine& engine, float value, float sum, Where where = Where::Device) {
-    const auto count = static_cast<size_t>(kRows * width());
+    const auto count = static_cast<size_t>(kRows) * static_cast<size_t>(width());
     Tensor x(ScalarType::Float, {kRows, width()}, where);
     Tensor y(ScalarType::Float, {kRows, width()}, where);
     x.put(std::vector<float>(count, value));
@@ -110,7 +110,7 @@ TEST_F(State, IsRightInRunsThatReturnEarly) {
   ASSERT_NE(engine, nullptr);
   const Stream one, other;
   Tensor x(ScalarType::Float, {kRows, width()}), y(ScalarType::Float, {kRows, width()});
-  x.put(std::vector<float>(static_cast<size_t>(kRows * width()), 1));
+  x.put(std::vector<float>(static_cast<size_t>(kRows) * static_cast<size_t>(width()), 1));
   for (int call = 0; call < 40; ++call) {
     Sink sink({&y});
     const CallerStreamGuard guard(static_cast<cudaStream_t>(call % 3 == 0 ? other : one));
@@ -132,7 +132,7 @@ TEST_F(State, IsRightInCudaGraphs) {
   auto engine = opened(options);
   ASSERT_NE(engine, nullptr);
   Tensor x(ScalarType::Float, {kRows, width()}), y(ScalarType::Float, {kRows, width()});
-  x.put(std::vector<float>(static_cast<size_t>(kRows * width()), 1));
+  x.put(std::vector<float>(static_cast<size_t>(kRows) * static_cast<size_t>(width()), 1));
   for (int call = 1; call <= 20; ++call) {
     if (call == 12) {
       ASSERT_TRUE(is_ok(engine->reset_state()));
@@ -150,7 +150,7 @@ TEST_F(State, AdvancesWithTheCallersGraph) {
   ASSERT_NE(engine, nullptr);
   const Stream stream;
   Tensor x(ScalarType::Float, {kRows, width()}), y(ScalarType::Float, {kRows, width()});
-  x.put(std::vector<float>(static_cast<size_t>(kRows * width()), 1));
+  x.put(std::vector<float>(static_cast<size_t>(kRows) * static_cast<size_t>(width()), 1));
   const auto run = [&] {
     Sink sink({&y});
     const CallerStreamGuard guard(static_cast<cudaStream_t>(stream));

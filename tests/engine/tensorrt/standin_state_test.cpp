@@ -4,7 +4,7 @@
 namespace torchtrt_ws::testing {
 namespace {
 
-constexpr int64_t kBytes = 4 * 4 * sizeof(float);
+constexpr int64_t kBytes = int64_t{4} * 4 * static_cast<int64_t>(sizeof(float));
 
 class StandinState : public Adapter {
  protected:
