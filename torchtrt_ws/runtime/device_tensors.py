@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import math
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -47,37 +48,41 @@ class DeviceTensor:
     index: int
 
 
-class Library:
+class Library(ABC):
     """What a library of tensors does for a call. `index` is always that of a CUDA device."""
 
     waits = False  # the call is over when it returns: nobody knows a stream that others follow
 
+    @abstractmethod
     def stream(self, index: int) -> int:
         """The `cudaStream_t` that the library works on now, in this thread."""
-        raise NotImplementedError
 
+    @abstractmethod
     def empty(self, shape: Sequence[int], dtype: str, index: int) -> DeviceTensor:
         """New memory of `shape` and `dtype`, which later work on `stream` may use."""
-        raise NotImplementedError
 
-    def tensor(self, value: Any) -> DeviceTensor:
-        """`value`, a tensor of the library, made contiguous."""
-        raise NotImplementedError
-
+    @abstractmethod
     def part(self, tensor: DeviceTensor, shape: Sequence[int]) -> Any:
         """The library's own of `shape` at the start of the memory of `tensor`, which `empty` made."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_host(self, tensor: DeviceTensor) -> np.ndarray[Any, Any]:
         """A copy of `tensor`, behind the library's work."""
-        raise NotImplementedError
 
+    @abstractmethod
     def copy_into(self, value: Any, array: np.ndarray[Any, Any], tensor: DeviceTensor | None) -> None:
         """Copies `array`, of the same dtype and shape, into `value`, the library's own; of `DLPACK` into `tensor`."""
-        raise NotImplementedError
 
 
-class _Torch(Library):
+class _Known(Library):
+    """A library whose tensors are taken as they are, without DLPack."""
+
+    @abstractmethod
+    def tensor(self, value: Any) -> DeviceTensor:
+        """`value`, a tensor of the library, made contiguous."""
+
+
+class _Torch(_Known):
     def stream(self, index: int) -> int:
         handle: int = sys.modules["torch"].cuda.current_stream(index).cuda_stream
         return handle
@@ -102,7 +107,7 @@ class _Torch(Library):
         value.copy_(as_torch(sys.modules["torch"], array, array.dtype.name))
 
 
-class _CuPy(Library):
+class _CuPy(_Known):
     def stream(self, index: int) -> int:
         handle: int = sys.modules["cupy"].cuda.get_current_stream(index).ptr
         return handle
@@ -190,7 +195,7 @@ class Foreign:
                 library's own.
         """
         if self.library is library and library is not DLPACK:
-            return self.library.tensor(self.value)
+            return cast(_Known, self.library).tensor(self.value)
         value = self.value.detach() if self.library is TORCH else self.value
         return DLPACK.imported(self.subject, value, self.index, stream)
 
