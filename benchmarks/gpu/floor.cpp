@@ -16,6 +16,11 @@
 // other, each with TensorRT's own automatic budget, on a device that is filled until N bytes are free; budget and
 // microseconds of each, or why it failed.
 //
+// `--captures N --other sync|load`: instead of all this, N captures of a call into a CUDA graph while another thread
+// synchronizes the device, or loads and runs the plan, over and over: CUDA breaks such captures. After each the context
+// makes a plain call. How many broke, and whether a plain call failed after that; where TensorRT does not survive it the
+// exit code says so.
+//
 // `--changes` adds what TensorRT keeps after that many changes of budget, each with a context that is made, run once
 // and destroyed: the growth over the last nine tenths of them.
 
@@ -27,6 +32,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
@@ -38,6 +44,7 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -66,6 +73,8 @@ struct Options {
   int runs = 300;
   bool bandwidth = false;
   int changes = 0;
+  int captures = 0;
+  std::string other = "sync";
   int64_t leave_free = 0;
   std::vector<std::pair<int64_t, int64_t>> parts;  // offset and size
   std::map<std::string, std::vector<int64_t>> shapes;
@@ -95,6 +104,8 @@ Options read_options(int argc, char** argv) {
       {"--percent", [&](const std::string& value) { options.percent = std::stod(value); }},
       {"--budget", [&](const std::string& value) { options.budget = std::stoll(value); }},
       {"--changes", [&](const std::string& value) { options.changes = std::stoi(value); }},
+      {"--captures", [&](const std::string& value) { options.captures = std::stoi(value); }},
+      {"--other", [&](const std::string& value) { options.other = value; }},
       {"--part", [&](const std::string& value) { read_part(value, options); }},
       {"--leave-free", [&](const std::string& value) { options.leave_free = std::stoll(value); }},
       {"--runs", [&](const std::string& value) { options.runs = std::stoi(value); }},
@@ -494,6 +505,48 @@ Growth grow(const Options& options, Loaded& loaded, cudaStream_t stream) {
   return {memory_status("VmRSS") - start.host, start.device - free_on_device()};
 }
 
+/// What another thread does that breaks captures: until `stop`.
+void disturb(const Options& options, nvinfer1::IRuntime& runtime, const std::atomic<bool>& stop) {
+  while (!stop) {
+    if (options.other == "sync") {
+      (void)cudaDeviceSynchronize();
+      (void)cudaGetLastError();
+      continue;
+    }
+    FileReader reader(options.plan, options.offset, options.size);
+    const std::unique_ptr<nvinfer1::ICudaEngine> engine(runtime.deserializeCudaEngine(reader));
+    if (engine == nullptr) continue;
+    const std::unique_ptr<nvinfer1::IExecutionContext> context(engine->createExecutionContext());
+    (void)cudaDeviceSynchronize();
+    (void)cudaGetLastError();
+  }
+}
+
+/// Captures beside another thread, each with a plain call of the same context behind it.
+void break_captures(const Options& options, Loaded& loaded, cudaStream_t stream) {
+  int broken = 0;
+  int failed = 0;
+  std::atomic<bool> stop{false};
+  std::thread other([&] { disturb(options, *loaded.runtime, stop); });
+  for (int i = 0; i < options.captures; ++i) {
+    cudaGraph_t graph = nullptr;
+    if (cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess) {
+      const bool enqueued = loaded.context->enqueueV3(stream);
+      const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
+      if (!enqueued || ended != cudaSuccess || graph == nullptr) ++broken;
+      if (graph != nullptr) (void)cudaGraphDestroy(graph);
+    } else {
+      ++broken;
+    }
+    (void)cudaGetLastError();
+    if (!loaded.context->enqueueV3(stream) || cudaStreamSynchronize(stream) != cudaSuccess) ++failed;
+    (void)cudaGetLastError();
+  }
+  stop = true;
+  other.join();
+  std::printf("{\"captures\": %d, \"broken\": %d, \"failed_after\": %d}\n", options.captures, broken, failed);
+}
+
 struct Times {
   std::string call, graph, host, host_pinned;
 };
@@ -535,6 +588,10 @@ int main(int argc, char** argv) {
   bind(options, *loaded.engine, *loaded.context);
   cudaStream_t stream = nullptr;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  if (options.captures > 0) {
+    break_captures(options, loaded, stream);
+    return 0;
+  }
   Times times;
   times.call = as_json(measure(options.runs, stream, [&] {
     if (!loaded.context->enqueueV3(stream)) die("enqueueV3 failed");

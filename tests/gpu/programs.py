@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import decoder
+import language
 import numpy as np
 import plans
 
@@ -143,28 +144,32 @@ def write_plan(folder: Path, name: str, plan: memoryview) -> dict[str, Any]:
     return {"file": name, "engine_offset": 0, "engine_bytes": len(plan)}
 
 
-def add_large(folder: Path) -> None:
-    """`large`, in the programs.json that is there."""
+def add(folder: Path, name: str, facts: dict[str, Any]) -> None:
+    """One program, in the programs.json that is there."""
     path = folder / "programs.json"
-    facts = json.loads(path.read_text()) if path.exists() else {}
-    facts["large"] = write_measured(folder, "large", plans.LARGE)
-    path.write_text(json.dumps(facts, indent=1) + "\n")
+    all_facts = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**all_facts, name: facts}, indent=1) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--large", action="store_true", help="the program of 5.4 GB alone, beside what is there")
+    parser.add_argument("--smollm2", action="store_true", help="the language model alone, beside what is there")
     parser.add_argument("--without-minilm", action="store_true", help="the model's packages are not installed")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     if arguments.large:
-        add_large(arguments.folder)
+        add(arguments.folder, "large", write_measured(arguments.folder, "large", plans.LARGE))
+        return
+    if arguments.smollm2:
+        add(arguments.folder, "smollm2", language.write(arguments.folder))
         return
     facts = {name: write_measured(arguments.folder, name, size) for name, size in plans.PLANS.items()}
     facts["acceptance"] = write_acceptance(arguments.folder)
     facts["profiles"] = write_acceptance(arguments.folder, "profiles", plans.PROFILES)
     facts["shapes"] = write_plan(arguments.folder, "shapes.plan", plans.build_shapes())
+    facts["state"] = write_plan(arguments.folder, "state.plan", plans.build_state())
     facts["planned"] = write_planned(arguments.folder)
     facts["device_io"] = write_planned(arguments.folder, "device_io", device_io=True)
     facts["towers"] = write_towers(arguments.folder)

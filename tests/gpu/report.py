@@ -25,8 +25,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import commands
 import cpp_app
 import decoder
+import language
 import numpy as np
 import probes
 import verdict
@@ -328,6 +330,28 @@ def towers(machine: Machine) -> Any:
     return rows
 
 
+def broken_captures(machine: Machine) -> list[dict[str, Any]]:
+    """Bare TensorRT: captures into a graph beside a thread whose calls break them. Does the process live?"""
+    rows = []
+    for other in ("sync", "load"):
+        for _ in range(REPEATS):
+            command = ["--library", machine.library, *machine.plan("small"), "--captures", 400, "--other", other]
+            done = machine.run(machine.tool("torchtrt_ws_gpu_floor"), *command, timeout=60)
+            said = json.loads(done.stdout) if done.returncode == 0 else {}
+            rows.append({"other": other, "exit": done.returncode, **said})
+    return rows
+
+
+def python_calls(machine: Machine) -> Any:
+    """benchmarks/python_call.py with torch's tensors on the device, in a process of its own."""
+    program = machine.programs / machine.facts["device_io"]["file"]
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "calls.json"
+        script = ROOT / "benchmarks" / "python_call.py"
+        machine.text(sys.executable, script, "--device", "cuda:0", "--program", program, "--out", out, "--calls", 1000)
+        return json.loads(out.read_text())["microseconds"]
+
+
 def answers(machine: Machine, name: str, *flags: str, percents: tuple[int, ...] = PERCENTS) -> list[dict[str, Any]]:
     """A program through examples/cpp_app, against what numpy computes."""
     facts = machine.facts[name]
@@ -494,7 +518,7 @@ def arbiter(machine: Machine) -> dict[str, Any]:
     return rows
 
 
-def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
+def sections(machine: Machine, folder: Path) -> dict[str, Callable[[], Any]]:
     stress = machine.tool("torchtrt_ws_gpu_stress")
     small, big = machine.engine("small"), machine.engine("big")
     return {
@@ -528,6 +552,10 @@ def sections(machine: Machine) -> dict[str, Callable[[], Any]]:
         "arbiter": lambda: arbiter(machine),
         "full": lambda: {free: machine.json(stress, "full", *big, "--free", free << 20) for free in (300, 130, 60)},
         "acceptance": lambda: acceptance(machine),
+        "commands": lambda: commands.measure(machine, folder),
+        "smollm2": lambda: language.measure(machine, cosine),
+        "python_calls": lambda: python_calls(machine),
+        "broken_captures": lambda: broken_captures(machine),
     }
 
 
@@ -550,7 +578,7 @@ def main() -> None:
     target = arguments.out / f"gpu-{arguments.name}.json"
     results: dict[str, Any] = json.loads(target.read_text()) if arguments.only and target.exists() else {}
     results["device"] = device()
-    for name, measure in sections(machine).items():
+    for name, measure in sections(machine, arguments.out).items():
         if arguments.only and name not in arguments.only:
             continue
         started = time.perf_counter()

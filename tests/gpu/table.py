@@ -51,6 +51,10 @@ def markdown(results: dict[str, Any]) -> str:
         ("activation", "Where the contexts of three engines work: one block of device memory, or apart", _activation),
         ("contexts", "Calls at the same time: N threads, a module each, one copy of the weights", _contexts),
         ("arbiter", "Memory made free and given back, sleep and wake, beside a load (medians)", _arbiter),
+        ("commands", "`bench`, and `plan` at budgets that bench did not measure", _commands),
+        ("smollm2", "SmolLM2-135M-Instruct in fp16 answers a question (examples/llm)", _smollm2),
+        ("python_calls", "A call from Python with torch's tensors on the device, all waited for", _python_calls),
+        ("broken_captures", "Bare TensorRT: captures into a graph that another thread breaks", _broken_captures),
         ("acceptance", "Acceptance tests (tests/engine/tensorrt)", _acceptance),
     ]
     for key, title, write in parts:
@@ -230,6 +234,59 @@ def _decoder(section: Any) -> list[str]:
     if isinstance(section, dict):
         return [f"Skipped: {section['skipped']}"]
     return _table(decoder.HEAD, decoder.rows(section))
+
+
+def _commands(section: dict[str, Any]) -> list[str]:
+    lines = []
+    for name, found in section.items():
+        drawn = ", ".join(found["drawn"])
+        lines.append(
+            f"{name}: {len(found['bench']['totals'])} totals in {found['bench']['seconds']:.0f} s ({drawn}). Predicted "
+            f"latency is off by {found['median_error']:.1%} (median), {found['largest_error']:.1%} (largest).\n"
+        )
+        rows = [
+            [
+                row["budget"],
+                f"{sum(row['budgets'].values()) / 1e6:.1f}",
+                f"{row['ms']:.3f}",
+                f"{row['predicted_ms']:.3f}",
+            ]
+            for row in found["held_out"]
+        ]
+        lines += [*_table(["budget", "MB kept", "ms a call", "ms predicted"], rows), ""]
+    return lines[:-1]
+
+
+def _smollm2(section: Any) -> list[str]:
+    if isinstance(section, dict):
+        return [f"Skipped: {section['skipped']}"]
+    head = ["budget", "MB of weights kept, of", "device MB", "tokens a second", "cosine with eager fp32", "same text"]
+    return _table(
+        head,
+        [
+            [
+                row["budget"],
+                f"{row['budget_bytes'] / 1e6:.0f}, {row['streamable_bytes'] / 1e6:.0f}",
+                f"{row['device_bytes'] / 1e6:.0f}",
+                f"{row['tokens_per_second']:.0f}",
+                f"{row['cosine']:.6f}",
+                "yes" if row["same_text"] else f"no, from token {row['same_tokens']} on",
+            ]
+            for row in section
+        ],
+    )
+
+
+def _python_calls(section: dict[str, float]) -> list[str]:
+    floor = next(value for name, value in section.items() if name.startswith("C++"))
+    rows: list[list[object]] = [[name, f"{value:.1f}", f"{value - floor:+.1f}"] for name, value in section.items()]
+    return _table(["call", "us", "over the C++ call"], rows)
+
+
+def _broken_captures(rows: list[dict[str, Any]]) -> list[str]:
+    head = ["the other thread", "exit code", "captures", "broken", "plain calls that failed after"]
+    keys = ("captures", "broken", "failed_after")
+    return _table(head, [[row["other"], row["exit"], *(row.get(key, "") for key in keys)] for row in rows])
 
 
 def _outcome(label: object, outcome: dict[str, Any]) -> list[object]:

@@ -31,7 +31,7 @@ def test_the_measured_report_has_no_problem(verdict: Any) -> None:
 
 
 def test_every_section_with_an_answer_is_checked(verdict: Any) -> None:
-    measured_only = {"device", "small", "big", "crossover", "changes_floor"}
+    measured_only = {"device", "small", "big", "crossover", "changes_floor", "python_calls", "broken_captures"}
     assert set(GOOD) - measured_only == set(verdict.CHECKS)
 
 
@@ -105,6 +105,15 @@ def life(step: str, *path: Any, value: Any) -> Change:
         (at("acceptance", "plain", "passed", value=0), "acceptance: plain: no test passed"),
         (at("acceptance", "memcheck", "exit", value=9), "acceptance: memcheck: exit code 9 ERROR SUMMARY"),
         (at("acceptance", value={}), "acceptance: nothing was measured"),
+        (at("commands", "minilm", "loads", value=False), "commands: minilm: check says that it does not load"),
+        (
+            at("commands", "big", "held_out", 0, "budgets", "big", value=10**9),
+            "commands: big at 3%: plan says {'big': ",
+        ),
+        (at("commands", value={}), "commands: nothing was measured"),
+        (at("smollm2", 1, "cosine", value=0.99), "smollm2: at 50%: cosine 0.99"),
+        (at("smollm2", 2, "same_text", value=False), "smollm2: at 0%: another text from token"),
+        (at("smollm2", value=[]), "smollm2: nothing was measured"),
         (at("small", value={"failed": "RuntimeError: exit 1"}), "small: RuntimeError: exit 1"),
         (at("towers", 0, value={}), "towers: cannot be checked: KeyError"),
     ],

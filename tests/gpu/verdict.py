@@ -7,7 +7,7 @@ from typing import Any
 
 import decoder
 
-LEAST_COSINE = 0.999  # MiniLM's embeddings in TensorRT's arithmetic, against eager PyTorch's
+LEAST_COSINE = 0.999  # of MiniLM's embeddings and SmolLM2's logits, against eager PyTorch's
 
 
 def problems(results: dict[str, Any]) -> list[str]:
@@ -70,6 +70,28 @@ def _minilm(section: dict[str, Any]) -> Iterator[str]:
         for row in rows:
             if not row["cosine"] >= LEAST_COSINE:
                 yield f"{how} at {row['asked']}: cosine {row['cosine']}"
+
+
+def _commands(section: dict[str, Any]) -> Iterator[str]:
+    yield from _at_least_one(section)
+    for name, found in section.items():
+        if not found["loads"]:
+            yield f"{name}: check says that it does not load"
+        for row in found["held_out"]:
+            # TensorRT takes whole weights, so what was set may be less.
+            if any(taken > row["planned"][engine] for engine, taken in row["budgets"].items()):
+                yield f"{name} at {row['budget']}: plan says {row['planned']}, a load took {row['budgets']}"
+
+
+def _smollm2(section: Any) -> Iterator[str]:
+    if isinstance(section, dict):
+        return
+    yield from _at_least_one(section)
+    for row in section:
+        if not row["cosine"] >= LEAST_COSINE:
+            yield f"at {row['budget']}: cosine {row['cosine']}"
+        if not row["same_text"]:
+            yield f"at {row['budget']}: another text from token {row['same_tokens']} on"
 
 
 def _precedence(section: dict[str, Any]) -> Iterator[str]:
@@ -232,4 +254,6 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "contexts": _contexts,
     "arbiter": _arbiter,
     "acceptance": _acceptance,
+    "commands": _commands,
+    "smollm2": _smollm2,
 }
