@@ -110,6 +110,7 @@ class RtxRuntimeCache final : public RuntimeCache {
     auto made = make_config();
     if (made == nullptr || !made->setRuntimeCache(*cache_)) {
       say_unusable(errors.words());
+      if (configs_[0] == nullptr && configs_[1] == nullptr) cache_.reset();  // nobody fills it
       return nullptr;
     }
     made->setExecutionContextAllocationStrategy(strategy);
