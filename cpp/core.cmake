@@ -39,6 +39,7 @@ endif()
 message(STATUS "torchtrt-ws: nlohmann/json in ${NLOHMANN_JSON_INCLUDE_DIR}")
 
 add_library(torchtrt_ws_core STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/base/copy_mapped.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/file_mapping.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/file_region.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/huge_pages.cpp
