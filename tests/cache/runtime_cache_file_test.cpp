@@ -35,7 +35,6 @@ class RuntimeCacheFileTest : public ::testing::Test {
   }
   void TearDown() override {
     unsetenv("TORCHTRT_WS_CACHE_LIMIT");
-    fs::permissions(root_ + "/cache", fs::perms::owner_all);
     fs::remove_all(root_);
   }
 

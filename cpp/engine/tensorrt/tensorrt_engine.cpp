@@ -191,7 +191,7 @@ void TensorRTEngine::drop_context() noexcept {
   execution_->detach();
   plan_->sharers().note_context(this, false);
   if (had_one && plan_->cache() != nullptr) {
-    const std::lock_guard<std::mutex> lock(plan_->making_context());
+    const auto lock = lock_patiently(plan_->making_context());
     save_cache();
   }
   if (block_ != nullptr) block_->need_nothing(this);
