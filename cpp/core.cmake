@@ -39,6 +39,7 @@ endif()
 message(STATUS "torchtrt-ws: nlohmann/json in ${NLOHMANN_JSON_INCLUDE_DIR}")
 
 add_library(torchtrt_ws_core STATIC
+  ${CMAKE_CURRENT_LIST_DIR}/base/copy_mapped.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/file_mapping.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/file_region.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/huge_pages.cpp
@@ -59,6 +60,8 @@ add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/budget/resolve.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/room_plan.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/written.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/cache/cache_folder.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/cache/runtime_cache_file.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/crc32c.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/scattered_crc32c.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/sha256.cpp

@@ -318,6 +318,7 @@ void Handle::note_locked() const {
   noted_.graph_hits = counters.graph_hits;
   noted_.cache_hits = counters.cache_hits;
   noted_.cache_misses = counters.cache_misses;
+  noted_.context_seconds = counters.context_seconds;
 }
 
 EngineReport Handle::report() const {

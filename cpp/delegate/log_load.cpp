@@ -43,6 +43,7 @@ std::string load_json(const EngineReport& report, const Applied& applied, std::c
                                        {"ladder_steps", report.ladder_steps},
                                        {"cache_hits", report.cache_hits},
                                        {"cache_misses", report.cache_misses},
+                                       {"context_seconds", report.context_seconds},
                                        {"seconds", took.count()},
                                        {"notes", applied.notes}};
   return json.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);  // names come from files: not always UTF-8

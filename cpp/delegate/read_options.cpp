@@ -116,6 +116,13 @@ Result<OpenOptions> read_open_options(const std::vector<Option>& options, OpenOp
                        "Set the option with a bool."};
       }
       *switched = *wish;
+    } else if (option.key == kRuntimeCacheKey) {
+      const auto* text = std::get_if<std::string>(&option.value);
+      if (text == nullptr || text->empty()) {
+        return Failure{ErrorCode::BadOption, option.key, text == nullptr ? "a value that is no text" : "an empty text",
+                       "a folder, or off", "Leave it out for the default folder."};
+      }
+      read.runtime_cache = *text;
     } else if (option.key == kVerifyKey) {
       const auto* text = std::get_if<std::string>(&option.value);
       const std::optional<Verify> verify = text == nullptr ? std::nullopt : parse_verify(*text);

@@ -29,6 +29,7 @@ struct OpenOptions {
   bool share_engines = true;
   bool share_scratch = true;
   bool huge_pages = true;
+  std::string runtime_cache;  // OpenRequest::runtime_cache
   int contexts = 1;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/file_mapping.h"
+#include "base/read_ahead.h"
 #include "base/result.h"
 #include "blob/verification.h"
 
@@ -10,7 +11,11 @@ namespace torchtrt_ws {
 /// engine in memory beside its weights.
 inline Status compare_payload(const Verification& verification, const uint8_t* engine, uint64_t size) {
   if (!is_file_mapping(engine, size)) return verification.compare(engine, size);
-  return verification.compare(engine, size, [engine](uint64_t from, uint64_t to) { drop_pages(engine, from, to); });
+  const ReadAhead ahead(engine, 0, size);
+  return verification.compare(engine, size, [&ahead, engine](uint64_t from, uint64_t to) {
+    ahead.before(from, to);
+    drop_pages(engine, from, to);
+  });
 }
 
 }  // namespace torchtrt_ws

@@ -48,9 +48,10 @@ class TORCHTRT_WS_API OutputSink {
 
 /// What an engine has counted since it was opened.
 struct EngineCounters {
-  uint64_t graph_hits = 0;    // runs that replayed a captured CUDA graph
-  uint64_t cache_hits = 0;    // what it would have had to prepare, and found prepared in a cache on disk
-  uint64_t cache_misses = 0;  // what it prepared, and left in the cache
+  uint64_t graph_hits = 0;     // runs that replayed a captured CUDA graph
+  uint64_t cache_hits = 0;     // what it would have had to prepare, and found prepared in a cache on disk
+  uint64_t cache_misses = 0;   // what it prepared, and left in the cache
+  double context_seconds = 0;  // what making its last context took; 0 where that is nothing
 };
 
 /// One deserialized engine: weights that can be streamed, and an execution context that comes and goes.

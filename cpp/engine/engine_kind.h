@@ -27,6 +27,7 @@ struct OpenRequest {
   bool share_activation_memory = false;  // of its engines, which then run one after the other
   int64_t margin = kDefaultMargin;       // bytes that what nobody asked for leaves free on the device
   bool huge_pages = true;                // for the memory that large weights are read into; a wish
+  std::string runtime_cache = "off";     // the folder of what TensorRT-RTX compiles; empty: the default; "off": none
 };
 
 /// What an engine kind is: how to deserialize one. The payload is released by the engine, as soon as it has no more use
@@ -36,7 +37,7 @@ using OpenEngine = Result<std::unique_ptr<Engine>> (*)(Payload payload, const Op
 /// Counts the layouts that adapters and this library share. Raise it with every change of a class or struct that
 /// crosses between them: those of this file and of engine.h, engine_probe.h, graph_use.h, payload.h,
 /// blob/metadata.h, blob/verification.h, budget/ladder.h, base/result.h and torchtrt_ws/check.h.
-inline constexpr int kEngineAbi = 6;
+inline constexpr int kEngineAbi = 7;
 
 /// Makes an engine kind known; there is one for each adapter ("host", "tensorrt"), whose library calls this while it is
 /// loaded, and stays loaded. Returns false for a second registration of a name, and for an adapter that was compiled

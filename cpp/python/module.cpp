@@ -62,6 +62,7 @@ nb::dict engine_report(uint64_t id) {
   fields["graph_hits"] = report.graph_hits;
   fields["cache_hits"] = report.cache_hits;
   fields["cache_misses"] = report.cache_misses;
+  fields["context_seconds"] = report.context_seconds;
   fields["shared_with"] = nb::cast(report.shared_with);
   return fields;
 }

@@ -69,10 +69,11 @@ void report(const std::vector<EValue>& outputs) {
     std::printf("output=%zu\t%s\n", i, described(tensor, '\t').c_str());
   }
   for (const torchtrt_ws::EngineReport& engine : torchtrt_ws::engines()) {
-    std::printf("engine=%s\tkind=%s\tstreamable_bytes=%" PRId64 "\tbudget_bytes=%" PRId64
-                "\tsource=%s\tscratch_bytes=%" PRId64 "\tdevice_bytes=%" PRId64 "\truns=%" PRIu64 "\n",
-                engine.name.c_str(), engine.kind.c_str(), engine.streamable_bytes, engine.budget_bytes,
-                engine.source.c_str(), engine.scratch_bytes, engine.device_bytes, engine.runs);
+    std::printf(
+        "engine=%s\tkind=%s\tstreamable_bytes=%" PRId64 "\tbudget_bytes=%" PRId64 "\tsource=%s\tscratch_bytes=%" PRId64
+        "\tdevice_bytes=%" PRId64 "\truns=%" PRIu64 "\tcontext_seconds=%.6f\tcache_hits=%" PRIu64 "\n",
+        engine.name.c_str(), engine.kind.c_str(), engine.streamable_bytes, engine.budget_bytes, engine.source.c_str(),
+        engine.scratch_bytes, engine.device_bytes, engine.runs, engine.context_seconds, engine.cache_hits);
   }
 }
 

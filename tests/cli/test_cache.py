@@ -173,6 +173,28 @@ def test_what_is_being_loaded_stays(packed: Path, folder: Path) -> None:
     assert file.exists()
 
 
+def test_runtime_caches_are_entries(packed: Path, folder: Path) -> None:
+    """As cpp/cache/runtime_cache_file.cpp names them; of a plan whose digest its file records, and of another."""
+    names = {each: f"{each}-rtx1.6.1-sm90-{'0' * 16}.runtime" for each in (digest(packed / "a.pte"), DIGEST)}
+    for name in names.values():
+        (folder / name).write_bytes(bytes(5000))
+        os.utime(folder / name, (10, 10))
+    (folder / f"{names[DIGEST]}.a1B2c3").write_bytes(bytes(100))
+    kinds = {entry.name: entry.kind for entry in cache.entries()}
+    assert [kinds[name] for name in names.values()] == ["runtime cache"] * 2
+    assert kinds[f"{names[DIGEST]}.a1B2c3"] == "leftover"
+    belonging = {entry["kind"]: entry for entry in answer(packed / "a.pte", cache=folder)["entries"]}
+    assert set(belonging) == {"packed weights", "runtime cache"}
+    assert belonging["runtime cache"]["engines"] == [f"{packed / 'a.pte'}: forward"]
+    assert belonging["runtime cache"]["bytes"] >= 5000
+    shown = command("cache", packed / "a.pte", cache=folder).stdout
+    assert shown.count("runtime cache") == 1
+    report = cache.prune(sum(entry.bytes for entry in cache.entries()) - 1)
+    assert [entry.kind for entry in report.removed] == ["runtime cache"], "the least recently used"
+    cache.clear()
+    assert not [file.name for file in folder.iterdir() if not file.name.endswith(".lock")]
+
+
 def test_leftovers_go(folder: Path) -> None:
     (folder / f"{DIGEST}-1.5.1-{'0' * 16}.packed.a1B2c3").write_bytes(bytes(5000))
     (entry,) = cache.entries([DIGEST])

@@ -86,10 +86,11 @@ TEST_F(Counters, TheLadderCountsItsSteps) {
 }
 
 TEST_F(Counters, WhatTheEngineCountsIsInTheReportOfABusyOneToo) {
-  device().counters = {0, 3, 4};
+  device().counters = {0, 3, 4, 0.5};
   Loaded loaded(make_blob("e"));
   EXPECT_EQ(report().cache_hits, 3u);
   EXPECT_EQ(report().cache_misses, 4u);
+  EXPECT_EQ(report().context_seconds, 0.5);
   ASSERT_EQ(loaded.run(1, 1), Error::Ok);
   device().counters.graph_hits = 7;
   ASSERT_EQ(loaded.run(1, 1), Error::Ok);

@@ -187,6 +187,7 @@ Device& device() {
 
 Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& request) {
   device().huge_pages = request.huge_pages;
+  device().runtime_cache = request.runtime_cache;
   device().graphs = request.cuda_graph;
   device().margin = request.margin;
   if (const auto hook = device().on_open) hook();

@@ -28,7 +28,8 @@ struct Device {
   ErrorCode refusal = ErrorCode::EngineFault;
   std::vector<std::string> calls;  // "set 400", "make", "drop", "run", "close", in order
   bool payload_held = false;
-  bool huge_pages = false;  // what the last engine was opened with
+  bool huge_pages = false;    // what the last engine was opened with
+  std::string runtime_cache;  // likewise
   std::string input_name = "x";
   GraphUse graphs = GraphUse::Off;  // what the last engine was opened with
   int64_t margin = -1;              // likewise

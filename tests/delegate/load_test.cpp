@@ -190,6 +190,24 @@ TEST_F(Load, HugePagesUnlessTheyAreNotWanted) {
   EXPECT_FALSE(device().huge_pages);
 }
 
+TEST_F(Load, TheFolderOfTheRuntimeCache) {
+  {
+    Loaded loaded(make_blob("e"));
+    EXPECT_EQ(device().runtime_cache, "") << "the default one";
+  }
+  for (const char* said : {"/some/folder", "off"}) {
+    Loaded loaded(make_blob("e"), {{"runtime_cache", text(said)}});
+    EXPECT_EQ(loaded.error, Error::Ok);
+    EXPECT_EQ(device().runtime_cache, said);
+  }
+  for (const executorch::runtime::OptionValue& wrong :
+       {executorch::runtime::OptionValue(text("")), executorch::runtime::OptionValue(true),
+        executorch::runtime::OptionValue(1)}) {
+    Loaded loaded(make_blob("e"), {{"runtime_cache", wrong}});
+    EXPECT_EQ(loaded.error, Error::InvalidProgram);
+  }
+}
+
 TEST_F(Load, PercentOfTheStreamableWeights) {
   Loaded loaded(make_blob("e"), {{"weight_streaming_percent", text("50")}});
   EXPECT_EQ(only_engine().budget_bytes, 400);

@@ -48,4 +48,4 @@ def _value(field: str) -> tuple[str, Any]:
     key, _, value = field.partition("=")
     if key.endswith("_seconds"):
         return key, float(value)
-    return key, int(value) if key.endswith("_bytes") or key == "runs" else value
+    return key, int(value) if key.endswith("_bytes") or key in ("runs", "cache_hits") else value

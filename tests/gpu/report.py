@@ -428,6 +428,40 @@ def large(machine: Machine) -> dict[str, Any]:
     }
 
 
+def runtime_cache(machine: Machine) -> dict[str, Any]:
+    """What making the execution context takes: without TensorRT-RTX's runtime cache, with an empty folder for it, and
+    in the next process; in turn, a new folder each time. Every load is a process of its own."""
+    result: dict[str, Any] = {}
+    for name, percents in (("small", (100,)), ("big", (100, 50, 0)), ("large", (100, 50))):
+        if name not in machine.facts:
+            continue
+        rows = []
+        for percent in percents:
+            samples: dict[str, list[dict[str, Any]]] = {"off": [], "first": [], "second": []}
+            for _ in range(REPEATS):
+                folder = tempfile.mkdtemp(dir=machine.scratch)
+                outputs: list[np.ndarray] = []
+                for label, where in (("off", "off"), ("first", folder), ("second", folder)):
+                    flags = ("--weight-streaming-budget", f"{percent}%", "--option", f"runtime_cache={where}")
+                    report, found = machine.app(name, *flags)
+                    engine = report.engines[0]
+                    outputs.append(found.astype(np.float64))
+                    samples[label].append(
+                        {
+                            "context_seconds": engine["context_seconds"],
+                            "load_seconds": report.method["load_seconds"],
+                            "cache_hits": engine["cache_hits"],
+                            "cache_bytes": sum(file.stat().st_size for file in Path(folder).glob("*.runtime")),
+                            "largest_difference": float(np.abs(outputs[-1] - outputs[0]).max()),
+                        }
+                    )
+                if not list(Path(folder).glob("*.runtime")):
+                    return {"skipped": "this adapter was compiled without TensorRT-RTX's own headers"}
+            rows.append({"percent": percent, "samples": samples})
+        result[name] = rows
+    return result
+
+
 def probe(machine: Machine, name: str) -> dict[str, Any]:
     """probes.py with a program and examples/cpp_app."""
     facts = machine.facts[name]
@@ -544,6 +578,7 @@ def sections(machine: Machine, folder: Path) -> dict[str, Callable[[], Any]]:
         "changes_big": lambda: machine.json(stress, "changes", *big, "--changes", 20),
         "verify": lambda: verify(machine),
         "large": lambda: large(machine),
+        "runtime_cache": lambda: runtime_cache(machine),
         "probes": lambda: probe(machine, "small"),
         "split": lambda: split(machine),
         "copies": lambda: copies(machine),

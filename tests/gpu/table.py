@@ -37,6 +37,11 @@ def markdown(results: dict[str, Any]) -> str:
             _verify,
         ),
         ("large", "Loading a large plan from a warm file: host memory, and seconds (least of three)", _large),
+        (
+            "runtime_cache",
+            "Making the execution context: without a runtime cache, with an empty one, in the next process (medians)",
+            _runtime_cache,
+        ),
         ("probes", "One byte of the small plan changed, at 24 places spread over it (examples/cpp_app)", _probes),
         ("split", "A program of several engines on a device with less than their weights free", _split),
         ("copies", "One file loaded several times in a process (big plan, all weights resident)", _copies),
@@ -421,6 +426,31 @@ def _large(section: dict[str, Any]) -> list[str]:
     )
     head = ["resident", "load", "s", "of floor", "each", "GB/s", "host peak over before MB"]
     return [facts + "\n", *_table(head, body)]
+
+
+def _runtime_cache(section: dict[str, Any]) -> list[str]:
+    if "skipped" in section:
+        return [section["skipped"]]
+    body: list[list[object]] = []
+    for name, rows in section.items():
+        for row in rows:
+            seconds = {
+                key: {how: statistics.median(sample[key] for sample in found) for how, found in row["samples"].items()}
+                for key in ("context_seconds", "load_seconds")
+            }
+            context, load = seconds["context_seconds"], seconds["load_seconds"]
+            body.append(
+                [
+                    name,
+                    f"{row['percent']} %",
+                    *(f"{context[how] * 1e3:.1f}" for how in ("off", "first", "second")),
+                    f"{context['second'] / context['first']:.3f}",
+                    *(f"{load[how]:.3f}" for how in ("off", "first", "second")),
+                    f"{row['samples']['second'][0]['cache_bytes'] / 1e3:.1f}",
+                ]
+            )
+    head = ["plan", "resident", "context: off, ms", "first, ms", "second, ms", "second / first"]
+    return _table([*head, "load: off, s", "first, s", "second, s", "cache kB"], body)
 
 
 # What Torch-TensorRT says of its own delegate (cpp/src/torch_tensorrt/executorch/README.md at 0154994): "24 probes that

@@ -46,6 +46,16 @@ def test_off_and_auto_stand_beside_the_floor_of_their_tensors(gpu: Any) -> None:
     assert "| 100 % | the file through Module, host | 100.0 | 130.0 | 70.0 | 1.300 | 0.700 | 3.0 |" in text
 
 
+def test_first_and_second_context(gpu: Any) -> None:
+    times = {"off": 0.1, "first": 0.11, "second": 0.011}
+    samples = {
+        how: [{"context_seconds": seconds, "load_seconds": 1 + seconds, "cache_bytes": 35000}]
+        for how, seconds in times.items()
+    }
+    text = gpu[1].markdown({"runtime_cache": {"big": [{"percent": 50, "samples": samples}]}})
+    assert "| big | 50 % | 100.0 | 110.0 | 11.0 | 0.100 | 1.100 | 1.110 | 1.011 | 35.0 |" in text
+
+
 def test_the_crossover(gpu: Any) -> None:
     row = {
         "bytes": 65536,

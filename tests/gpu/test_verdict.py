@@ -32,7 +32,22 @@ def test_the_measured_report_has_no_problem(verdict: Any) -> None:
 
 def test_every_section_with_an_answer_is_checked(verdict: Any) -> None:
     measured_only = {"device", "small", "big", "crossover", "changes_floor", "python_calls", "broken_captures"}
-    assert set(GOOD) - measured_only == set(verdict.CHECKS)
+    assert set(GOOD) - measured_only | {"runtime_cache"} == set(verdict.CHECKS)
+
+
+def of_a_cache(hits: int, difference: float, how: str) -> dict[str, Any]:
+    samples = [{"cache_hits": hits, "largest_difference": difference}]
+    return {"runtime_cache": {"big": [{"percent": 50, "samples": {how: samples}}]}}
+
+
+def test_a_cache_is_found_by_the_second_process_alone(verdict: Any) -> None:
+    for hits, how in ((0, "off"), (0, "first"), (1, "second")):
+        assert verdict.problems(of_a_cache(hits, 0.0, how)) == []
+    assert verdict.problems(of_a_cache(0, 0.0, "second")) == ["runtime_cache: big at 50 %, second: 0 cache hits"]
+    assert verdict.problems(of_a_cache(1, 0.0, "first")) == ["runtime_cache: big at 50 %, first: 1 cache hits"]
+    (problem,) = verdict.problems(of_a_cache(1, 1.0, "second"))
+    assert problem == "runtime_cache: big at 50 %, second: outputs differ by 1.0"
+    assert verdict.problems({"runtime_cache": {}}) == ["runtime_cache: nothing was measured"]
 
 
 Change = Callable[[dict[str, Any]], object]

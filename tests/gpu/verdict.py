@@ -219,6 +219,23 @@ def budgets_of(row: dict[str, Any]) -> list[tuple[int, str]]:
     return [(engine["budget"], engine["source"]) for engine in row["engines"]]
 
 
+def _runtime_cache(section: dict[str, Any]) -> Iterator[str]:
+    if isinstance(section.get("skipped"), str):  # an adapter without TensorRT-RTX's own headers
+        return
+    yield from _at_least_one(section)
+    for name, rows in section.items():
+        yield from _at_least_one(rows)
+        for row in rows:
+            for how, samples in row["samples"].items():
+                where = f"{name} at {row['percent']} %, {how}"
+                yield from _at_least_one(samples)
+                for sample in samples:
+                    if sample["largest_difference"] != 0:
+                        yield f"{where}: outputs differ by {sample['largest_difference']}"
+                    if sample["cache_hits"] != (how == "second"):
+                        yield f"{where}: {sample['cache_hits']} cache hits"
+
+
 def _acceptance(section: dict[str, Any]) -> Iterator[str]:
     yield from _at_least_one(section.get("plain"))
     for how, result in section.items():
@@ -247,6 +264,7 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "changes_big": _changes,
     "verify": _verify,
     "large": _large,
+    "runtime_cache": _runtime_cache,
     "probes": _probes,
     "split": _split,
     "copies": _copies,

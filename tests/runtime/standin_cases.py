@@ -717,6 +717,31 @@ def case_device_id(folder: Path) -> None:
         load(folder, "plain", device_id=7)
 
 
+def case_runtime_cache(folder: Path) -> None:
+    """The adapter that is installed was compiled with TensorRT's headers, which have no cache: it says so, once."""
+    import logging
+
+    said: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    kept = Kept()
+    logging.getLogger("torchtrt_ws").addHandler(kept)
+    logging.getLogger("torchtrt_ws").setLevel(logging.INFO)
+    check(load(folder, "rtx", runtime_cache="off"))
+    check(load(folder, "rtx"))
+    assert not [line for line in said if "runtime_cache" in line], said
+    for _ in range(2):
+        check(load(folder, "rtx", runtime_cache=folder / "kernels", share_engines=False))
+    assert len([line for line in said if "runtime_cache has no effect" in line]) == 1, said
+    assert not (folder / "kernels").exists()
+    for wrong in ("", "x" * 256):
+        with refused("ProgramError", "runtime_cache", "a folder of 1 to 255 bytes"):
+            load(folder, "rtx", runtime_cache=wrong)
+
+
 def case_cuda_graph(folder: Path) -> None:
     program = load(folder, "plain", cuda_graph=True)
     x = inputs()

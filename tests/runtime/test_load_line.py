@@ -35,6 +35,7 @@ def test_json_is_one_line_with_what_the_report_says(
         "engine": "name", "method": "method", "kind": "kind", "device": "device", "source": "source",
         "budget_bytes": "budget_bytes", "streamable_bytes": "streamable_bytes", "clipped": "clipped",
         "ladder_steps": "ladder_steps", "cache_hits": "cache_hits", "cache_misses": "cache_misses",
+        "context_seconds": "context_seconds",
     }.items():  # fmt: skip
         assert said[ours] == report[theirs], ours
     assert said["torchtrt_ws"] == "load"

@@ -29,6 +29,7 @@ void standin_reset(void);
  *   graph_bytes        0      what an executable graph takes of the device
  *   validity           0      what getEngineValidity() says of a plan (TensorRT-RTX's own headers alone have it), and
  *   diagnostics        0      why
+ *   cache_driver       0      the driver that a runtime cache is good for (TensorRT-RTX's own headers alone have it)
  *   sticky             0      1: after an error from which CUDA does not recover, all calls that touch a device return
  *                             it until the next reset, and TensorRT's fail
  *   abort_on_misuse    0      1: print the misuse and abort */
@@ -50,7 +51,8 @@ int64_t standin_injected(void); /* faults that struck since the last reset */
  * failed on purpose. Nests. */
 void standin_exempt(int on);
 
-/* Calls since the last reset. Names are CUDA's, and TensorRT's methods without their class. */
+/* Calls since the last reset. Names are CUDA's, and TensorRT's methods without their class; "compileKernel" is what
+ * TensorRT-RTX compiled. */
 int64_t standin_calls(const char* function);
 int standin_function_count(void);             /* functions called since the last reset */
 const char* standin_function_name(int index); /* valid until the process ends */

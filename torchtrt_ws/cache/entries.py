@@ -12,13 +12,17 @@ from typing import Any
 from torchtrt_ws.cache.folder import distrusted, folder, opened
 from torchtrt_ws.cache.use import in_use
 
-__all__ = ["LEFTOVER", "PACKED_WEIGHTS", "Entry", "entries", "entries_in"]
+__all__ = ["LEFTOVER", "PACKED_WEIGHTS", "RUNTIME_CACHE", "Entry", "entries", "entries_in"]
 
 PACKED_WEIGHTS = "packed weights"
+RUNTIME_CACHE = "runtime cache"
 LEFTOVER = "leftover"  # of a process that was killed while it wrote
-# cpp/engine/host/packed_file.cpp: the engine's SHA-256, ExecuTorch's version, a fingerprint of the processor; ".XXXXXX"
-# while it is written, as mkostemp makes it.
-_PACKED = re.compile(r"([0-9a-f]{64})-(.+)-([0-9a-f]{16})\.packed(\.[A-Za-z0-9]{6})?")
+# cpp/engine/host/packed_file.cpp: the engine's SHA-256, ExecuTorch's version, a fingerprint of the processor.
+# cpp/cache/runtime_cache_file.cpp: the plan's SHA-256 (or one of samples of it, where its file records none),
+# TensorRT-RTX's version and the device's compute capability, a digest of the device's name. ".XXXXXX" while it is
+# written, as mkostemp makes it.
+_ENTRY = re.compile(r"([0-9a-f]{64})-(.+)-([0-9a-f]{16})\.(packed|runtime)(\.[A-Za-z0-9]{6})?")
+_KINDS = {"packed": PACKED_WEIGHTS, "runtime": RUNTIME_CACHE}
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,10 @@ class Entry:
     """One thing in the cache.
 
     Args:
-        kind: "packed weights" of a host engine, or "leftover".
+        kind: "packed weights" of a host engine, the "runtime cache" of a TensorRT-RTX engine, or "leftover".
         name: Its file in the folder.
-        sha256: The digest of the engine that it belongs to, as `torchtrt-ws inspect` shows it.
+        sha256: The digest of the engine that it belongs to, as `torchtrt-ws inspect` shows it. The runtime cache of a
+            plan that is not compared with a digest in its file has one of the plan's samples.
         bytes: What it takes on the disk.
         last_used: When an engine was last loaded with it, in seconds since 1970.
         in_use: True if a process of this machine has it open or mapped, as far as this user may see.
@@ -75,7 +80,7 @@ def entries_in(descriptor: int, path: str, sha256: Collection[str] | None = None
     """
     found = []
     for name in os.listdir(descriptor):
-        match = _PACKED.fullmatch(name)
+        match = _ENTRY.fullmatch(name)
         if match is None or (sha256 is not None and match[1] not in sha256):
             continue
         try:
@@ -86,7 +91,7 @@ def entries_in(descriptor: int, path: str, sha256: Collection[str] | None = None
     used = in_use({name: info for name, _, info in found}, path)
     listed = [
         Entry(
-            LEFTOVER if match[4] else PACKED_WEIGHTS,
+            LEFTOVER if match[5] else _KINDS[match[4]],
             name,
             match[1],
             info.st_blocks * 512,

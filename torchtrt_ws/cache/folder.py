@@ -1,4 +1,4 @@
-"""Where the cache is, and whether it is to be trusted: the rules of cpp/engine/host/cache_folder.h."""
+"""Where the cache is, and whether it is to be trusted: the rules of cpp/cache/cache_folder.h."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def folder() -> Path:
 
 
 def limit() -> int:
-    """What the packed weights of host engines may take, in bytes: TORCHTRT_WS_CACHE_LIMIT, or 16 GiB.
+    """What the cache may take, in bytes: TORCHTRT_WS_CACHE_LIMIT, or 16 GiB.
 
-    Each engine that packs its weights removes the least recently used of others until they take no more.
+    Each engine that writes an entry removes the least recently used of others until they take no more.
     """
     try:
         return parse_decimal(os.environ.get(LIMIT_VARIABLE, ""), LIMIT_VARIABLE)

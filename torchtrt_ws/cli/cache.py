@@ -31,7 +31,7 @@ def cache(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object; sizes are integer bytes.")] = False,
 ) -> None:
-    """Show or shrink the cache on disk, with the packed weights of host engines. What is in use stays."""
+    """Show or shrink the cache on disk: host engines' packed weights, TensorRT-RTX's kernels. What is in use stays."""
     from torchtrt_ws import cache as caches
 
     given = list(arguments or ())

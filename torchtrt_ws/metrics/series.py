@@ -53,6 +53,7 @@ METRICS = (
     Metric("graph_hits", "graph_hits", True, "{run}", "Runs that replayed a CUDA graph."),
     Metric("cache_hits", "cache_hits", True, "{load}", "Loads that found what they prepare in a cache on disk."),
     Metric("cache_misses", "cache_misses", True, "{load}", "Loads that prepared it."),
+    Metric("context_seconds", "context_seconds", False, "s", "What making the last execution context took."),
 )  # fmt: skip
 
 INFO = Metric("info", "", False, "1", "1; what is not a number is in the labels.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from torchtrt_ws import budget
 from torchtrt_ws.runtime.native import _native, translated
 from torchtrt_ws.runtime.switches import switch_options
@@ -19,6 +21,7 @@ def set_defaults(
     share_engines: bool | None = None,
     share_activation_memory: bool | None = None,
     huge_pages: bool | None = None,
+    runtime_cache: str | os.PathLike[str] | None = None,
     verify: str | None = None,
 ) -> None:
     """Says what loads in this process do, from now on, where they do not say it themselves.
@@ -38,6 +41,7 @@ def set_defaults(
         share_engines: Use the weights of engines that are loaded already.
         share_activation_memory: Let the execution contexts of a program work in one piece of device memory.
         huge_pages: Ask the system for huge pages for the host memory that large engines are read into.
+        runtime_cache: The folder for the kernels that TensorRT-RTX compiles, or "off".
         verify: "checksum", "digest" or "off".
 
     Raises:
@@ -53,6 +57,7 @@ def set_defaults(
             share_engines=share_engines,
             share_activation_memory=share_activation_memory,
             huge_pages=huge_pages,
+            runtime_cache=runtime_cache,
             verify=verify,
         ),
     }

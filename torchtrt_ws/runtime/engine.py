@@ -34,13 +34,14 @@ _FIELDS = (
     "graph_hits",
     "cache_hits",
     "cache_misses",
+    "context_seconds",
 )
 
 
 # What each context of the engine has or counts itself.
 _OF_EACH_CONTEXT = (
     "scratch_bytes", "device_bytes", "runs", "seconds", "streamed_bytes", "streamed_bytes_per_second", "ladder_steps",
-    "graph_hits", "cache_hits", "cache_misses",
+    "graph_hits", "cache_hits", "cache_misses", "context_seconds",
 )  # fmt: skip
 
 
@@ -214,13 +215,18 @@ class Engine:
 
     @property
     def cache_hits(self) -> int:
-        """Loads that found what they prepare, a host engine's packed weights, in a cache on disk."""
+        """Loads that found what they prepare, packed weights or compiled kernels, in a cache on disk."""
         return cast(int, self._field("cache_hits"))
 
     @property
     def cache_misses(self) -> int:
         """Loads that prepared it, and left it in the cache."""
         return cast(int, self._field("cache_misses"))
+
+    @property
+    def context_seconds(self) -> float:
+        """What making its last execution context took, in seconds: TensorRT-RTX compiles kernels then."""
+        return cast(float, self._field("context_seconds"))
 
     def set_budget(self, value: int | str) -> None:
         """Changes this engine's budget now: waits for a run in flight, and goes back to the old one if it fails.

@@ -39,6 +39,7 @@ def load(
     contexts: int = 1,
     mmap: bool | None = None,
     huge_pages: bool | None = None,
+    runtime_cache: str | os.PathLike[str] | None = None,
     verify: str | None = None,
     trusted_keys: Iterable[Key] | None = None,
     etdump: bool = False,
@@ -85,6 +86,10 @@ def load(
         mmap: Map the file (True), or read it into memory (False). None: map it, unless there are trusted keys.
         huge_pages: Ask the system for huge pages for the host memory that a TensorRT engine of 256 MiB or more is read
             into, which is filled more than twice as fast then. None: yes.
+        runtime_cache: The folder that keeps the kernels which TensorRT-RTX compiles for an engine, so that the next
+            process need not compile them: made where it is missing, and not used where others may write it. "off":
+            none. None: that of the packed weights (`torchtrt-ws cache`). Needs an adapter that was compiled with
+            TensorRT-RTX's own headers; another one says so in the log, if a folder is given.
         verify: How each engine's bytes are compared with what the file records of them: "checksum" (CRC-32C: finds
             damage, at the speed of memory), "digest" (SHA-256: finds whatever differs) or "off". None: "checksum".
         trusted_keys: Load only what one of these keys signed (`torchtrt-ws sign`): public Ed25519 keys in PEM, for each
@@ -119,6 +124,7 @@ def load(
         share_engines=True if contexts != 1 and share_engines is None else share_engines,
         share_activation_memory=share_activation_memory,
         huge_pages=huge_pages,
+        runtime_cache=runtime_cache,
         verify=verify,
     )
     # A verified copy is in memory already, so that is mapped whatever `mmap` says.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from torchtrt_ws.errors import ProgramError
 
 __all__ = ["switch_options"]
 
 VERIFY = ("checksum", "digest", "off")  # what `verify=` takes
+MOST_TEXT = 255  # bytes of an option's text: executorch/runtime/backend/options.h, kMaxOptionValueLength
 CUDA_GRAPH = ("auto", "on", "off")  # what `cuda_graph=` takes, beside bools
 
 
@@ -17,6 +20,7 @@ def switch_options(
     share_engines: bool | None = None,
     share_activation_memory: bool | None = None,
     huge_pages: bool | None = None,
+    runtime_cache: str | os.PathLike[str] | None = None,
     verify: str | None = None,
 ) -> dict[str, bool | int | str]:
     """Turns keywords of `load` into the backend's options.
@@ -27,26 +31,39 @@ def switch_options(
         share_engines: Whether the weights of an engine that is loaded already are used.
         share_activation_memory: Whether a program's execution contexts work in one piece of device memory.
         huge_pages: Whether they are asked for, for the memory that large engines are read into.
+        runtime_cache: The folder for the kernels that TensorRT-RTX compiles, or "off".
         verify: "checksum", "digest" or "off".
 
     Returns:
         Option key to value; None leaves an option out.
 
     Raises:
-        ProgramError: Another word for `verify` or `cuda_graph`.
+        ProgramError: Another word for `verify` or `cuda_graph`; a `runtime_cache` that is empty, or longer than an
+            option holds.
     """
     _check("verify", verify, VERIFY, "Leave it out for the checksum.")
     if not isinstance(cuda_graph, bool):
         _check("cuda_graph", cuda_graph, CUDA_GRAPH, "Leave it out for what the file says, else off.")
-    switches = {
+    switches: dict[str, bool | int | str | None] = {
         "device_id": device_id,
         "cuda_graph": cuda_graph,
         "use_shared_engines": share_engines,
         "use_shared_activation_scratch": share_activation_memory,
         "huge_pages": huge_pages,
+        "runtime_cache": None if runtime_cache is None else _folder(runtime_cache),
         "verify": verify,
     }
     return {key: value for key, value in switches.items() if value is not None}
+
+
+def _folder(path: str | os.PathLike[str]) -> str:
+    folder = os.fspath(path)
+    size = len(os.fsencode(folder))
+    if 0 < size <= MOST_TEXT:
+        return folder
+    raise ProgramError(
+        "runtime_cache", f"{size} bytes", f'a folder of 1 to {MOST_TEXT} bytes, or "off"', "Set TORCHTRT_WS_CACHE."
+    )
 
 
 def _check(keyword: str, word: str | None, words: tuple[str, ...], next_step: str) -> None:

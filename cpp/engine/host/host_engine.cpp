@@ -137,7 +137,8 @@ Status HostEngine::load(const OpenRequest& request) {
   Status streamable = load_streamable(request);
   if (!streamable.ok() && streamable.failure().code != ErrorCode::NotSupported) return streamable;
   if (!streamable.ok()) {
-    log_info("warning: " + subject + " cannot stream its weights: " + streamable.failure().message());
+    log_info("warning: " + subject +
+             " cannot stream its weights, which are all on the heap: " + streamable.failure().message());
   }
   if (!program_) {
     Status loaded = load_program(method_of(request.metadata), "");

@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-#include "engine/host/cache_folder.h"
+#include "cache/cache_folder.h"
 #include "engine/host/mapping.h"
 #include "engine/host/packed_file.h"
 #include "engine/payload.h"
@@ -38,13 +38,17 @@ std::optional<int64_t> room_in(const std::string& path) {
 }
 
 CheckFact cache_fact(const ProbeRequest& request) {
+  const auto advice = [](Failure failure) {
+    failure.next_step += std::string(". ") + kOnTheHeap;
+    return fact_of("cache", Verdict::Advice, failure);
+  };
   auto opened = CacheFolder::open();
-  if (!opened.ok()) return fact_of("cache", Verdict::Advice, opened.failure());
+  if (!opened.ok()) return advice(opened.failure());
   const CacheFolder& folder = opened.value();
   const auto& own = request.metadata.own;
   if (own) {
     auto packed = folder.open_file(PackedFile::name_of(own->sha256));
-    if (!packed.ok()) return fact_of("cache", Verdict::Advice, packed.failure());
+    if (!packed.ok()) return advice(packed.failure());
     if (packed.value()) return {"cache", Verdict::Ok, folder.path() + ", with this engine's packed weights", "", {}};
   }
   if (!folder.is_writable()) {

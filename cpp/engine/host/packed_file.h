@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "engine/host/cache_folder.h"
+#include "cache/cache_folder.h"
 
 namespace torchtrt_ws::host {
 

@@ -4,11 +4,12 @@
 #include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
-Result<Context> make_context(const std::string& subject, nvinfer1::ICudaEngine& engine, const MemoryFacts& memory,
-                             int64_t budget) {
+Result<Context> make_context(const std::string& subject, nvinfer1::ICudaEngine& engine, RuntimeCache* cache,
+                             const MemoryFacts& memory, int64_t budget) {
   const ErrorScope errors;
   using Strategy = nvinfer1::ExecutionContextAllocationStrategy;
-  Context context(engine.createExecutionContext(memory.in_block ? Strategy::kUSER_MANAGED : Strategy::kSTATIC));
+  const Strategy strategy = memory.in_block ? Strategy::kUSER_MANAGED : Strategy::kSTATIC;
+  Context context(cache != nullptr ? cache->make_context(strategy) : engine.createExecutionContext(strategy));
   if (context != nullptr) return context;
   const std::string words = errors.words();
   const std::string found = words.empty() ? "no execution context, and no reason from TensorRT" : words;

@@ -7,6 +7,7 @@
 
 #include "engine/sharers.h"
 #include "engine/tensorrt/runtime.h"
+#include "engine/tensorrt/runtime_cache.h"
 #include "engine/tensorrt/weight_budget.h"
 
 namespace torchtrt_ws::tensorrt {
@@ -19,12 +20,18 @@ namespace torchtrt_ws::tensorrt {
 class SharedPlan {
  public:
   SharedPlan(const std::string& subject, std::shared_ptr<Runtime> runtime,
-             std::unique_ptr<nvinfer1::ICudaEngine> engine)
-      : runtime_(std::move(runtime)), engine_(std::move(engine)), budget_(subject, *engine_, runtime_->library()) {}
+             std::unique_ptr<nvinfer1::ICudaEngine> engine, int device, const RuntimeCacheUse& use)
+      : runtime_(std::move(runtime)),
+        engine_(std::move(engine)),
+        cache_(make_runtime_cache(subject, *engine_, runtime_->library(), device, use)),
+        budget_(subject, *engine_, runtime_->library()) {}
 
   nvinfer1::ICudaEngine& engine() noexcept { return *engine_; }
   const Library& library() const noexcept { return runtime_->library(); }
   WeightBudget& budget() noexcept { return budget_; }
+
+  /// What was compiled for it; null: not kept. making_context() is held for its calls, but for hits() and misses().
+  RuntimeCache* cache() noexcept { return cache_.get(); }
 
   /// Held while TensorRT makes a context of the plan.
   std::mutex& making_context() noexcept { return making_; }
@@ -36,6 +43,7 @@ class SharedPlan {
   // Each of these needs those above it.
   std::shared_ptr<Runtime> runtime_;
   std::unique_ptr<nvinfer1::ICudaEngine> engine_;
+  std::unique_ptr<RuntimeCache> cache_;
   WeightBudget budget_;
   std::mutex making_;
   Sharers sharers_;

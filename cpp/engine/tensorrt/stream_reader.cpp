@@ -1,19 +1,17 @@
 #include "engine/tensorrt/stream_reader.h"
 
 #include <algorithm>
-#include <cstring>
+#include <optional>
 
+#include "base/copy_mapped.h"
 #include "base/file_mapping.h"
-#include "base/pieces.h"
+#include "base/read_ahead.h"
 #include "engine/tensorrt/cuda.h"
 
 namespace torchtrt_ws::tensorrt {
 namespace {
 
-constexpr uint64_t kPiece = uint64_t{2} << 20;  // bytes copied between two hand-backs, of each thread
-
-/// The least that is worth other threads; starting them takes as long as copying some MiB.
-constexpr uint64_t kLarge = uint64_t{64} << 20;  // bytes
+constexpr uint64_t kPiece = uint64_t{2} << 20;  // bytes copied to a device between two hand-backs
 
 }  // namespace
 
@@ -39,24 +37,16 @@ int64_t StreamReader::read(void* destination, int64_t bytes, cudaStream_t stream
 }
 
 void StreamReader::copy_to_host(char* destination, uint64_t bytes) {
-  const auto copy = [&](uint64_t from, uint64_t to) {
-    if (file_backed_) read_ahead(plan_, position_ + from, position_ + to);
-    std::memcpy(destination + from, plan_ + position_ + from, to - from);
-    note_checksum(position_ + from, position_ + to);
-    drop(position_ + from, position_ + to);
-  };
-  // Pieces lie as pages do: a page fault brings in the pages around it, which would be those of a piece that was
-  // dropped.
-  const uint64_t into_piece = reinterpret_cast<uintptr_t>(plan_ + position_) % kPiece;
-  const uint64_t head = std::min(bytes, kPiece - into_piece);
-  copy(0, head);
-  for_each_piece(bytes - head, kPiece, bytes < kLarge ? 1 : moving_threads(),
-                 [&](uint64_t from, uint64_t to) { copy(head + from, head + to); });
+  copy_mapped(plan_, position_, position_ + bytes, destination, file_backed_,
+              [this](uint64_t from, uint64_t to) { note_checksum(from, to); });
 }
 
 bool StreamReader::copy_to_device(char* destination, uint64_t bytes, cudaStream_t stream) {
+  std::optional<ReadAhead> ahead;
+  if (file_backed_) ahead.emplace(plan_, position_, position_ + bytes);
   for (uint64_t from = 0; from < bytes; from += kPiece) {
     const uint64_t to = std::min(bytes, from + kPiece);
+    if (ahead) ahead->before(position_ + from, position_ + to);
     // From pageable memory this returns once CUDA has taken the bytes, so the pages may go (CUDA's "API synchronization
     // behavior").
     const cudaError_t copied =

@@ -12,9 +12,9 @@ namespace torchtrt_ws::tensorrt {
 
 /// Feeds TensorRT a plan that lies in memory, through the interface that spares it a copy of the weights.
 ///
-/// Several threads copy what is large: TensorRT asks for all weights in one call. When the plan is a file mapping, the
-/// disk is asked for each piece as a whole, and pages that were read are handed back at once, so that the plan and the
-/// weights are not in memory together. Reading them again would take them from the file.
+/// Several threads copy what is large (copy_mapped()): TensorRT asks for all weights in one call. When the plan is a
+/// file mapping, the disk is asked for what comes later, and pages that were read are handed back at once, so that the
+/// plan and the weights are not in memory together. Reading them again would take them from the file.
 ///
 /// A checksum of the plan costs least where its bytes pass anyway.
 class StreamReader final : public nvinfer1::IStreamReaderV2 {

@@ -1,6 +1,7 @@
 #include "engine/tensorrt/tensorrt_engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "engine/tensorrt/context.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
+#include "engine/tensorrt/plan_digest.h"
 #include "engine/tensorrt/traced.h"
 
 namespace torchtrt_ws::tensorrt {
@@ -29,14 +31,22 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   const DeviceGuard guard(device_);
   step = guard.check(subject_);
   if (!step.ok()) return step;
-  auto runtime = Runtime::shared(subject_, product_of(payload.data(), payload.size()), device_);
+  const Product product = product_of(payload.data(), payload.size());
+  auto runtime = Runtime::shared(subject_, product, device_);
   if (!runtime.ok()) return std::move(runtime).failure();
   Verification verification(request.verify, request.metadata, subject_);
   if (!verification.note().empty()) log_info(verification.note());
+  RuntimeCacheUse cache{request.runtime_cache, ""};
+  if (keeps_runtime_cache(product, request.runtime_cache)) {
+    cache.plan = plan_digest(payload.data(), payload.size(), request.metadata, request.verify);
+  }
   const cudaError_t before = cudaPeekAtLastError();
   auto engine = runtime.value()->deserialize(subject_, std::move(payload), verification, request.huge_pages);
   if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
-  return take(std::make_shared<SharedPlan>(subject_, std::move(runtime).value(), std::move(engine).value()), request);
+  loaded_plan_ = true;
+  return take(
+      std::make_shared<SharedPlan>(subject_, std::move(runtime).value(), std::move(engine).value(), device_, cache),
+      request);
 }
 
 Status TensorRTEngine::take(std::shared_ptr<SharedPlan> plan, const OpenRequest& request) {
@@ -145,8 +155,11 @@ Status TensorRTEngine::make_context() {
 
 Status TensorRTEngine::make_context_here() {
   const auto lock = lock_patiently(plan_->making_context());
-  auto context = tensorrt::make_context(subject_, plan_->engine(), memory_now(), plan_->budget().now());
+  const auto start = std::chrono::steady_clock::now();
+  auto context = tensorrt::make_context(subject_, plan_->engine(), plan_->cache(), memory_now(), plan_->budget().now());
   if (!context.ok()) return std::move(context).failure();
+  context_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  save_cache();
   Status bounded = bound_outputs(subject_, *context.value(), execution_->own_stream(), io_);
   if (!bounded.ok()) return bounded;
   execution_->attach(std::move(context).value(), block_);
@@ -154,11 +167,33 @@ Status TensorRTEngine::make_context_here() {
   return ok_status();
 }
 
+/// making_context() is held.
+void TensorRTEngine::save_cache() noexcept {
+  // TensorRT-RTX does not say whether its cache may be read while contexts add to it.
+  if (plan_->cache() != nullptr && !plan_->sharers().any_context()) plan_->cache()->save();
+}
+
+EngineCounters TensorRTEngine::counters() const noexcept {
+  EngineCounters counters;
+  counters.graph_hits = execution_->graph_hits();
+  counters.context_seconds = context_seconds_;
+  if (loaded_plan_ && plan_->cache() != nullptr) {
+    counters.cache_hits = plan_->cache()->hits();
+    counters.cache_misses = plan_->cache()->misses();
+  }
+  return counters;
+}
+
 void TensorRTEngine::drop_context() noexcept {
   if (execution_ == nullptr) return;
   const DeviceGuard guard(device_);
+  const bool had_one = execution_->has_context();
   execution_->detach();
   plan_->sharers().note_context(this, false);
+  if (had_one && plan_->cache() != nullptr) {
+    const auto lock = lock_patiently(plan_->making_context());
+    save_cache();
+  }
   if (block_ != nullptr) block_->need_nothing(this);
 }
 

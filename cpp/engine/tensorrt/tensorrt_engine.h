@@ -38,7 +38,7 @@ class TensorRTEngine final : public Engine {
   int64_t device_bytes() const override;
   MemoryFacts memory() const override;
   Status set_budget(int64_t bytes) override;
-  EngineCounters counters() const noexcept override { return {execution_->graph_hits(), 0, 0}; }
+  EngineCounters counters() const noexcept override;
   bool has_context() const override { return execution_ != nullptr && execution_->has_context(); }
   Status make_context() override;
   void drop_context() noexcept override;
@@ -52,6 +52,7 @@ class TensorRTEngine final : public Engine {
   Status load(Payload payload, const OpenRequest& request);
   Status take(std::shared_ptr<SharedPlan> plan, const OpenRequest& request);
   Status make_context_here();
+  void save_cache() noexcept;
   MemoryFacts memory_now() const;
 
   const std::string subject_;  // "engine 'name'", for messages
@@ -61,6 +62,8 @@ class TensorRTEngine final : public Engine {
   std::shared_ptr<ActivationBlock> block_;  // null: contexts have memory of their own
   Io io_;
   std::unique_ptr<Execution> execution_;
+  bool loaded_plan_ = false;    // and does not share one that was loaded before
+  double context_seconds_ = 0;  // what making the last context took
 };
 
 }  // namespace torchtrt_ws::tensorrt

@@ -49,8 +49,11 @@ struct EngineReport {
   bool clipped = false;       // the budget was asked larger than streamable_bytes, when it was last decided
   uint64_t ladder_steps = 0;  // automatic budgets that did not fit before a smaller one did, since it was loaded
   uint64_t graph_hits = 0;    // runs that replayed a captured CUDA graph
-  uint64_t cache_hits = 0;    // loads that found what they prepare (a host engine's packed weights) in a cache on disk
-  uint64_t cache_misses = 0;  // loads that prepared it and left it there
+  /// Loads that found what they prepare in the cache on disk: a host engine's packed weights, a TensorRT-RTX engine's
+  /// compiled kernels.
+  uint64_t cache_hits = 0;
+  uint64_t cache_misses = 0;   // loads that prepared it and left it there
+  double context_seconds = 0;  // what making its last execution context took, compiling kernels with it
 };
 
 /// Reports of all live engines of the process, in loading order. Waits for no work in flight: an engine that

@@ -82,6 +82,11 @@ class LoadOptions {
   /// into: it is filled more than twice as fast. True unless set.
   LoadOptions& set_huge_pages(bool wanted) { return add(kHugePagesKey, wanted); }
 
+  /// The folder that keeps the kernels which TensorRT-RTX compiles for an engine, so that the next process need not:
+  /// made where it is missing, and not used where others may write it. "off": none. Unless set: TORCHTRT_WS_CACHE, else
+  /// ~/.cache/torchtrt_ws. At most 255 bytes. Needs an adapter that was compiled with TensorRT-RTX's own headers.
+  LoadOptions& set_runtime_cache(std::string_view folder) { return add_text(kRuntimeCacheKey, folder); }
+
   /// How each engine's bytes are compared with what the file records of them: "checksum" (the default; finds damage),
   /// "digest" (SHA-256; some 1 to 2 GB/s) or "off".
   LoadOptions& set_verify(std::string_view how) { return add_text(kVerifyKey, how); }

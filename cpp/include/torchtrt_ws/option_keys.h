@@ -29,6 +29,10 @@ inline constexpr std::string_view kVerifyKey = "verify";       // "checksum" (th
 inline constexpr std::string_view kShareEnginesKey = "use_shared_engines";             // a bool; true where not given
 inline constexpr std::string_view kShareScratchKey = "use_shared_activation_scratch";  // a bool; true where not given
 inline constexpr std::string_view kHugePagesKey = "huge_pages";                        // a bool; true where not given
+// Where TensorRT-RTX's compiled kernels are kept: a folder, or kRuntimeCacheOff; beside a host engine's packed weights
+// where not given.
+inline constexpr std::string_view kRuntimeCacheKey = "runtime_cache";
+inline constexpr std::string_view kRuntimeCacheOff = "off";
 
 inline constexpr std::string_view kContextsKey =
     "contexts";  // how many loads of the file will share; 1 where not given

@@ -160,9 +160,9 @@ Result<std::unique_ptr<Engine>> open_plan(const std::vector<uint8_t>& plan, cons
   Metadata described = metadata;
   described.device_id = options.metadata_device;
   const std::string name = "forward";
-  return tensorrt_kind()(std::move(payload),
-                         OpenRequest{described, name, options.device_id, options.cuda_graph, Verify::Checksum,
-                                     options.program, options.program != nullptr, options.margin});
+  return tensorrt_kind()(std::move(payload), OpenRequest{described, name, options.device_id, options.cuda_graph,
+                                                         Verify::Checksum, options.program, options.program != nullptr,
+                                                         options.margin, true, options.runtime_cache});
 }
 
 Metadata metadata_of(const std::vector<Binding>& bindings) {

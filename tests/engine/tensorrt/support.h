@@ -108,6 +108,7 @@ struct OpenOptions {
   GraphUse cuda_graph = GraphUse::Off;
   int64_t margin = kDefaultMargin;
   const void* program = nullptr;  // engines with the same one share activation memory
+  std::string runtime_cache = "off";
 };
 
 /// The kind under test.

@@ -48,7 +48,8 @@ Settings initial_settings() {
                        {"compute", 90},         {"pageable_access", 0}, {"automatic_budget", -1},
                        {"automatic_margin", 0}, {"read_chunk", 0},      {"read_to_device", 0},
                        {"capture", 1},          {"sticky", 0},          {"abort_on_misuse", 0},
-                       {"graph_bytes", 0},      {"validity", 0},        {"diagnostics", 0}};
+                       {"graph_bytes", 0},      {"validity", 0},        {"diagnostics", 0},
+                       {"cache_driver", 0}};
   for (auto& [name, value] : settings) {
     std::string variable = "STANDIN_" + name;
     std::transform(variable.begin(), variable.end(), variable.begin(), [](unsigned char c) { return std::toupper(c); });

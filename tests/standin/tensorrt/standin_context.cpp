@@ -7,6 +7,7 @@
 #include "../cuda/call.h"
 #include "../cuda/standin_stream.h"
 #include "compute.h"
+#include "runtime_cache.h"
 #include "state.h"
 
 // Execution context: memory that comes and goes with it, shapes, addresses, and the run itself.
@@ -47,14 +48,17 @@ struct Bound {
 class Context final : public nvinfer1::apiv::VExecutionContext {
  public:
   Context(nvinfer1::IExecutionContext& face, std::shared_ptr<EngineState> engine, nvinfer1::ICudaEngine& engine_face,
-          void* scratch, void* memory, bool user_managed)
+          void* scratch, void* memory, bool user_managed, std::shared_ptr<Kernels> kernels)
       : face_(face),
         engine_(std::move(engine)),
         engine_face_(engine_face),
         scratch_(scratch),
         memory_(memory),
-        user_managed_(user_managed) {
+        user_managed_(user_managed),
+        kernels_(std::move(kernels)) {
     ++engine_->contexts;
+    if (kernels_ != nullptr) ++kernels_->contexts;
+    if (STANDIN_RTX_HEADERS) compile(kernels_.get(), "context of " + std::to_string(engine_->plan.streamable));
     forget_shapes();
     count_live("execution_context", 1);
   }
@@ -64,6 +68,7 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
     if (!is_done(state_->last)) misuse("~IExecutionContext: destroyed while its work is in flight");
     if (!engine_->alive) misuse("~IExecutionContext: its engine was destroyed before it");
     state_->alive = false;
+    if (kernels_ != nullptr) --kernels_->contexts;
     if (scratch_ != nullptr) release(scratch_, Kind::Scratch, "~IExecutionContext");
     if (memory_ != nullptr) release(memory_, Kind::Context, "~IExecutionContext");
     if (--engine_->contexts == 0 && engine_->is_streaming() && engine_->weights != nullptr) {
@@ -193,6 +198,12 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
     return count;
   }
 
+  std::string shapes_text() const {
+    std::string text;
+    for (const auto& [name, dims] : shapes_) text += name + to_text(dims);
+    return text;
+  }
+
   Dims shape_of(const Plan::Tensor& tensor) const;
   std::vector<int64_t> values_of(const Plan::Tensor& tensor) const;
   std::string look_at_values();
@@ -218,6 +229,7 @@ class Context final : public nvinfer1::apiv::VExecutionContext {
   uint64_t warm_shapes_ = UINT64_MAX;                   // state_->shapes at the last run that was not captured
   nvinfer1::IErrorRecorder* recorder_ = nullptr;
   std::string name_;
+  std::shared_ptr<Kernels> kernels_;  // null: it was made without a runtime cache
 };
 
 bool Context::setInputShape(char const* name, Dims const& dims) noexcept {
@@ -590,6 +602,7 @@ bool Context::enqueueV3(cudaStream_t handle) noexcept {
                                     "synchronization. Please use non-default stream instead.");
     }
     warm_shapes_ = state_->shapes;
+    if (STANDIN_RTX_HEADERS) compile(kernels_.get(), "shapes " + shapes_text());
   }
   if (std::string words = find_data_dependent(bound, stream, handle); !words.empty()) return refuse(words);
   cudaError_t error = enqueue(*stream, make_work(std::move(bound), stream));
@@ -602,7 +615,7 @@ bool Context::enqueueV3(cudaStream_t handle) noexcept {
 }  // namespace
 
 nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nvinfer1::ICudaEngine& engine,
-                                          bool user_managed) {
+                                          bool user_managed, std::shared_ptr<Kernels> kernels) {
   constexpr const char* kWhere = "ICudaEngine::createExecutionContext";
   give_back_released(state->device);
   void* taken[3] = {};
@@ -625,7 +638,8 @@ nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nv
     return nullptr;
   }
   if (taken[0] != nullptr) state->weights = taken[0];
-  return new Face<nvinfer1::IExecutionContext, Context>(std::move(state), engine, taken[1], taken[2], user_managed);
+  return new Face<nvinfer1::IExecutionContext, Context>(std::move(state), engine, taken[1], taken[2], user_managed,
+                                                        std::move(kernels));
 }
 
 }  // namespace standin

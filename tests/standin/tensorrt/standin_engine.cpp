@@ -5,6 +5,7 @@
 
 #include "../cuda/call.h"
 #include "../cuda/memory.h"
+#include "runtime_cache.h"
 #include "state.h"
 
 // Engine: what a plan says of itself, and the budget for its weights.
@@ -186,10 +187,22 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
     if (select == nvinfer1::OptProfileSelector::kMIN) return values.min.data();
     return select == nvinfer1::OptProfileSelector::kMAX ? values.max.data() : values.opt.data();
   }
+#if STANDIN_RTX_HEADERS
+  nvinfer1::IExecutionContext* createExecutionContextWithRuntimeConfig(
+      nvinfer1::IRuntimeConfig* config) noexcept override {
+    auto guard = lock();
+    return create(config_state(*config).strategy, config_state(*config).kernels);
+  }
+  nvinfer1::IRuntimeConfig* createRuntimeConfig() noexcept override {
+    auto guard = lock();
+    return enter("createRuntimeConfig") ? nullptr : make_runtime_config();
+  }
+#else
   nvinfer1::IExecutionContext* createExecutionContextWithRuntimeConfig(nvinfer1::IRuntimeConfig*) noexcept override {
     absent("ICudaEngine::createExecutionContext(IRuntimeConfig*)");
   }
   nvinfer1::IRuntimeConfig* createRuntimeConfig() noexcept override { absent("ICudaEngine::createRuntimeConfig"); }
+#endif
 
 #if STANDIN_RTX_HEADERS && NV_TENSORRT_MINOR >= 6
   bool areWeightsLoaded() const noexcept override { return true; }
@@ -220,6 +233,9 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
 #endif
 
  private:
+  nvinfer1::IExecutionContext* create(nvinfer1::ExecutionContextAllocationStrategy strategy,
+                                      std::shared_ptr<Kernels> kernels);
+
   static bool failing(const char* function) {
     auto guard = lock();
     return enter(function).has_value();
@@ -280,6 +296,11 @@ bool Engine::setWeightStreamingBudgetV2(int64_t budget) noexcept {
 nvinfer1::IExecutionContext* Engine::createExecutionContext(
     nvinfer1::ExecutionContextAllocationStrategy strategy) noexcept {
   auto guard = lock();
+  return create(strategy, nullptr);
+}
+
+nvinfer1::IExecutionContext* Engine::create(nvinfer1::ExecutionContextAllocationStrategy strategy,
+                                            std::shared_ptr<Kernels> kernels) {
   const bool user_managed = strategy == nvinfer1::ExecutionContextAllocationStrategy::kUSER_MANAGED;
   if (!user_managed && strategy != nvinfer1::ExecutionContextAllocationStrategy::kSTATIC) {
     absent("ICudaEngine::createExecutionContext, but for kSTATIC and kUSER_MANAGED");
@@ -289,7 +310,7 @@ nvinfer1::IExecutionContext* Engine::createExecutionContext(
     log_error(*state_->runtime, "ICudaEngine::createExecutionContext", fault_words(*fault));
     return nullptr;
   }
-  return make_context(state_, face_, user_managed);
+  return make_context(state_, face_, user_managed, std::move(kernels));
 }
 
 }  // namespace

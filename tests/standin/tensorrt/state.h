@@ -29,6 +29,8 @@ struct RuntimeState {
   bool alive = true;
 };
 
+struct Kernels;  // runtime_cache.h
+
 struct EngineState {
   Plan plan;
   std::shared_ptr<RuntimeState> runtime;
@@ -80,6 +82,6 @@ struct Face final : Interface {
 nvinfer1::IRuntime* make_runtime(nvinfer1::ILogger* logger);
 nvinfer1::ICudaEngine* make_engine(std::shared_ptr<EngineState> state);
 nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nvinfer1::ICudaEngine& engine,
-                                          bool user_managed);
+                                          bool user_managed, std::shared_ptr<Kernels> kernels);
 
 }  // namespace standin

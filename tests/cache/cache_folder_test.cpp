@@ -1,4 +1,4 @@
-#include "engine/host/cache_folder.h"
+#include "cache/cache_folder.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-namespace torchtrt_ws::host {
+namespace torchtrt_ws {
 namespace {
 
 class CacheFolderTest : public ::testing::Test {
@@ -68,4 +68,4 @@ TEST_F(CacheFolderTest, AFolderThatOthersMayWriteIsRefused) {
 }
 
 }  // namespace
-}  // namespace torchtrt_ws::host
+}  // namespace torchtrt_ws

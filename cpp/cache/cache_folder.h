@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace torchtrt_ws::host {
+namespace torchtrt_ws {
 
 /// A file descriptor that closes itself; -1 is none.
 class Descriptor {
@@ -29,7 +29,9 @@ class Descriptor {
   int file_;
 };
 
-/// The folder of packed weights: TORCHTRT_WS_CACHE, else $XDG_CACHE_HOME/torchtrt_ws, else ~/.cache/torchtrt_ws.
+/// The folder of what loads prepare, for those that come later: a host engine's packed weights (`.packed`), the kernels
+/// that TensorRT-RTX compiled for a plan (`.runtime`). It is the one that was chosen, else TORCHTRT_WS_CACHE, else
+/// $XDG_CACHE_HOME/torchtrt_ws, else ~/.cache/torchtrt_ws.
 ///
 /// What is in it decides what models compute, so it has rules, and what breaks them is not used: the folder is made
 /// with mode 0700; it and its files belong to this user or root, and nobody else may write them; files are regular,
@@ -37,8 +39,9 @@ class Descriptor {
 /// read-only (an image with its cache baked in).
 class CacheFolder {
  public:
-  /// Finds or makes the folder. Fails with NotSupported: there is none, or it breaks the rules.
-  static Result<CacheFolder> open();
+  /// Finds or makes the folder; `chosen` is empty for the default one. Fails with NotSupported: there is none, or it
+  /// breaks the rules.
+  static Result<CacheFolder> open(const std::string& chosen = {});
 
   const std::string& path() const { return path_; }
   bool is_writable() const { return writable_; }
@@ -53,8 +56,8 @@ class CacheFolder {
   /// Removes what writers of `name` left when they were killed. Precondition: the caller holds the lock.
   void remove_leftovers(const std::string& name) const;
 
-  /// Removes the least recently used entries until the files take at most TORCHTRT_WS_CACHE_LIMIT bytes (16 GiB when
-  /// that says nothing). `kept` stays. A file that is in use may go: who has it mapped keeps it.
+  /// Removes the least recently used entries, of all kinds, until the files take at most TORCHTRT_WS_CACHE_LIMIT bytes
+  /// (16 GiB when that says nothing). `kept` stays. A file that is in use may go: who has it mapped keeps it.
   void evict(const std::string& kept) const;
 
  private:
@@ -67,4 +70,4 @@ class CacheFolder {
 /// What is wrong with the cache, and what to do.
 Failure unusable_cache(const std::string& path, const std::string& why);
 
-}  // namespace torchtrt_ws::host
+}  // namespace torchtrt_ws

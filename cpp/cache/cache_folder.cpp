@@ -1,4 +1,4 @@
-#include "engine/host/cache_folder.h"
+#include "cache/cache_folder.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -11,24 +11,25 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "budget/decimal.h"
 
-namespace torchtrt_ws::host {
+namespace torchtrt_ws {
 namespace {
 
 constexpr int64_t kDefaultLimit = int64_t{16} << 30;  // bytes
-constexpr char kEntrySuffix[] = ".packed";
+constexpr const char* kEntrySuffixes[] = {".packed", ".runtime"};
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::string() : std::string(value);
 }
 
-std::string chosen_folder() {
+std::string default_folder() {
   if (auto chosen = variable("TORCHTRT_WS_CACHE"); !chosen.empty()) return chosen;
   if (auto xdg = variable("XDG_CACHE_HOME"); !xdg.empty()) return xdg + "/torchtrt_ws";
   if (auto home = variable("HOME"); !home.empty()) return home + "/.cache/torchtrt_ws";
@@ -52,8 +53,11 @@ std::string distrusted(const struct stat& info) {
   return {};
 }
 
-bool ends_with(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+bool is_entry(const std::string& name) {
+  const auto ends_with = [&name](const std::string& end) {
+    return name.size() >= end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
+  };
+  return std::any_of(std::begin(kEntrySuffixes), std::end(kEntrySuffixes), ends_with);
 }
 
 std::vector<std::string> names_in(const std::string& folder) {
@@ -75,11 +79,11 @@ int64_t size_limit() {
 
 Failure unusable_cache(const std::string& path, const std::string& why) {
   return {ErrorCode::NotSupported, path, why, "a folder of this user that nobody else may write",
-          "Set TORCHTRT_WS_CACHE to one; until then the engine runs with all weights on the heap"};
+          "Set TORCHTRT_WS_CACHE to one"};
 }
 
-Result<CacheFolder> CacheFolder::open() {
-  const std::string path = chosen_folder();
+Result<CacheFolder> CacheFolder::open(const std::string& chosen) {
+  const std::string path = chosen.empty() ? default_folder() : chosen;
   if (path.empty()) return unusable_cache("cache folder", "neither TORCHTRT_WS_CACHE nor HOME");
   if (!make_folders(path)) return unusable_cache(path, std::strerror(errno));
   const Descriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -136,7 +140,7 @@ void CacheFolder::evict(const std::string& kept) const {
   int64_t total = 0;
   for (const std::string& name : names_in(path_)) {
     struct stat info{};
-    if (!ends_with(name, kEntrySuffix) || lstat((path_ + "/" + name).c_str(), &info) != 0) continue;
+    if (!is_entry(name) || lstat((path_ + "/" + name).c_str(), &info) != 0) continue;
     const int64_t bytes = int64_t{info.st_blocks} * 512;
     total += bytes;
     if (name != kept) entries.push_back({info.st_mtim, bytes, name});
@@ -152,4 +156,4 @@ void CacheFolder::evict(const std::string& kept) const {
   }
 }
 
-}  // namespace torchtrt_ws::host
+}  // namespace torchtrt_ws
