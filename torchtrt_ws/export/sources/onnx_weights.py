@@ -37,7 +37,7 @@ def leave_out(graph: Any) -> tuple[int, dict[str, torch.Tensor]]:
             continue
         raw = given.raw
         if isinstance(raw, np.ndarray):
-            order = sorted(range(raw.ndim), key=lambda axis, strides=raw.strides: -strides[axis])
+            order = _as_stored(raw)
             if not raw.flags.c_contiguous and raw.transpose(order).flags.c_contiguous:
                 raw = raw.transpose(order)
                 value = _transposed(graph, value, raw.shape, [order.index(axis) for axis in range(raw.ndim)])
@@ -46,6 +46,11 @@ def leave_out(graph: Any) -> tuple[int, dict[str, torch.Tensor]]:
             left_out[value.name] = raw.detach()
             value.const_value = _elsewhere(value, given.nbytes)
     return size, left_out
+
+
+def _as_stored(array: np.ndarray[Any, Any]) -> list[int]:
+    """The axes in the order in which the memory has them."""
+    return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
 
 
 def _transposed(graph: Any, value: Any, shape: tuple[int, ...], order: list[int]) -> Any:
