@@ -88,13 +88,13 @@ def test_one_dynamic_shapes_is_one_profile(saved: Path) -> None:
 
 def test_a_list_of_dynamic_shapes_is_a_profile_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_plan: list[int] = []  # only a GPU reads a plan's profiles back: what its builder has is next to it
-    build = trt.Builder.build_serialized_network
+    build = trt.Builder.build_serialized_network_to_stream
 
-    def counting(self: Any, network: Any, config: Any) -> Any:
+    def counting(self: Any, network: Any, config: Any, writer: Any) -> Any:
         in_plan.append(config.num_optimization_profiles)
-        return build(self, network, config)
+        return build(self, network, config, writer)
 
-    monkeypatch.setattr(trt.Builder, "build_serialized_network", counting)
+    monkeypatch.setattr(trt.Builder, "build_serialized_network_to_stream", counting)
     path = tmp_path / "a.pte"
     torchtrt_ws.save(
         Tower(),
@@ -287,7 +287,7 @@ def test_what_is_refused_is_named_with_its_module_and_line(
 
 
 def test_a_build_that_fails_names_the_operators_in_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(self: Any, network: Any, config: Any) -> None:
+    def fails(self: Any, network: Any, config: Any, writer: Any) -> None:
         name = next(
             network.get_layer(index).name for index in range(network.num_layers) if "relu" in network[index].name
         )
@@ -302,7 +302,7 @@ def test_a_build_that_fails_names_the_operators_in_its_words(tmp_path: Path, mon
         return log
 
     monkeypatch.setattr(tensorrt_rtx, "_log", kept)
-    monkeypatch.setattr(trt.Builder, "build_serialized_network", fails)
+    monkeypatch.setattr(trt.Builder, "build_serialized_network_to_stream", fails)
     with pytest.raises(torchtrt_ws.EngineError, match=r"build it: in aten\.relu\.default \(\S+Tower\), \S+\.py:\d+; "):
         torchtrt_ws.save(Tower(), tmp_path / "a.pte", arg_inputs=(torch.ones(2, 256),), engine="tensorrt_rtx")
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchtrt_ws.atomic import check_target
@@ -161,7 +162,7 @@ def save(
     )
     with ExitStack() as stack:
         if engine == "tensorrt_rtx":
-            lowered = _lowered_to_rtx(exported, stack, options, placement, compute_capabilities, steps)
+            lowered = _lowered_to_rtx(exported, stack, options, placement, compute_capabilities, steps, target.parent)
         else:
             lowered = _lowered_to_host(exported, stack)
         write_program(target, lowered, options)
@@ -205,6 +206,7 @@ def _lowered_to_rtx(
     placement: Placement,
     compute_capabilities: Sequence[str] | None,
     steps: StreamingOptions,
+    folder: Path,
 ) -> dict[str, LoweredMethod]:
     """Each method as one TensorRT-RTX engine, or as two and lookups on the host."""
     from torchtrt_ws.export.sources import rtx_method
@@ -215,7 +217,7 @@ def _lowered_to_rtx(
     engines = [[engine.name for engine in each.engines] for each in planned]
     check_heads(list(methods), [name for names in engines for name in names[1:]])
     check_budgets(options.total, options.per_engine, [name for names in engines for name in names])
-    lowered = [rtx_method.build(each, compute_capabilities, placement.device_id) for each in planned]
+    lowered = [rtx_method.build(each, compute_capabilities, placement.device_id, folder) for each in planned]
     return dict(zip(methods, lowered, strict=True))
 
 

@@ -6,10 +6,10 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from torchtrt_ws.blob import Buffer
-from torchtrt_ws.digests import Hasher
+from torchtrt_ws.digests import Digests, Hasher
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import Writable
 from torchtrt_ws.export.engine.hashed import Hashed
@@ -60,16 +60,23 @@ class FilePayload(Hashed):
     """An engine in a file. The file is opened once, so what is written is what was looked at.
 
     Args:
-        path: The file. Holes in it (sparse files) stay holes where the target can have them.
+        file: The file's path, or the file: open to be read, without a buffer. Holes in it (sparse files) stay holes
+            where the target can have them.
+        digests: Of all its bytes, where they are known.
 
     Raises:
         ProgramError: No such file, not a regular file, or not readable.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, file: str | os.PathLike[str] | BinaryIO, digests: Digests | None = None) -> None:
         super().__init__()
-        self.path = os.fspath(path)
-        self._file = self._open()
+        self._digests = digests
+        if isinstance(file, str | os.PathLike):
+            self.path = os.fspath(file)
+            self._file = self._open()
+        else:
+            self.path = str(file.name)
+            self._file = file
         self._state = self._look()
         self.size = self._state[0]
 

@@ -1,4 +1,4 @@
-"""A method as an ONNX model in a folder: weights lie beside the model, so that it may be larger than 2 GiB."""
+"""A method as an ONNX model in a file, without its large weights: they stay where the module has them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torchtrt_ws.errors import EngineError, ProgramError, first_line
 from torchtrt_ws.export.graph import cache_update
 from torchtrt_ws.export.sources.onnx_attention import in_parts
 from torchtrt_ws.export.sources.onnx_origin import lines_of, node_origin
+from torchtrt_ws.export.sources.onnx_weights import leave_out
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -32,12 +33,19 @@ INSTALL = "pip install torchtrt-ws[export,rtx]"
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """A model on the disk. `weight_bytes` is the size of its initializers; `lines` says where operators are called
-    (`onnx_origin.lines_of`)."""
+    """A model on the disk.
+
+    Args:
+        path: The file. It says of large weights only that they lie elsewhere.
+        weight_bytes: The size of all weights.
+        lines: Where operators are called (`onnx_origin.lines_of`).
+        weights: The large weights by initializer, each the module's own memory where that is contiguous.
+    """
 
     path: Path
     weight_bytes: int
     lines: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder: Path) -> OnnxModel:
@@ -47,7 +55,7 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
         name: The method's name, for errors.
         program: The method; not modified.
         interface: Its inputs and outputs: the model's tensors get their names.
-        folder: An empty folder; the weights are written there once more.
+        folder: An empty folder.
 
     Returns:
         The model.
@@ -58,6 +66,7 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
     """
     try:
         import onnx  # noqa: F401
+        import onnx_ir
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise EngineError(f"method {name!r}", f"no module {error.name!r}", "onnx and onnxscript", INSTALL) from None
@@ -75,7 +84,8 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
             )
             assert onnx_program is not None, "it is with dynamo=True"
             _rename_inner(onnx_program.model.graph)
-            onnx_program.save(str(path), external_data=True)
+            weight_bytes, weights = leave_out(onnx_program.model.graph)
+            onnx_ir.save(onnx_program.model, str(path))  # not its own save: that counts what was left out
     except OSError:
         raise
     except Exception as error:  # the exporter raises what it likes: this is the boundary
@@ -87,10 +97,7 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
             "a graph that torch.onnx.export takes",
             "The error above this one says where it stopped; change that part of the module.",
         ) from error
-    weights = sum(
-        value.const_value.nbytes for value in onnx_program.model.graph.initializers.values() if value.const_value
-    )
-    return OnnxModel(path, weights, lines_of(program))
+    return OnnxModel(path, weight_bytes, lines_of(program), weights)
 
 
 def _has_caches(program: ExportedProgram) -> bool:

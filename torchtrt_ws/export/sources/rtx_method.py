@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch.export import ExportedProgram
@@ -116,7 +117,10 @@ def plan_method(
 
 
 def build(
-    planned: PlannedMethod, compute_capabilities: Sequence[str] | None = None, device_id: int = 0
+    planned: PlannedMethod,
+    compute_capabilities: Sequence[str] | None = None,
+    device_id: int = 0,
+    folder: Path | None = None,
 ) -> LoweredMethod:
     """Builds the engines of a method.
 
@@ -124,6 +128,7 @@ def build(
         planned: From `plan_method`; its calls are still declared.
         compute_capabilities: As for `tensorrt_rtx.build`.
         device_id: What the blobs say.
+        folder: As for `tensorrt_rtx.build`.
 
     Returns:
         The method, with engine calls.
@@ -139,7 +144,7 @@ def build(
         of_call = each.call.interface
         own = profiles if profiles is None or split is None else part_profiles(profiles, interface, of_call)
         engine = tensorrt_rtx.build(
-            each.name, each.program, each.interface, compute_capabilities, device_id, own, each.states
+            each.name, each.program, each.interface, compute_capabilities, device_id, own, each.states, folder
         )
         built[each.call.token] = replace(engine, streaming=each.facts)
     calls = [each.call for each in planned.engines]

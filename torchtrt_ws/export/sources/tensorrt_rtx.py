@@ -15,7 +15,7 @@ from torchtrt_ws.blob import OptimizationProfile, ProfileBounds, StateTensor, Te
 from torchtrt_ws.dtypes import TO_TENSORRT
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
-from torchtrt_ws.export.engine.payload import BufferPayload
+from torchtrt_ws.export.engine.plan_writer import PlanWriter
 from torchtrt_ws.export.graph.state import state_names
 from torchtrt_ws.export.sources.onnx_model import INSTALL, OnnxModel, write_onnx
 from torchtrt_ws.export.sources.onnx_origin import origin_of, text_origins
@@ -23,8 +23,10 @@ from torchtrt_ws.identifiers import TENSORRT
 from torchtrt_ws.platforms import this_platform
 
 if TYPE_CHECKING:
+    import torch
     from torch.export import ExportedProgram
 
+    from torchtrt_ws.export.engine.payload import FilePayload
     from torchtrt_ws.export.graph.interface import Interface
     from torchtrt_ws.export.graph.state import State
 
@@ -41,8 +43,11 @@ def build(
     device_id: int = 0,
     profiles: Sequence[OptimizationProfile] | None = None,
     states: Sequence[State] = (),
+    folder: Path | None = None,
 ) -> BuiltEngine:
     """Builds the engine of a method.
+
+    Beside the module's weights the builder holds them once. The plan goes to a file without a name while it is built.
 
     Args:
         name: The engine's name.
@@ -52,6 +57,7 @@ def build(
         device_id: What the blob says.
         profiles: The optimization profiles, within the bounds of `interface`; None for one with these bounds.
         states: Which of `interface` the engine keeps from call to call.
+        folder: Where the plan's file lies; None for the system's folder of temporary files.
 
     Returns:
         The engine; what it takes and gives is without its state. Its streamable bytes are those of the model's
@@ -59,8 +65,8 @@ def build(
 
     Raises:
         EngineError: TensorRT-RTX, onnx or onnxscript is not installed, or TensorRT-RTX cannot build this method.
-        ProgramError: A method that torch.onnx.export refuses, a dtype that TensorRT does not have, or a compute
-            capability it does not know.
+        ProgramError: A method that torch.onnx.export refuses, a dtype that TensorRT does not have, a compute
+            capability it does not know, or no room for the plan.
     """
     trt = import_tensorrt_rtx()
     read_compute_capabilities(trt, compute_capabilities)
@@ -72,11 +78,10 @@ def build(
                 f"one that TensorRT has: {', '.join(TO_TENSORRT)}",
                 "Convert it in the module.",
             )
-    with tempfile.TemporaryDirectory(prefix="torchtrt-ws-") as folder:
-        model = write_onnx(name, program, interface, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="torchtrt-ws-") as scratch:
+        model = write_onnx(name, program, interface, Path(scratch))
         profiles = _whole(interface.inputs) if profiles is None else tuple(profiles)
-        plan = build_plan(name, model, interface, compute_capabilities, profiles)
-    payload = BufferPayload(plan)
+        payload = build_plan(name, model, interface, compute_capabilities, profiles, folder)
     streamable = min(model.weight_bytes, payload.size)
     of_call = interface.without(state_names(states))
     facts = {tensor.name: tensor for tensor in interface.inputs}
@@ -108,7 +113,8 @@ def build_plan(
     interface: Interface,
     compute_capabilities: Sequence[str] | None = None,
     profiles: Sequence[OptimizationProfile] = (),
-) -> memoryview:
+    folder: Path | None = None,
+) -> FilePayload:
     """Builds a plan with weight streaming from an ONNX model.
 
     Args:
@@ -117,19 +123,22 @@ def build_plan(
         interface: The method's inputs and outputs.
         compute_capabilities: As for `build`.
         profiles: The optimization profiles; none for a method without dynamic dimensions.
+        folder: As for `build`.
 
     Returns:
-        The plan, as TensorRT-RTX holds it.
+        The plan, in a file without a name.
 
     Raises:
         EngineError: TensorRT-RTX cannot parse or build it, or builds it with other inputs and outputs.
+        ProgramError: No room for the plan.
     """
     trt = import_tensorrt_rtx()
     log = _log(trt)
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
-    if not parser.parse_from_file(str(model.path)):
+    kept = _load(parser, model)  # the network points to them, until the plan is there
+    if not parser.parse_model_proto():
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         raise _refused(name, "parse", [_parser_words(model, each) for each in errors] or log.errors)
     _check_tensors(name, trt, network, interface)
@@ -138,11 +147,13 @@ def build_plan(
     _set_compute_capabilities(trt, config, compute_capabilities)
     for profile in profiles:
         _add_profile(name, builder, config, profile, log)
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        named = [f"in {each}" for each in text_origins(model.path, model.lines, "\n".join(log.errors))]
-        raise _refused(name, "build", [*named, *log.errors])
-    return memoryview(plan)
+    with PlanWriter(folder) as plan:
+        if not builder.build_serialized_network_to_stream(network, config, _stream(trt, plan)):
+            plan.check()
+            named = [f"in {each}" for each in text_origins(model.path, model.lines, "\n".join(log.errors))]
+            raise _refused(name, "build", [*named, *log.errors])
+        del kept
+        return plan.payload()
 
 
 def import_tensorrt_rtx() -> Any:
@@ -226,6 +237,31 @@ def _check_tensors(name: str, trt: Any, network: Any, interface: Interface) -> N
                 f"{wanted}",
                 "Use every input, and return each tensor once.",
             )
+
+
+def _load(parser: Any, model: OnnxModel) -> list[torch.Tensor]:
+    """Gives the parser the model, and where its large weights are. What it refuses, parsing says. Returns the weights,
+    which must stay."""
+    parser.load_model_proto(model.path.read_bytes(), str(model.path))
+    kept = []
+    for name, weight in model.weights.items():
+        weight = weight.cpu().contiguous()  # itself, unless it is a view or on a device
+        parser.load_initializer(name, weight.data_ptr(), weight.nbytes)
+        kept.append(weight)
+    return kept
+
+
+def _stream(trt: Any, plan: PlanWriter) -> Any:
+    class Stream(trt.IStreamWriter):  # type: ignore[misc]  # the bindings have no types
+        """A plan, piece by piece: in one piece it would be in memory once more."""
+
+        def __init__(self) -> None:
+            trt.IStreamWriter.__init__(self)  # pybind11 wants it called by name
+
+        def write(self, data: bytes) -> int:
+            return plan.write(data)
+
+    return Stream()
 
 
 def _log(trt: Any) -> Any:
