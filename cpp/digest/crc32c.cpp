@@ -48,6 +48,26 @@ std::uint32_t by_table(std::uint32_t state, const unsigned char* data, std::size
   return state;
 }
 
+/// a * b modulo the polynomial; reflected, so that the highest bit is x^0.
+std::uint32_t product(std::uint32_t a, std::uint32_t b) noexcept {
+  std::uint32_t sum = 0;
+  for (std::uint32_t bit = std::uint32_t{1} << 31; bit != 0; bit >>= 1) {
+    if (a & bit) sum ^= b;
+    b = (b >> 1) ^ (b & 1 ? kPolynomial : 0);
+  }
+  return sum;
+}
+
+/// x^(8 bytes) modulo the polynomial: what zero bytes multiply a register by.
+std::uint32_t power(std::uint64_t bytes) noexcept {
+  std::uint32_t result = std::uint32_t{1} << 31;  // x^0
+  std::uint32_t square = std::uint32_t{1} << 23;  // x^8
+  for (; bytes != 0; bytes >>= 1, square = product(square, square)) {
+    if (bytes & 1) result = product(result, square);
+  }
+  return result;
+}
+
 #if defined(__x86_64__)
 
 // The instruction takes three cycles and a new one may start each cycle: three streams at once fill the pipe.
@@ -56,12 +76,9 @@ constexpr std::size_t kStream = 4096;  // bytes of each
 /// What a register becomes `zeros` zero bytes later, for each of its four bytes.
 std::array<Table, 4> make_shift(std::size_t zeros) {
   std::array<Table, 4> shift{};
+  const std::uint32_t factor = power(zeros);
   for (std::size_t byte = 0; byte < 4; ++byte) {
-    for (std::uint32_t value = 0; value < 256; ++value) {
-      std::uint32_t state = value << (8 * byte);
-      for (std::size_t i = 0; i < zeros; ++i) state = (state >> 8) ^ kTables[0][state & 0xFF];
-      shift[byte][value] = state;
-    }
+    for (std::uint32_t value = 0; value < 256; ++value) shift[byte][value] = product(value << (8 * byte), factor);
   }
   return shift;
 }
@@ -91,26 +108,6 @@ __attribute__((target("sse4.2"))) std::uint32_t by_instruction(std::uint32_t sta
 }
 
 #endif
-
-/// a * b modulo the polynomial; reflected, so that the highest bit is x^0.
-std::uint32_t product(std::uint32_t a, std::uint32_t b) noexcept {
-  std::uint32_t sum = 0;
-  for (std::uint32_t bit = std::uint32_t{1} << 31; bit != 0; bit >>= 1) {
-    if (a & bit) sum ^= b;
-    b = (b >> 1) ^ (b & 1 ? kPolynomial : 0);
-  }
-  return sum;
-}
-
-/// x^(8 bytes) modulo the polynomial: what zero bytes multiply a register by.
-std::uint32_t power(std::uint64_t bytes) noexcept {
-  std::uint32_t result = std::uint32_t{1} << 31;  // x^0
-  std::uint32_t square = std::uint32_t{1} << 23;  // x^8
-  for (; bytes != 0; bytes >>= 1, square = product(square, square)) {
-    if (bytes & 1) result = product(result, square);
-  }
-  return result;
-}
 
 std::uint32_t extended(std::uint32_t state, const unsigned char* data, std::size_t size) noexcept {
 #if defined(__x86_64__)

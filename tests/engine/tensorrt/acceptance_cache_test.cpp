@@ -1,6 +1,8 @@
 // Acceptance: what one process compiled the next one finds (TensorRT-RTX's runtime cache). The second process is this
 // program again, with one test.
 #include <NvInferVersion.h>
+#include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cinttypes>
@@ -28,17 +30,26 @@ struct Said {
 };
 
 Said load_in_a_process(const std::string& folder) {
-  setenv(kFolderVariable, folder.c_str(), 1);
-  std::FILE* out = popen("exec /proc/$PPID/exe --gtest_filter=Cache.OneProcess", "r");
-  unsetenv(kFolderVariable);
   Said said;
-  if (out == nullptr) return said;
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return said;
+  setenv(kFolderVariable, folder.c_str(), 1);
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], STDOUT_FILENO);
+    execl("/proc/self/exe", "acceptance", "--gtest_filter=Cache.OneProcess", static_cast<char*>(nullptr));
+    _exit(127);
+  }
+  unsetenv(kFolderVariable);
+  close(ends[1]);
+  std::FILE* out = fdopen(ends[0], "r");
   char line[256];
   while (std::fgets(line, sizeof(line), out) != nullptr) {
     (void)std::sscanf(line, "one process: seconds=%lf hits=%" SCNu64 " misses=%" SCNu64 " right=%d", &said.seconds,
                       &said.hits, &said.misses, &said.right);
   }
-  said.exit = pclose(out);
+  std::fclose(out);
+  waitpid(child, &said.exit, 0);
   return said;
 }
 

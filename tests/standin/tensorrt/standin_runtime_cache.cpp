@@ -35,6 +35,10 @@ class HostMemory final : public nvinfer1::apiv::VHostMemory {
   mutable std::string bytes_;
 };
 
+nvinfer1::IHostMemory* make_memory(std::string bytes) {
+  return new Face<nvinfer1::IHostMemory, HostMemory>(std::move(bytes));
+}
+
 std::map<const nvinfer1::IRuntimeCache*, std::shared_ptr<Kernels>>& caches() {
   static std::map<const nvinfer1::IRuntimeCache*, std::shared_ptr<Kernels>> all;
   return all;
@@ -59,7 +63,7 @@ class RuntimeCache final : public nvinfer1::apiv::VRuntimeCache {
     if (enter("IRuntimeCache::serialize")) return nullptr;
     std::string text = environment();
     for (const std::string& name : kernels_->names) text += name + "\n";
-    return new Face<nvinfer1::IHostMemory, HostMemory>(std::move(text));
+    return make_memory(std::move(text));
   }
 
   /// All or nothing, as TensorRT-RTX says of its own. Bytes that never were a cache's are a misuse here: the real one
@@ -84,6 +88,8 @@ class RuntimeCache final : public nvinfer1::apiv::VRuntimeCache {
   nvinfer1::IRuntimeCache& face_;
   std::shared_ptr<Kernels> kernels_ = std::make_shared<Kernels>();
 };
+
+nvinfer1::IRuntimeCache* make_cache() { return new Face<nvinfer1::IRuntimeCache, RuntimeCache>(); }
 
 std::map<const nvinfer1::IRuntimeConfig*, ConfigState*>& configs() {
   static std::map<const nvinfer1::IRuntimeConfig*, ConfigState*> all;
@@ -112,7 +118,7 @@ class RuntimeConfig final : public nvinfer1::apiv::VRuntimeConfig {
   nvinfer1::IRuntimeCache* createRuntimeCache() const noexcept override {
     auto guard = lock();
     if (enter("createRuntimeCache")) return nullptr;
-    return new Face<nvinfer1::IRuntimeCache, RuntimeCache>();
+    return make_cache();
   }
   bool setRuntimeCache(nvinfer1::IRuntimeCache const& cache) noexcept override {
     auto guard = lock();
