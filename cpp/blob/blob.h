@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "base/result.h"
 #include "blob/header.h"
@@ -14,7 +15,8 @@ struct Blob {
   Header header;
   Metadata metadata;
   const uint8_t* engine;
-  uint64_t engine_size;  ///< Bytes; 1 or more.
+  uint64_t engine_size;    ///< Bytes. 0: it is in a data file of the program, under `engine_key`.
+  std::string engine_key;  ///< Empty unless `engine_size` is 0.
 };
 
 /// Reads the blob that a delegate gets as `processed`: TR01, TR02 or TR03, `size` bytes. Copies no engine bytes.

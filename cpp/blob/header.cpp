@@ -66,7 +66,7 @@ Result<Header> parse_header(const void* data, std::size_t size) {
     return bad("metadata", span(header.metadata_offset, header.metadata_size),
                "metadata in front of the engine, which is at offset " + std::to_string(header.engine_offset));
   }
-  if (header.engine_size == 0) return bad("engine size", "0 bytes", "an engine");
+  if (header.stripped && header.engine_size == 0) return bad("engine size", "0 bytes", "an engine");
   if (!wire::fits(header.engine_offset, header.engine_size, size)) {
     return bad("engine", span(header.engine_offset, header.engine_size), "an engine within " + blob_size);
   }

@@ -60,13 +60,13 @@ struct Header {
   uint32_t metadata_offset;
   uint32_t metadata_size;
   uint32_t engine_offset;  ///< A multiple of 16.
-  uint64_t engine_size;
+  uint64_t engine_size;    ///< 0: the engine is in a data file of the program, and the metadata names it.
 };
 
 /// Reads and checks the header of a blob of `size` bytes; `data` may be unaligned.
 ///
 /// On success the metadata lies behind the header and in front of the engine, both within the blob; the metadata has at
-/// most 1 MiB (TR03: 4 MiB) and the engine at least 1 byte. Bytes behind the engine are ignored.
+/// most 1 MiB (TR03: 4 MiB). TR03 has an engine of 1 byte or more. Bytes behind the engine are ignored.
 /// Errors: BadBlob.
 [[nodiscard]] Result<Header> parse_header(const void* data, std::size_t size);
 

@@ -240,6 +240,7 @@ Result<Metadata> parse_metadata(std::string_view text) {
   metadata.device_id = static_cast<int>(document.integer("device_id", 0, kMaxInt, 0));
   document.text("serialized_metadata", "");  // must be a text, as for Python's reader; a pickle, so never decoded
   metadata.target_platform = document.text("target_platform", "");
+  metadata.engine_key = document.text_if_any("engine_key");
   if (!document.failed() && document.has(kOwnKey)) {
     Fields own = document.object(kOwnKey);
     metadata.own = read_own(own, metadata.io_bindings);

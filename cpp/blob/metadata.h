@@ -82,6 +82,7 @@ struct Metadata {
   bool hardware_compatible;
   int device_id;                ///< [0, 2^31).
   std::string target_platform;  ///< May be empty.
+  std::string engine_key;       ///< Of Torch-TensorRT 2.15's engines outside of the blob; empty: nothing of the kind.
   std::optional<OwnFacts> own;  ///< nullopt: a Torch-TensorRT file.
 };
 

@@ -80,15 +80,19 @@ Result<Weights> Weights::find(const std::string& subject, const SeparateWeights&
     return Failure{ErrorCode::BadEngine, subject,
                    "an engine without weights, and a program that was loaded without data files",
                    quoted(listed.file) + ", which was saved with the program",
-                   "Put it beside the program, where torchtrt_ws.load finds it, or pass its path: data_files= in "
+                   "Put it beside the program, where torchtrt_ws.load finds it, or pass its path: data= in "
                    "Python, Module(program, {data file}) in C++"};
   }
   Weights weights(subject, listed);
   for (const WeightFacts& each : listed.tensors) {
     auto found = source->find(each.key, each.name);
     if (!found.ok()) {
-      return bad_weight(subject, each.name, listed.file, found.failure().found,
-                        "its " + std::to_string(each.bytes) + " bytes, under the key " + quoted(each.key));
+      Failure missing = bad_weight(subject, each.name, listed.file, found.failure().found,
+                                   "its " + std::to_string(each.bytes) + " bytes, under the key " + quoted(each.key));
+      missing.next_step =
+          "Load the program with the file of that name that was saved with it: beside the program, where "
+          "torchtrt_ws.load finds it, or data= in Python, Module(program, {data file}) in C++";
+      return missing;
     }
     if (found.value().size() != static_cast<uint64_t>(each.bytes)) {
       return bad_weight(subject, each.name, listed.file, std::to_string(found.value().size()) + " bytes",

@@ -143,7 +143,12 @@ TEST(ParseHeader, RefusesWrongFields) {
       {"engine offset 0", [](RawHeader& h) { h.engine_offset = 0; }, "in front of the engine"},
       {"engine behind the blob", [](RawHeader& h) { h.engine_offset = 1040; }, "a blob of 1024 bytes"},
       {"engine offset 2^32-16", [](RawHeader& h) { h.engine_offset = UINT32_MAX - 15; }, "at offset 4294967280"},
-      {"no engine", [](RawHeader& h) { h.engine_size = 0; }, "engine size: found 0 bytes"},
+      {"no engine",
+       [](RawHeader& h) {
+         h.magic = "TR03";
+         h.engine_size = 0;
+       },
+       "engine size: found 0 bytes"},
       {"engine one byte past", [](RawHeader& h) { h.engine_size += 1; }, "881 bytes at offset 144"},
       {"engine 2^64-144: the sum is 0", [](RawHeader& h) { h.engine_size = UINT64_MAX - 143; }, "at offset 144"},
       {"engine 2^64-512", [](RawHeader& h) { h.engine_size = UINT64_MAX - 511; }, "18446744073709551104 bytes"},

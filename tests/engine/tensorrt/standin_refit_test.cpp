@@ -77,7 +77,7 @@ TEST_F(StandinRefit, WithoutTheFileTheErrorNamesItAndNothingIsDeserialized) {
   const auto opened = tensorrt_kind()(Payload(plan.data(), plan.size(), nullptr), {metadata, name, {}, GraphUse::Off});
   const std::string message = failed_with(opened, ErrorCode::BadEngine);
   EXPECT_TRUE(says(message, "\"model.ptd\""));
-  EXPECT_TRUE(says(message, "data_files="));
+  EXPECT_TRUE(says(message, "data="));
   EXPECT_EQ(standin_calls("deserializeCudaEngine"), 0);
 }
 
