@@ -19,7 +19,7 @@ The text is ASCII, one item a line, with words between single spaces. Shapes are
                                                    second in each profile
     capturable 0                                   enqueueV3 cannot be captured
     refittable 1                                   takes weights by name
-    weight NAME DTYPE COUNT                        and the bytes in hexadecimal digits; left out: a refit has to bring it
+    weight NAME DTYPE COUNT                        and its bytes in hexadecimal digits; left out: a refit brings it
     input NAME DTYPE MIN OPT MAX                   and `host` (a shape tensor) or `vectorized` (not kLINEAR;
                                                    `vectorized:N`: from profile N on)
     profile NAME MIN OPT MAX                       a further profile of an input; one without is there as in the first
