@@ -20,7 +20,21 @@ Result<Blob> read_blob(const void* data, std::size_t size) {
                    quoted(wire::kMagicAliased) + ", since the metadata has aliased_io",
                    "Save the program again with torchtrt-ws or Torch-TensorRT"};
   }
-  return Blob{h, std::move(metadata).value(), bytes + h.engine_offset, h.engine_size};
+  const auto& own = metadata.value().own;
+  if (h.stripped != (own && own->weights)) {
+    return Failure{ErrorCode::BadBlob, "engine blob: magic",
+                   h.stripped ? quoted(wire::kMagicStripped) + " and metadata without torchtrt_ws.weights"
+                              : "a blob with torchtrt_ws.weights that is not " + quoted(wire::kMagicStripped),
+                   quoted(wire::kMagicStripped) + " where the weights are in a file of their own, and only there",
+                   "Save the program again with torchtrt-ws"};
+  }
+  std::string key = h.engine_size == 0 ? metadata.value().engine_key : std::string();
+  if (h.engine_size == 0 && key.empty()) {
+    return Failure{ErrorCode::BadBlob, "engine blob: engine size", "0 bytes, and metadata without engine_key",
+                   "an engine, or the key that a data file has it under",
+                   "The file is damaged or truncated: save or copy it again"};
+  }
+  return Blob{h, std::move(metadata).value(), bytes + h.engine_offset, h.engine_size, std::move(key)};
 }
 
 }  // namespace torchtrt_ws

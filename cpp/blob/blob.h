@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "base/result.h"
 #include "blob/header.h"
@@ -14,13 +15,15 @@ struct Blob {
   Header header;
   Metadata metadata;
   const uint8_t* engine;
-  uint64_t engine_size;  ///< Bytes; 1 or more.
+  uint64_t engine_size;    ///< Bytes. 0: it is in a data file of the program, under `engine_key`.
+  std::string engine_key;  ///< Empty unless `engine_size` is 0.
 };
 
-/// Reads the blob that a delegate gets as `processed`: TR01 or TR02, `size` bytes. Copies no engine bytes.
+/// Reads the blob that a delegate gets as `processed`: TR01, TR02 or TR03, `size` bytes. Copies no engine bytes.
 ///
 /// Errors: those of parse_header() and parse_metadata(); BadBlob also for aliased_io in a TR01 blob, which readers that
-/// know no aliases would run wrongly. TR02 without aliased_io is accepted.
+/// know no aliases would run wrongly, and for a TR03 blob that does not say where its weights are, or another that
+/// does. TR02 without aliased_io is accepted.
 [[nodiscard]] Result<Blob> read_blob(const void* data, std::size_t size);
 
 }  // namespace torchtrt_ws

@@ -39,6 +39,12 @@ std::string Fields::text(const char* key, const std::string& fallback) {
   return read_text(key, false).value_or(fallback);
 }
 
+std::string Fields::text_if_any(const char* key) const {
+  if (!has(key) || !(*object_)[key].is_string()) return {};
+  const auto& text = (*object_)[key].get_ref<const std::string&>();
+  return text.find('\0') == std::string::npos ? text : std::string();
+}
+
 std::string Fields::name(const char* key) {
   std::string value = text(key);
   if (value.empty()) refuse(key, "an empty text", "a name");

@@ -28,7 +28,8 @@ class Fields {
   // Without a fallback the key is required.
   std::string text(const char* key);  // holds no NUL: names go into C strings
   std::string text(const char* key, const std::string& fallback);
-  std::string name(const char* key);  // a text that is not empty
+  std::string text_if_any(const char* key) const;  // "" for anything else: of keys that readers may ignore
+  std::string name(const char* key);               // a text that is not empty
   bool boolean(const char* key);
   bool boolean(const char* key, bool fallback);
   int64_t integer(const char* key, int64_t min, int64_t max);

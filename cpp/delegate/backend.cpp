@@ -11,12 +11,14 @@
 #include <string>
 #include <utility>
 
+#include "base/quote.h"
 #include "blob/blob.h"
 #include "budget/request.h"
 #include "delegate/answer_options.h"
 #include "delegate/apply.h"
 #include "delegate/arbiter.h"
 #include "delegate/change_budgets.h"
+#include "delegate/data_map_weights.h"
 #include "delegate/error.h"
 #include "delegate/handle.h"
 #include "delegate/live_handles.h"
@@ -73,6 +75,22 @@ const Handle* awake_one(const Handles& handles) {
   return found == handles.end() ? nullptr : found->get();
 }
 
+/// The engine's bytes: in the blob, or in a data file of the program, as Torch-TensorRT 2.15 may write it.
+Result<Payload> find_engine(const Blob& blob, FreeableBuffer* processed, const std::string& subject,
+                            const WeightsSource* source) {
+  if (blob.engine_size > 0) return Payload(blob.engine, blob.engine_size, [processed] { processed->Free(); });
+  const std::string key = blob.engine_key;
+  processed->Free();
+  auto found = source == nullptr ? Failure{ErrorCode::BadEngine, subject, "a program loaded without data files", "", ""}
+                                 : source->find(key, "engine");
+  if (found.ok() && found.value().size() > 0) return found;
+  return Failure{ErrorCode::BadEngine, subject,
+                 found.ok() ? "no bytes under the key " + quoted(key) : found.failure().found,
+                 "the engine under the key " + quoted(key) + " in the data file (.ptd) that was saved with the program",
+                 "Put that file beside the program, where torchtrt_ws.load finds it, or pass its path: data= in "
+                 "Python, Module(program, {data file}) in C++"};
+}
+
 Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, FreeableBuffer* processed,
                                             ArrayRef<CompileSpec> specs) {
   const auto start = std::chrono::steady_clock::now();
@@ -87,10 +105,13 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   }();
   if (!blob.ok()) return std::move(blob).failure();
   const Metadata metadata = std::move(blob.value().metadata);
-  Payload payload(blob.value().engine, blob.value().engine_size, [processed] { processed->Free(); });
-
   Identity identity = identify(context, metadata);
   const std::string name = identity.name;  // for as long as the load takes
+  std::optional<DataMapWeights> weights;
+  if (context.get_named_data_map() != nullptr) weights.emplace(*context.get_named_data_map());
+  auto found = find_engine(blob.value(), processed, "engine '" + name + "'", weights ? &*weights : nullptr);
+  if (!found.ok()) return std::move(found).failure();
+  Payload payload = std::move(found).value();
   const TracingScope traced(context.event_tracer(), name.c_str());
   const std::vector<Option> options = copy_options(context.runtime_specs());
   const Defaults defaults = process_defaults();
@@ -113,14 +134,26 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   const OpenOptions& how = wanted.value();
   PayloadKey key = key_of(identity.kind, how.device_id.value_or(metadata.device_id), payload.data(), payload.size(),
                           metadata, how.verify);
+  if (metadata.own && metadata.own->weights) {
+    Status noted =
+        note_weights(key, "engine '" + identity.name + "'", *metadata.own->weights, weights ? &*weights : nullptr);
+    if (!noted.ok()) return std::move(noted).failure();
+  }
   const auto mutex = opening(key);
   const auto only_one = lock_patiently(*mutex);
   const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
   const GraphUse graphs = how.cuda_graph.value_or(baked_graphs.value_or(GraphUse::Off));
-  const OpenRequest how_to_open{
-      metadata,       identity.name,    how.device_id, graphs,
-      how.verify,     identity.scope,   share_scratch, request.value().margin.value_or(kDefaultMargin),
-      how.huge_pages, how.runtime_cache};
+  const OpenRequest how_to_open{metadata,
+                                identity.name,
+                                how.device_id,
+                                graphs,
+                                how.verify,
+                                identity.scope,
+                                share_scratch,
+                                request.value().margin.value_or(kDefaultMargin),
+                                how.huge_pages,
+                                how.runtime_cache,
+                                weights ? &*weights : nullptr};
   std::unique_lock<std::mutex> planned;  // until the engine has gone, if something fails
   auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
   if (!opened.ok()) return std::move(opened).failure();

@@ -116,6 +116,13 @@ void check_engine(const uint8_t* payload, const DelegateRecord& delegate, const 
     return;
   }
   const Blob& read = blob.value();
+  if (read.engine_size == 0) {
+    const Failure outside{ErrorCode::NotSupported, "engine", "an engine in a data file", "one in the program",
+                          "Load the program with that file: a load looks at the engine"};
+    engine.facts.push_back(fact_of("blob", Verdict::No, outside));
+    checked.report.engines.push_back(std::move(engine));
+    return;
+  }
   const auto& own = read.metadata.own;
   if (own) engine.name = own->name;
   engine.kind = own ? own->kind : guess_engine_kind(read.engine, read.engine_size);

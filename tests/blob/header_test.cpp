@@ -66,6 +66,30 @@ TEST(ParseHeader, TR02IsAliased) {
   EXPECT_TRUE(parse(header).value().aliased);
 }
 
+TEST(ParseHeader, TR03IsStrippedAndMayBeAliased) {
+  RawHeader header = good();
+  EXPECT_FALSE(parse(header).value().stripped);
+  header.magic = "TR03";
+  EXPECT_TRUE(parse(header).value().stripped);
+  EXPECT_TRUE(parse(header).value().aliased);
+}
+
+TEST(ParseHeader, AListOfWeightsMayBeLongerThanOtherMetadata) {
+  const auto found = [](std::string_view magic, std::size_t metadata) {
+    RawHeader header;
+    header.magic = magic;
+    header.metadata_size = static_cast<uint32_t>(metadata);
+    header.engine_offset = static_cast<uint32_t>((32 + metadata + 15) / 16 * 16);
+    header.engine_size = 16;
+    const auto parsed = parse(header, header.engine_offset + 16U);
+    return parsed.ok() ? std::string() : parsed.failure().found;
+  };
+  EXPECT_EQ(found("TR01", wire::kMaxMetadataSize), "");
+  EXPECT_EQ(found("TR01", wire::kMaxMetadataSize + 1), "1048577 bytes");
+  EXPECT_EQ(found("TR03", wire::kMaxStrippedMetadataSize), "");
+  EXPECT_EQ(found("TR03", wire::kMaxStrippedMetadataSize + 1), "4194305 bytes");
+}
+
 TEST(ParseHeader, TakesWhatTheFormatAllows) {
   RawHeader header = good();
   header.metadata_offset = 44;  // 44 + 100 = 144: right up to the engine
@@ -103,7 +127,8 @@ TEST(ParseHeader, RefusesWrongFields) {
     const char* message;  // part of it
   };
   const Row rows[] = {
-      {"another magic", [](RawHeader& h) { h.magic = "TR03"; }, "found \"TR03\"; expected \"TR01\" or \"TR02\""},
+      {"another magic", [](RawHeader& h) { h.magic = "TR04"; },
+       "found \"TR04\"; expected \"TR01\", \"TR02\" or \"TR03\""},
       {"no text", [](RawHeader& h) { h.magic = std::string("\x00\x01\xff\n", 4); }, "found \"\\x00\\x01\\xff\\n\""},
       {"metadata in the header", [](RawHeader& h) { h.metadata_offset = 31; }, "metadata offset: found 31"},
       {"metadata at 0", [](RawHeader& h) { h.metadata_offset = 0; }, "metadata offset: found 0"},
@@ -118,7 +143,12 @@ TEST(ParseHeader, RefusesWrongFields) {
       {"engine offset 0", [](RawHeader& h) { h.engine_offset = 0; }, "in front of the engine"},
       {"engine behind the blob", [](RawHeader& h) { h.engine_offset = 1040; }, "a blob of 1024 bytes"},
       {"engine offset 2^32-16", [](RawHeader& h) { h.engine_offset = UINT32_MAX - 15; }, "at offset 4294967280"},
-      {"no engine", [](RawHeader& h) { h.engine_size = 0; }, "engine size: found 0 bytes"},
+      {"no engine",
+       [](RawHeader& h) {
+         h.magic = "TR03";
+         h.engine_size = 0;
+       },
+       "engine size: found 0 bytes"},
       {"engine one byte past", [](RawHeader& h) { h.engine_size += 1; }, "881 bytes at offset 144"},
       {"engine 2^64-144: the sum is 0", [](RawHeader& h) { h.engine_size = UINT64_MAX - 143; }, "at offset 144"},
       {"engine 2^64-512", [](RawHeader& h) { h.engine_size = UINT64_MAX - 511; }, "18446744073709551104 bytes"},

@@ -190,6 +190,13 @@ Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& re
   device().runtime_cache = request.runtime_cache;
   device().graphs = request.cuda_graph;
   device().margin = request.margin;
+  device().engine.assign(reinterpret_cast<const char*>(payload.data()), payload.size());
+  if (const auto& own = request.metadata.own; own && own->weights) {
+    auto weights = torchtrt_ws::Weights::find("engine '" + request.name + "'", *own->weights, request.weights);
+    if (!weights.ok()) return std::move(weights).failure();
+    Status same = weights.value().compare(request.verify);
+    if (!same.ok()) return std::move(same).failure();
+  }
   if (const auto hook = device().on_open) hook();
   return std::unique_ptr<Engine>(std::make_unique<FakeEngine>(std::move(payload)));
 }
@@ -204,22 +211,29 @@ void reset_device() {
 
 std::vector<char> make_blob(const std::string& name, int engines, const std::string& program_streamable,
                             const std::string& streamable, const std::string& kind) {
-  const std::string json = R"({"io_bindings":[{"name":"x","dtype":"float32","shape":[-1,2],"is_input":true},)"
-                           R"({"name":"y","dtype":"float32","shape":[-1,2],"is_input":false}],"aliased_io":[],)"
-                           R"("hardware_compatible":false,"device_id":0,"serialized_metadata":"","target_platform":"",)"
-                           R"("torchtrt_ws":{"schema":1,"name":")" +
-                           name + R"(","kind":")" + kind + R"(","sha256":")" + std::string(64, 'a') +
-                           R"(","builder":"test","streamable_bytes":)" + streamable +
-                           R"(,"streamable_estimated":false,"program":{"engines":)" + std::to_string(engines) +
-                           R"(,"streamable_bytes":)" + program_streamable + R"(},"inputs":[)" + tensor_json("x") +
-                           R"(],"outputs":[)" + tensor_json("y") + "]}}";
-  const std::string engine = "fake engine";
+  return pack_blob(blob_json(name, engines, program_streamable, streamable, kind));
+}
+
+std::string blob_json(const std::string& name, int engines, const std::string& program_streamable,
+                      const std::string& streamable, const std::string& kind) {
+  return R"({"io_bindings":[{"name":"x","dtype":"float32","shape":[-1,2],"is_input":true},)"
+         R"({"name":"y","dtype":"float32","shape":[-1,2],"is_input":false}],"aliased_io":[],)"
+         R"("hardware_compatible":false,"device_id":0,"serialized_metadata":"","target_platform":"",)"
+         R"("torchtrt_ws":{"schema":1,"name":")" +
+         name + R"(","kind":")" + kind + R"(","sha256":")" + std::string(64, 'a') +
+         R"(","builder":"test","streamable_bytes":)" + streamable +
+         R"(,"streamable_estimated":false,"program":{"engines":)" + std::to_string(engines) +
+         R"(,"streamable_bytes":)" + program_streamable + R"(},"inputs":[)" + tensor_json("x") + R"(],"outputs":[)" +
+         tensor_json("y") + "]}}";
+}
+
+std::vector<char> pack_blob(const std::string& json, const std::string& engine, const std::string& magic) {
   const auto metadata_size = static_cast<uint32_t>(json.size());
   const auto engine_offset = static_cast<uint32_t>((wire::kHeaderSize + json.size() + 15) / 16 * 16);
   const uint32_t metadata_offset = wire::kHeaderSize;
   const uint64_t engine_size = engine.size();
   std::vector<char> blob(engine_offset + engine.size());
-  std::copy(wire::kMagic.begin(), wire::kMagic.end(), blob.begin());
+  std::copy(magic.begin(), magic.end(), blob.begin());
   std::memcpy(blob.data() + wire::kMetadataOffsetField, &metadata_offset, sizeof(metadata_offset));
   std::memcpy(blob.data() + wire::kMetadataSizeField, &metadata_size, sizeof(metadata_size));
   std::memcpy(blob.data() + wire::kEngineOffsetField, &engine_offset, sizeof(engine_offset));
@@ -266,7 +280,7 @@ void Loaded::load(const Options& options, const Specs& specs, executorch::runtim
     compile_specs.push_back({key.c_str(), {const_cast<char*>(value.data()), value.size()}});
   }
   executorch::runtime::BackendInitContext context(
-      program != nullptr ? program : &allocator_, nullptr, "forward", nullptr,
+      program != nullptr ? program : &allocator_, nullptr, "forward", device().data,
       executorch::runtime::Span<const executorch::runtime::BackendOption>(runtime_specs.data(), runtime_specs.size()));
   auto loaded = backend().init(context, &processed_, {compile_specs.data(), compile_specs.size()});
   error = loaded.error();

@@ -35,7 +35,9 @@ struct Device {
   int64_t margin = -1;              // likewise
   std::function<void()> on_open;    // at the start of each; may throw, or wait
   std::function<void()> on_run;
-  EngineCounters counters;  // what engines say they have counted
+  EngineCounters counters;                                  // what engines say they have counted
+  const executorch::runtime::NamedDataMap* data = nullptr;  // the data files of programs that are loaded from now on
+  std::string engine;                                       // the bytes that the last engine was opened with
 };
 Device& device();
 
@@ -49,6 +51,12 @@ void reset_device();
 /// same shape.
 std::vector<char> make_blob(const std::string& name, int engines = 1, const std::string& program_streamable = "null",
                             const std::string& streamable = "null", const std::string& kind = "fake");
+
+/// What make_blob() makes: its metadata, and a blob of such.
+std::string blob_json(const std::string& name, int engines = 1, const std::string& program_streamable = "null",
+                      const std::string& streamable = "null", const std::string& kind = "fake");
+std::vector<char> pack_blob(const std::string& json, const std::string& engine = "fake engine",
+                            const std::string& magic = "TR01");
 
 /// One engine, loaded the way ExecuTorch loads a delegate.
 class Loaded {
