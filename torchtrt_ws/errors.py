@@ -43,7 +43,7 @@ class BudgetError(WeightStreamingError, ValueError):
 
 
 class BlobError(WeightStreamingError, ValueError):
-    """An engine blob (TR01/TR02) that cannot be read, or metadata that cannot be written."""
+    """An engine blob (TR01 to TR03) that cannot be read, or metadata that cannot be written."""
 
 
 class ProgramError(WeightStreamingError, ValueError):

@@ -76,6 +76,7 @@ _OTHER_KINDS = {
     b"GGUF": "a GGUF model",
     b"TR01": "an engine blob, as a .pte holds it",
     b"TR02": "an engine blob, as a .pte holds it",
+    b"TR03": "an engine blob, as a .pte holds it",
 }
 
 

@@ -105,6 +105,28 @@ def document(**changes: Any) -> dict[str, Any]:
     return {key: item for key, item in {**value, **changes}.items() if item is not ...}
 
 
+def weight(**changes: Any) -> dict[str, Any]:
+    """One entry of the key `weights`: four float32, with changes as above."""
+    data = bytes(range(16))
+    value = {
+        "name": "layer.weight",
+        "key": blob.KEY_PREFIX + hashlib.sha256(data).hexdigest(),
+        "dtype": "float32",
+        "count": 4,
+        "bytes": len(data),
+        "crc32c": crc32c(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        **changes,
+    }
+    return {key: item for key, item in value.items() if item is not ...}
+
+
+def weights(*tensors: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The keys `schema` and `weights` of an engine without its weights, with changes to the latter."""
+    value = {"file": "model.ptd", "tensors": list(tensors or (weight(),)), **changes}
+    return {"schema": 2, "weights": {key: item for key, item in value.items() if item is not ...}}
+
+
 def dump(**changes: Any) -> bytes:
     return json.dumps(document(**changes), separators=(",", ":")).encode()
 
@@ -191,6 +213,30 @@ def golden() -> dict[str, tuple[bytes, str]]:
             ),
         ),
     )
+    stripped = dataclasses.replace(
+        minimal,
+        own=dataclasses.replace(
+            minimal.own,
+            schema=blob.STRIPPED_SCHEMA_VERSION,
+            weights=blob.SeparateWeights("model.ptd", (blob.SeparateWeight(**weight()),)),
+        ),
+    )
+    most = blob.SeparateWeight("L\u00e4nge", "of another exporter", "bfloat16", 2**62, 2**63 - 1, 2**32 - 1, "f" * 64)
+    stripped_full = dataclasses.replace(
+        full,
+        own=dataclasses.replace(
+            full_own,
+            schema=blob.STRIPPED_SCHEMA_VERSION,
+            weights=blob.SeparateWeights(
+                "\u00e9" * 127 + ".",
+                (
+                    blob.SeparateWeight(**weight(name="a", crc32c=0)),
+                    blob.SeparateWeight(**weight(name="b", crc32c=0)),
+                    most,
+                ),
+            ),
+        ),
+    )
     with_streaming = dataclasses.replace(minimal, own=dataclasses.replace(minimal.own, streaming=STREAMING))
     names = [("input_0", True), ("output_0", False)]
     theirs = {
@@ -221,6 +267,11 @@ def golden() -> dict[str, tuple[bytes, str]]:
         "streaming.bin": (
             blob.write(HOST_ENGINE, with_streaming),
             "what an export did for streaming, which readers that do not know it ignore",
+        ),
+        "stripped.bin": (blob.write(HOST_ENGINE, stripped), "TR03 and schema 2: an engine without its one weight"),
+        "stripped_full.bin": (
+            blob.write(ENGINE, stripped_full),
+            "full.bin without its weights: aliases, two names for one weight, the largest sizes",
         ),
         "torch_tensorrt.bin": (
             raw(json.dumps(theirs, **compact).encode()),
@@ -265,7 +316,14 @@ def hostile_headers() -> dict[str, tuple[bytes, str]]:
         "truncated_engine": (whole[:-1], "one byte of the engine is missing"),
         "zeros": (bytes(64), "all zero"),
         "garbage": (hashlib.sha512(b"garbage").digest() * 2, "random bytes"),
-        "magic_tr03": (raw(text, magic=b"TR03"), "a magic of the future"),
+        "magic_tr04": (raw(text, magic=b"TR04"), "a magic of the future"),
+        "magic_stripped_without_weights": (raw(text, magic=b"TR03"), "TR03, and no weights elsewhere"),
+        "magic_full_with_weights": (raw(dump(torchtrt_ws=own(**weights()))), "TR01, and weights elsewhere"),
+        "magic_aliased_with_weights": (
+            raw(dump(torchtrt_ws=own(**weights())), magic=b"TR02"),
+            "TR02, and weights elsewhere",
+        ),
+        "magic_stripped_of_theirs": (raw(short, magic=b"TR03"), "TR03 without our key"),
         "magic_lower_case": (raw(text, magic=b"tr01"), "the magic in lower case"),
         "bare_plan": (ENGINE, "a plan without a blob around it"),
         "metadata_in_header": (raw(text, metadata_offset=16, engine_offset=end - 64), "metadata overlaps the header"),
@@ -275,6 +333,10 @@ def hostile_headers() -> dict[str, tuple[bytes, str]]:
         ),
         "metadata_size_max": (raw(text, metadata_size=2**32 - 1), "metadata size 2^32-1: a 32-bit sum wraps"),
         "metadata_over_cap": (raw(text, metadata_size=2**20 + 1), "metadata of 1 MiB and a byte"),
+        "metadata_over_stripped_cap": (
+            raw(text, metadata_size=2**22 + 1, magic=b"TR03"),
+            "TR03 and metadata of 4 MiB and a byte",
+        ),
         "metadata_past_engine": (raw(text, metadata_size=len(text) + 40), "metadata reaches into the engine"),
         "engine_offset_misaligned": (raw(text, engine_offset=end - 63), "engine offset is no multiple of 16"),
         "engine_offset_zero": (raw(text, engine_offset=0), "the engine starts in the header"),
@@ -361,7 +423,7 @@ def hostile_json() -> dict[str, tuple[bytes, str]]:
 def hostile_own() -> dict[str, tuple[bytes, str]]:
     tensor = document()["torchtrt_ws"]["inputs"][0]
     changes: dict[str, tuple[dict[str, Any], str]] = {
-        "own_schema_2": ({"schema": 2, "name": 7}, "a newer schema, whose other keys may mean anything"),
+        "own_schema_3": ({"schema": 3, "name": 7}, "a newer schema, whose other keys may mean anything"),
         "own_schema_2e62": ({"schema": 2**62}, "a schema far ahead"),
         "own_schema_0": ({"schema": 0}, "schema 0"),
         "own_schema_missing": ({"schema": ...}, "no schema"),
@@ -430,9 +492,50 @@ def hostile_own() -> dict[str, tuple[bytes, str]]:
         "own_input_rank": ({"inputs": [{**tensor, "min": [1]}]}, "min of another rank"),
     }
     blobs = {name: (raw(dump(torchtrt_ws=own(**change))), why) for name, (change, why) in changes.items()}
+    blobs |= {
+        name: (raw(dump(torchtrt_ws=own(**change)), magic=blob.MAGIC_STRIPPED), why)
+        for name, (change, why) in hostile_weights().items()
+    }
     blobs["own_null"] = (raw(dump(torchtrt_ws=None)), "our key is null")
     blobs["own_list"] = (raw(dump(torchtrt_ws=[])), "our key is a list")
     return blobs
+
+
+def hostile_weights() -> dict[str, tuple[dict[str, Any], str]]:
+    """Changes of the own facts of a blob with magic TR03."""
+    long = "\u00e9" * 127 + ".."
+    return {
+        "weights_schema_1": ({**weights(), "schema": 1}, "weights elsewhere in schema 1"),
+        "weights_schema_2_only": ({"schema": 2}, "schema 2 without weights"),
+        "weights_null": ({"schema": 2, "weights": None}, "weights is null"),
+        "weights_list": ({"schema": 2, "weights": []}, "weights is a list"),
+        "weights_no_file": (weights(file=...), "no name of a file"),
+        "weights_file_empty": (weights(file=""), "an empty name of a file"),
+        "weights_file_path": (weights(file="../model.ptd"), "a file in another folder"),
+        "weights_file_backslash": (weights(file="..\\model.ptd"), "a file in another folder of Windows"),
+        "weights_file_dot": (weights(file="."), "a folder"),
+        "weights_file_dots": (weights(file=".."), "the folder above"),
+        "weights_file_256": (weights(file=long), "a name of 256 bytes"),
+        "weights_file_number": (weights(file=1), "a file that is a number"),
+        "weights_no_tensors": (weights(tensors=...), "no list of weights"),
+        "weights_tensors_empty": (weights(tensors=[]), "an empty list of weights"),
+        "weights_tensors_object": (weights(tensors={}), "weights in an object"),
+        "weights_tensor_number": (weights(tensors=[1]), "a weight that is a number"),
+        "weights_name_empty": (weights(weight(name="")), "a weight without a name"),
+        "weights_name_nul": (weights(weight(name="a\0b")), "a name with NUL"),
+        "weights_name_twice": (weights(weight(), weight()), "a weight twice"),
+        "weights_key_missing": (weights(weight(key=...)), "a weight without a key"),
+        "weights_key_empty": (weights(weight(key="")), "a weight with an empty key"),
+        "weights_dtype_number": (weights(weight(dtype=6)), "a dtype that is a number"),
+        "weights_count_zero": (weights(weight(count=0)), "a weight without elements"),
+        "weights_count_huge": (weights(weight(count=2**63)), "2^63 elements"),
+        "weights_bytes_zero": (weights(weight(bytes=0)), "a weight of 0 bytes"),
+        "weights_bytes_float": (weights(weight(bytes=16.0)), "bytes that are a float"),
+        "weights_crc32c_text": (weights(weight(crc32c="00000000")), "a checksum that is a text"),
+        "weights_crc32c_huge": (weights(weight(crc32c=2**32)), "a checksum of 33 bits"),
+        "weights_sha256_short": (weights(weight(sha256="ab")), "a digest of 2 digits"),
+        "weights_sha256_missing": (weights(weight(sha256=...)), "no digest"),
+    }
 
 
 def magic_for(name: str) -> bytes:
@@ -483,7 +586,7 @@ def main() -> None:
             if folder == "golden":
                 rows.append({"file": name, "why": why, "want": describe(contents)})
             else:
-                code = "NewerSchema" if name.startswith("own_schema_2") else "BadBlob"
+                code = "NewerSchema" if name in ("own_schema_3.bin", "own_schema_2e62.bin") else "BadBlob"
                 rows.append({"file": name, "why": why, "error": "BlobError", "code": code})
         (target / "manifest.json").write_text(manifest(rows))
 

@@ -72,6 +72,15 @@ def states(draw: st.DrawFn, taken: list[str]) -> tuple[blob.StateTensor, ...]:
     return tuple(blob.StateTensor(*pair, draw(NAMES), draw(shapes)) for pair in zip(names, names, strict=False))
 
 
+def separate_weights() -> st.SearchStrategy[blob.SeparateWeights]:
+    digests = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
+    sizes = st.integers(1, 2**63 - 1)
+    weight = st.builds(blob.SeparateWeight, NAMES, NAMES, NAMES, sizes, sizes, st.integers(0, 2**32 - 1), digests)
+    lists = st.lists(weight, min_size=1, max_size=4, unique_by=lambda each: each.name).map(tuple)
+    files = NAMES.filter(lambda name: not set(name) & set("/\\") and name not in (".", ".."))
+    return st.builds(blob.SeparateWeights, files, lists)
+
+
 def streaming_facts() -> st.SearchStrategy[blob.StreamingFacts]:
     weights = st.builds(blob.WeightSize, TEXTS, SIZES)
     lists = st.lists(weights, max_size=3).map(tuple)
@@ -95,6 +104,7 @@ def metadata(draw: st.DrawFn) -> blob.Metadata:
     own = None
     if draw(st.booleans()):
         described = draw(tensors(inputs))
+        weights = draw(st.none() | separate_weights())
         own = blob.OwnFacts(
             name=draw(st.from_regex(r"[A-Za-z0-9_.-]{1,39}", fullmatch=True)),
             kind=draw(NAMES),
@@ -110,6 +120,8 @@ def metadata(draw: st.DrawFn) -> blob.Metadata:
             optimization_profiles=draw(profiles(described)),
             state=draw(states([*inputs, *outputs])),
             streaming=draw(st.none() | streaming_facts()),
+            weights=weights,
+            schema=1 if weights is None else 2,
         )
     return blob.Metadata(
         io_bindings=bindings,
@@ -192,7 +204,9 @@ def test_round_trip(metadata: blob.Metadata, engine: bytes) -> None:
     read = blob.read(written)
     assert read.metadata == metadata
     assert read.engine == engine
-    assert read.header.aliased == bool(metadata.aliased_io)
+    assert read.header.aliased == (bool(metadata.aliased_io) or metadata.stripped)
+    assert read.header.stripped == metadata.stripped
+    assert written[:4] == (b"TR03" if metadata.stripped else b"TR02" if metadata.aliased_io else b"TR01")
     assert blob.header_and_metadata(metadata, len(engine)) + engine == written
     assert len(written) - len(engine) == read.header.engine_offset
 
@@ -212,6 +226,10 @@ def test_a_prefix_for_an_engine_of_many_gigabytes() -> None:
 
 @given(metadata(), st.binary(min_size=1, max_size=64))
 def test_torch_tensorrt_reads_what_we_write(theirs: ModuleType, metadata: blob.Metadata, engine: bytes) -> None:
+    if metadata.stripped:  # they cannot refit, and must not compute without weights
+        with pytest.raises(ValueError, match="magic"):
+            theirs.deserialize_engine(blob.write(engine, metadata))
+        return
     read_engine, read_metadata = theirs.deserialize_engine(blob.write(engine, metadata))
     assert read_engine == engine
     assert read_metadata == as_theirs(theirs, metadata)
@@ -265,10 +283,24 @@ def test_caps() -> None:
         blob.read(make_golden.raw(make_golden.dump(torchtrt_ws=make_golden.own(optimization_profiles=profiles))))
     with pytest.raises(BlobError, match="at most 1048576"):
         blob.read(make_golden.raw(padded))
-    with pytest.raises(BlobError, match="at most 1048576"):
-        blob.parse_metadata(padded)
+    with pytest.raises(BlobError, match="at most 4194304"):
+        blob.parse_metadata(padded + b" " * 3 * blob.MAX_METADATA_SIZE)
     with pytest.raises(BlobError, match="at most 1048576"):
         blob.write(b"engine", blob.Metadata((), serialized_metadata="x" * blob.MAX_METADATA_SIZE))
+
+
+def test_an_engine_may_be_without_4096_weights() -> None:
+    weights = [make_golden.weight(name=f"layers.{index}.{'x' * 400}") for index in range(blob.MAX_BINDINGS)]
+    text = make_golden.dump(torchtrt_ws=make_golden.own(**make_golden.weights(*weights)))
+    assert blob.MAX_METADATA_SIZE < len(text) < blob.MAX_STRIPPED_METADATA_SIZE
+    read = blob.read(make_golden.raw(text, magic=blob.MAGIC_STRIPPED)).metadata.own
+    assert read is not None and read.weights is not None
+    assert [each.name for each in read.weights.tensors] == [each["name"] for each in weights]
+    assert read.weights.nbytes == 16, "all of them are one"
+    weights.append(make_golden.weight())
+    with pytest.raises(BlobError, match="4097 entries; expected at most 4096"):
+        text = make_golden.dump(torchtrt_ws=make_golden.own(**make_golden.weights(*weights)))
+        blob.read(make_golden.raw(text, magic=blob.MAGIC_STRIPPED))
 
 
 def test_names_of_tensors_in_paths_are_escaped() -> None:
@@ -289,7 +321,8 @@ def test_names_of_tensors_in_paths_are_escaped() -> None:
         ({"io_bindings": [blob.Binding("x")]}, "tuples"),
         ({"aliased_io": (blob.Alias("y", "x"),)}, "the name of an output"),
         ({"own": blob.OwnFacts("a b", "host", "0" * 64)}, "torchtrt_ws.name"),
-        ({"own": blob.OwnFacts("a", "host", "0" * 64, schema=2)}, "upgrade"),
+        ({"own": blob.OwnFacts("a", "host", "0" * 64, schema=3)}, "upgrade"),
+        ({"own": blob.OwnFacts("a", "host", "0" * 64, schema=2)}, "2 without weights"),
     ],
 )
 def test_what_we_could_not_read_is_not_written(change: dict[str, Any], says: str) -> None:

@@ -10,7 +10,9 @@ from torchtrt_ws.blob.header import (
     HEADER_SIZE,
     MAGIC,
     MAGIC_ALIASED,
+    MAGIC_STRIPPED,
     MAX_METADATA_SIZE,
+    MAX_STRIPPED_METADATA_SIZE,
     Buffer,
     Header,
     engine_start,
@@ -20,6 +22,7 @@ from torchtrt_ws.blob.header import (
 )
 from torchtrt_ws.blob.metadata import (
     SCHEMA_VERSION,
+    STRIPPED_SCHEMA_VERSION,
     Alias,
     Binding,
     Metadata,
@@ -33,17 +36,22 @@ from torchtrt_ws.blob.metadata import (
     with_own,
 )
 from torchtrt_ws.blob.streaming_facts import StreamingFacts, WeightSize
+from torchtrt_ws.blob.weights import KEY_PREFIX, SeparateWeight, SeparateWeights
 
 __all__ = [
     "ENGINE_ALIGNMENT",
     "HEADER_SIZE",
+    "KEY_PREFIX",
     "MAGIC",
     "MAGIC_ALIASED",
+    "MAGIC_STRIPPED",
     "MAX_BINDINGS",
     "MAX_DEPTH",
     "MAX_METADATA_SIZE",
     "MAX_RANK",
+    "MAX_STRIPPED_METADATA_SIZE",
     "SCHEMA_VERSION",
+    "STRIPPED_SCHEMA_VERSION",
     "Alias",
     "Binding",
     "Blob",
@@ -53,6 +61,8 @@ __all__ = [
     "OptimizationProfile",
     "OwnFacts",
     "ProfileBounds",
+    "SeparateWeight",
+    "SeparateWeights",
     "StateTensor",
     "StreamingFacts",
     "TensorFacts",

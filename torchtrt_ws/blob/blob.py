@@ -8,12 +8,13 @@ from torchtrt_ws.blob.header import (
     HEADER_SIZE,
     MAGIC,
     MAGIC_ALIASED,
-    MAX_METADATA_SIZE,
+    MAGIC_STRIPPED,
     Buffer,
     Header,
     bad_blob,
     engine_start,
     header_bytes,
+    max_metadata_size,
     read_header,
 )
 from torchtrt_ws.blob.metadata import Metadata, parse_metadata, to_json
@@ -51,6 +52,9 @@ def read(buffer: Buffer, subject: str = "blob") -> Blob:
     if metadata.aliased_io and not header.aliased:
         found = f"aliased_io in a blob with magic {MAGIC!r}"
         raise bad_blob(subject, found, f"{MAGIC_ALIASED!r}, which readers that know no aliases refuse")
+    if header.stripped != metadata.stripped:
+        found = f"magic {bytes(view[:4])!r} and {'' if metadata.stripped else 'no '}weights in a file of their own"
+        raise bad_blob(subject, found, f"{MAGIC_STRIPPED!r} for these, and for nothing else")
     return Blob(header, metadata, view[header.engine_offset : header.engine_offset + header.engine_size])
 
 
@@ -71,13 +75,13 @@ def header_and_metadata(metadata: Metadata, engine_size: int, gap: int = 0) -> b
     if not 0 < engine_size < 2**64:
         raise BlobError("engine", f"{engine_size} bytes", "1 to 2^64-1 bytes", "Give the engine's bytes.")
     text = to_json(metadata)
-    if len(text) > MAX_METADATA_SIZE:
-        raise BlobError(
-            "metadata", f"{len(text)} bytes", f"at most {MAX_METADATA_SIZE}", "Shorten the names, or save less I/O."
-        )
+    most = max_metadata_size(metadata.stripped)
+    if len(text) > most:
+        raise BlobError("metadata", f"{len(text)} bytes", f"at most {most}", "Shorten the names, or save less I/O.")
     if parse_metadata(text, "metadata") != metadata:
         raise BlobError("metadata", "values that do not survive JSON", "tuples, str, int, bool and None", "")
-    header = header_bytes(bool(metadata.aliased_io), len(text), engine_size, gap)
+    magic = MAGIC_STRIPPED if metadata.stripped else MAGIC_ALIASED if metadata.aliased_io else MAGIC
+    header = header_bytes(magic, len(text), engine_size, gap)
     return header + text + bytes(engine_start(len(text)) - HEADER_SIZE - len(text))
 
 

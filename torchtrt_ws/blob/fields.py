@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any, NoReturn
 
-from torchtrt_ws.blob.header import MAX_METADATA_SIZE
+from torchtrt_ws.blob.header import MAX_STRIPPED_METADATA_SIZE
 from torchtrt_ws.errors import BlobError
 
 __all__ = ["MAX_BINDINGS", "MAX_DEPTH", "MAX_INT32", "MAX_INT64", "MAX_RANK", "Fields", "parse_object"]
@@ -30,10 +30,10 @@ def parse_object(text: bytes, subject: str) -> Fields:
         Its fields.
 
     Raises:
-        BlobError: Not JSON, a key twice, nested deeper than 32, more than 1 MiB, or no object.
+        BlobError: Not JSON, a key twice, nested deeper than 32, more than 4 MiB, or no object.
     """
-    if len(text) > MAX_METADATA_SIZE:
-        raise BlobError(f"{subject}: metadata", f"{len(text)} bytes", f"at most {MAX_METADATA_SIZE}", _DAMAGED)
+    if len(text) > MAX_STRIPPED_METADATA_SIZE:
+        raise BlobError(f"{subject}: metadata", f"{len(text)} bytes", f"at most {MAX_STRIPPED_METADATA_SIZE}", _DAMAGED)
     try:
         document = json.loads(
             text.decode("utf-8"),

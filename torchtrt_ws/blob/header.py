@@ -13,23 +13,29 @@ __all__ = [
     "HEADER_SIZE",
     "MAGIC",
     "MAGIC_ALIASED",
+    "MAGIC_STRIPPED",
     "MAX_METADATA_SIZE",
+    "MAX_STRIPPED_METADATA_SIZE",
     "Buffer",
     "Header",
     "bad_blob",
     "engine_start",
     "fits",
     "header_bytes",
+    "max_metadata_size",
     "moved_header",
     "read_header",
 ]
 
 MAGIC = b"TR01"
 MAGIC_ALIASED = b"TR02"  # readers that know no aliased_io refuse it, instead of returning wrong results
+MAGIC_STRIPPED = b"TR03"  # readers that know no engines without weights refuse it, instead of computing without them
 _LAYOUT = struct.Struct("<4sIIIQ8s")  # magic, metadata offset and size, engine offset and size, reserved
 HEADER_SIZE = _LAYOUT.size  # 32
 ENGINE_ALIGNMENT = 16
 MAX_METADATA_SIZE = 1 << 20  # bytes of JSON
+MAX_STRIPPED_METADATA_SIZE = 4 << 20  # where 4096 weights have their names and digests in it
+_MAGICS = (MAGIC, MAGIC_ALIASED, MAGIC_STRIPPED)
 _RESERVED = b"\x01" + bytes(7)
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -37,9 +43,13 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 @dataclass(frozen=True)
 class Header:
-    """The first 32 bytes. Offsets count from the start of the blob; sizes are bytes."""
+    """The first 32 bytes. Offsets count from the start of the blob; sizes are bytes.
+
+    `aliased`: the metadata may name aliases (TR02, TR03). `stripped`: the weights are in a file of their own (TR03).
+    """
 
     aliased: bool
+    stripped: bool
     metadata_offset: int
     metadata_size: int
     engine_offset: int
@@ -69,10 +79,11 @@ def read_header(buffer: Buffer, subject: str = "blob") -> Header:
     if total < HEADER_SIZE:
         raise bad_blob(subject, f"{total} bytes", f"a header of {HEADER_SIZE} bytes")
     magic, metadata_offset, metadata_size, engine_offset, engine_size, _ = _LAYOUT.unpack_from(view)
-    if magic not in (MAGIC, MAGIC_ALIASED):
-        raise bad_blob(subject, f"magic {magic!r}", f"{MAGIC!r} or {MAGIC_ALIASED!r}")
-    if metadata_size > MAX_METADATA_SIZE:
-        raise bad_blob(subject, f"metadata of {metadata_size} bytes", f"at most {MAX_METADATA_SIZE}")
+    if magic not in _MAGICS:
+        raise bad_blob(subject, f"magic {magic!r}", f"{MAGIC!r}, {MAGIC_ALIASED!r} or {MAGIC_STRIPPED!r}")
+    if metadata_size > max_metadata_size(magic == MAGIC_STRIPPED):
+        found = f"metadata of {metadata_size} bytes"
+        raise bad_blob(subject, found, f"at most {max_metadata_size(magic == MAGIC_STRIPPED)}")
     if metadata_offset < HEADER_SIZE or not fits(metadata_offset, metadata_size, total):
         found = f"metadata of {metadata_size} bytes at {metadata_offset}"
         raise bad_blob(subject, found, f"metadata between byte {HEADER_SIZE} and the end of the blob at {total}")
@@ -85,14 +96,20 @@ def read_header(buffer: Buffer, subject: str = "blob") -> Header:
         raise bad_blob(subject, found, f"an engine that ends within the blob's {total} bytes")
     if engine_size == 0:
         raise bad_blob(subject, "an engine of 0 bytes", "an engine")
-    return Header(magic == MAGIC_ALIASED, metadata_offset, metadata_size, engine_offset, engine_size)
+    aliased, stripped = magic in (MAGIC_ALIASED, MAGIC_STRIPPED), magic == MAGIC_STRIPPED
+    return Header(aliased, stripped, metadata_offset, metadata_size, engine_offset, engine_size)
 
 
-def header_bytes(aliased: bool, metadata_size: int, engine_size: int, gap: int = 0) -> bytes:
+def max_metadata_size(stripped: bool) -> int:
+    """How many bytes of JSON a blob may have; `stripped`: its weights are in a file of their own."""
+    return MAX_STRIPPED_METADATA_SIZE if stripped else MAX_METADATA_SIZE
+
+
+def header_bytes(magic: bytes, metadata_size: int, engine_size: int, gap: int = 0) -> bytes:
     """Writes a header; the metadata follows it at once, and the engine `gap` bytes behind the next multiple of 16.
 
     Args:
-        aliased: True if the metadata names aliases.
+        magic: The first four bytes: what a reader must know to read this blob.
         metadata_size: Bytes of JSON.
         engine_size: Bytes of the engine.
         gap: Bytes of others between metadata and engine, a multiple of 16.
@@ -100,7 +117,6 @@ def header_bytes(aliased: bool, metadata_size: int, engine_size: int, gap: int =
     Returns:
         32 bytes.
     """
-    magic = MAGIC_ALIASED if aliased else MAGIC
     return _LAYOUT.pack(magic, HEADER_SIZE, metadata_size, engine_start(metadata_size) + gap, engine_size, _RESERVED)
 
 

@@ -10,11 +10,13 @@ from typing import TypeAlias
 
 from torchtrt_ws.blob.fields import MAX_INT32, MAX_INT64, Fields, parse_object
 from torchtrt_ws.blob.streaming_facts import StreamingFacts, read_streaming_facts, streaming_items
+from torchtrt_ws.blob.weights import SeparateWeights, read_weights, weights_items
 from torchtrt_ws.errors import BlobError
 from torchtrt_ws.names import FORM, is_engine_name
 
 __all__ = [
     "SCHEMA_VERSION",
+    "STRIPPED_SCHEMA_VERSION",
     "Alias",
     "Binding",
     "Metadata",
@@ -28,11 +30,13 @@ __all__ = [
     "with_own",
 ]
 
-SCHEMA_VERSION = 1  # of the `torchtrt_ws` key; a higher one is refused
+SCHEMA_VERSION = 1  # of the `torchtrt_ws` key
+STRIPPED_SCHEMA_VERSION = 2  # of an engine without its weights; a higher one is refused
 OWN_KEY = "torchtrt_ws"
 ALIAS_KINDS = ("kv_cache_update", "user")  # Torch-TensorRT's AliasKind
 _DISTINCT_KEY = "distinct_streamable_bytes"
 _STREAMING_KEY = "streaming"
+_WEIGHTS_KEY = "weights"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CRC32C = re.compile(r"[0-9a-f]{8}")
 _UPGRADE = "It was written by a newer torchtrt-ws: upgrade."
@@ -108,7 +112,8 @@ class OwnFacts:
     `keeps_state`: a call changes buffers that the next one sees. `state` are those of a plan.
     `method_inputs` and `method_outputs` are the names of the program's method that the engine belongs to, in calling
     order; empty where they were not recorded.
-    `streaming` is what the export did for streaming, where it did anything.
+    `streaming` is what the export did for streaming, where it did anything. `weights` are those that the engine was
+    stored without, and where they are; None: it has its own. `schema` is then `STRIPPED_SCHEMA_VERSION`.
     """
 
     name: str
@@ -130,6 +135,7 @@ class OwnFacts:
     method_inputs: tuple[str, ...] = ()
     method_outputs: tuple[str, ...] = ()
     streaming: StreamingFacts | None = None
+    weights: SeparateWeights | None = None
     schema: int = SCHEMA_VERSION
 
 
@@ -144,6 +150,11 @@ class Metadata:
     serialized_metadata: str = ""
     target_platform: str = ""
     own: OwnFacts | None = None
+
+    @property
+    def stripped(self) -> bool:
+        """True if the engine was stored without its weights."""
+        return self.own is not None and self.own.weights is not None
 
 
 def parse_metadata(text: bytes, subject: str = "blob") -> Metadata:
@@ -162,9 +173,9 @@ def parse_metadata(text: bytes, subject: str = "blob") -> Metadata:
     """
     node = parse_object(text, subject)
     own = node.child(OWN_KEY) if OWN_KEY in node.value else None
-    if own is not None and (schema := own.integer("schema", 1, MAX_INT64)) > SCHEMA_VERSION:
+    if own is not None and (schema := own.integer("schema", 1, MAX_INT64)) > STRIPPED_SCHEMA_VERSION:
         own.fail(
-            "schema", str(schema), f"at most {SCHEMA_VERSION}", _UPGRADE
+            "schema", str(schema), f"at most {STRIPPED_SCHEMA_VERSION}", _UPGRADE
         )  # first: the rest may mean something else
     bindings = _bindings(node)
     return Metadata(
@@ -240,6 +251,8 @@ def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
     yield "sha256", own.sha256
     if own.crc32c is not None:
         yield "crc32c", own.crc32c
+    if own.weights is not None:
+        yield _WEIGHTS_KEY, dict(weights_items(own.weights))
     if own.nested_method is not None:
         yield "nested_method", own.nested_method
     if own.keeps_state:
@@ -325,6 +338,10 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
     nested_method = node.string("nested_method") if "nested_method" in node.value else None
     if nested_method is not None and not is_engine_name(nested_method):
         node.refuse("nested_method", nested_method, FORM)
+    weights = read_weights(node, _WEIGHTS_KEY)
+    schema = SCHEMA_VERSION if weights is None else STRIPPED_SCHEMA_VERSION
+    if node.value["schema"] != schema:
+        node.fail("schema", f"{node.value['schema']} {'without' if weights is None else 'with'} weights", str(schema))
     program = node.child("program")
     method = node.child("method") if "method" in node.value else None
     inputs, outputs = (tuple(_tensor(item) for item in node.items(key)) for key in ("inputs", "outputs"))
@@ -355,6 +372,8 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
         method_inputs=_names(method, "inputs") if method else (),
         method_outputs=_names(method, "outputs") if method else (),
         streaming=read_streaming_facts(node, _STREAMING_KEY),
+        weights=weights,
+        schema=schema,
     )
 
 

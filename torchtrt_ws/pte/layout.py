@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from torchtrt_ws.blob import MAGIC, MAGIC_ALIASED, fits
+from torchtrt_ws.blob import MAGIC, MAGIC_ALIASED, MAGIC_STRIPPED, fits
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.identifiers import PROGRAM_MAGIC, PROGRAM_MAGIC_OFFSET, RTX_MAGIC, is_program
 from torchtrt_ws.pte.flatbuffer import FlatbufferError, Table, Vector, root_table
@@ -47,6 +47,7 @@ _OTHER_FILES = {
     b"ftrt": "a TensorRT plan",
     MAGIC: "a bare engine blob",
     MAGIC_ALIASED: "a bare engine blob",
+    MAGIC_STRIPPED: "a bare engine blob",
 }
 
 
