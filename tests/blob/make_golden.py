@@ -221,6 +221,8 @@ def golden() -> dict[str, tuple[bytes, str]]:
             weights=blob.SeparateWeights("model.ptd", (blob.SeparateWeight(**weight()),)),
         ),
     )
+    tensor = blob.SeparateWeight(**weight(name="a", crc32c=0, shape=(2, 1, 2)))
+    scalar = blob.SeparateWeight(**weight(name="b", crc32c=0, shape=()))
     most = blob.SeparateWeight("L\u00e4nge", "of another exporter", "bfloat16", 2**62, 2**63 - 1, 2**32 - 1, "f" * 64)
     stripped_full = dataclasses.replace(
         full,
@@ -229,11 +231,7 @@ def golden() -> dict[str, tuple[bytes, str]]:
             schema=blob.STRIPPED_SCHEMA_VERSION,
             weights=blob.SeparateWeights(
                 "\u00e9" * 127 + ".",
-                (
-                    blob.SeparateWeight(**weight(name="a", crc32c=0)),
-                    blob.SeparateWeight(**weight(name="b", crc32c=0)),
-                    most,
-                ),
+                (tensor, scalar, most),
             ),
         ),
     )
@@ -534,6 +532,9 @@ def hostile_weights() -> dict[str, tuple[dict[str, Any], str]]:
         "weights_crc32c_text": (weights(weight(crc32c="00000000")), "a checksum that is a text"),
         "weights_crc32c_huge": (weights(weight(crc32c=2**32)), "a checksum of 33 bits"),
         "weights_sha256_short": (weights(weight(sha256="ab")), "a digest of 2 digits"),
+        "weights_shape_null": (weights(weight(shape=None)), "a shape that is null"),
+        "weights_shape_dynamic": (weights(weight(shape=[-1])), "a shape that varies"),
+        "weights_shape_rank": (weights(weight(shape=[1] * 9)), "a shape of 9 dimensions"),
         "weights_sha256_missing": (weights(weight(sha256=...)), "no digest"),
     }
 

@@ -75,7 +75,9 @@ def states(draw: st.DrawFn, taken: list[str]) -> tuple[blob.StateTensor, ...]:
 def separate_weights() -> st.SearchStrategy[blob.SeparateWeights]:
     digests = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
     sizes = st.integers(1, 2**63 - 1)
-    weight = st.builds(blob.SeparateWeight, NAMES, NAMES, NAMES, sizes, sizes, st.integers(0, 2**32 - 1), digests)
+    checksums = st.integers(0, 2**32 - 1)
+    shapes = st.none() | st.lists(SIZES, max_size=8).map(tuple)
+    weight = st.builds(blob.SeparateWeight, NAMES, NAMES, NAMES, sizes, sizes, checksums, digests, shapes)
     lists = st.lists(weight, min_size=1, max_size=4, unique_by=lambda each: each.name).map(tuple)
     files = NAMES.filter(lambda name: not set(name) & set("/\\") and name not in (".", ".."))
     return st.builds(blob.SeparateWeights, files, lists)

@@ -27,6 +27,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ class Builder:
         if engine.streamable_weights_size:
             engine.weight_streaming_budget_v2 = engine.streamable_weights_size * percent // 100
         context = engine.create_execution_context()
-        stream = torch.cuda.Stream()
+        stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         tensors = {}
         generator = np.random.default_rng(0)
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
@@ -330,9 +331,9 @@ def main() -> None:
     parser.add_argument("--bounds", type=read_bounds, default=[(1, 8), (1, 128)])
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    networks = {name: lambda name=name: chain(name) for name in NAMES if arguments.only in (None, name)}
+    networks = {name: partial(chain, name) for name in NAMES if arguments.only in (None, name)}
     if arguments.onnx:
-        networks[arguments.onnx.stem] = lambda: onnx_model(arguments.onnx, arguments.bounds)
+        networks[arguments.onnx.stem] = partial(onnx_model, arguments.onnx, arguments.bounds)
     facts: dict[str, Any] = {"tensorrt": plans.import_tensorrt().__version__, "networks": {}}
     for name, make in networks.items():
         print(name, file=sys.stderr, flush=True)

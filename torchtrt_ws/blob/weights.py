@@ -21,7 +21,8 @@ class SeparateWeight:
     """One weight. `bytes` is its size, `count` its elements of `dtype` (torch's name).
 
     `name` is what the engine calls it: for TensorRT the name that `IRefitter` takes, for a host engine the key under
-    which its program asks for the data. `key` is where a companion file has it: equal weights have one key.
+    which its program asks for the data. `key` is where a companion file has it: equal weights have one key. `shape` is
+    there for the tensors of a host engine that no delegate of its program takes; ExecuTorch asks for it.
     """
 
     name: str
@@ -31,6 +32,7 @@ class SeparateWeight:
     bytes: int
     crc32c: int
     sha256: str
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def weights_items(weights: SeparateWeights) -> Iterator[tuple[str, object]]:
         weights: What to record.
     """
     yield "file", weights.file
-    yield "tensors", [dict(vars(each)) for each in weights.tensors]
+    yield "tensors", [dict(_weight_items(each)) for each in weights.tensors]
 
 
 def read_weights(own: Fields, key: str) -> SeparateWeights | None:
@@ -86,6 +88,14 @@ def read_weights(own: Fields, key: str) -> SeparateWeights | None:
     return SeparateWeights(file, tuple(tensors.values()))
 
 
+def _weight_items(weight: SeparateWeight) -> Iterator[tuple[str, object]]:
+    for key, value in vars(weight).items():
+        if key != "shape":
+            yield key, value
+        elif value is not None:
+            yield key, list(value)
+
+
 def _weight(item: Fields) -> SeparateWeight:
     sha256 = item.string("sha256")
     if not _SHA256.fullmatch(sha256):
@@ -98,4 +108,5 @@ def _weight(item: Fields) -> SeparateWeight:
         bytes=item.integer("bytes", 1, MAX_INT64),
         crc32c=item.integer("crc32c", 0, _MAX_CRC32C),
         sha256=sha256,
+        shape=item.dims("shape", 0) if "shape" in item.value else None,
     )
