@@ -72,6 +72,9 @@ def _about(report: ProgramInfo) -> Iterator[tuple[str, str]]:
         unknown = "" if recorded else ": not recorded, torchtrt-ws annotate adds an estimate"
         yield "streamable", estimate + bytes_text(report.streamable_bytes) + unknown
         yield "set-budget", "in place" if report.has_room else "may write the file anew, once"
+    stripped = {each.weights.file: each.weights.nbytes for each in report.engines if each.weights is not None}
+    for file, size in stripped.items():
+        yield "weights", f"{bytes_text(size)} in {file}"
     if report.external_tensors:
         count = len(report.external_tensors)
         names = ", ".join(report.external_tensors[:3]) + (", ..." if count > 3 else "")

@@ -117,6 +117,11 @@ class EngineInfo:
         return self.metadata.own.streaming if self.metadata.own else None
 
     @property
+    def weights(self) -> blob.SeparateWeights | None:
+        """The weights that it is stored without, and where they are; None if it has its own."""
+        return self.metadata.own.weights if self.metadata.own else None
+
+    @property
     def target_device(self) -> str | None:
         """Where the program plans the engine's inputs and outputs: the compile spec `target_device`, such as "cuda:0";
         None for host memory."""
@@ -161,6 +166,7 @@ class EngineInfo:
             "state": [{**asdict(each), "shape": list(each.shape)} for each in own.state] if own else [],
             "serialized_metadata_bytes": len(self.metadata.serialized_metadata.encode("utf-8", "surrogatepass")),
             "streaming": None if self.streaming is None else _plain(self.streaming),
+            "weights": None if self.weights is None else _weights(self.weights),
         }
 
 
@@ -233,10 +239,10 @@ class ProgramInfo:
     def engine_sizes(self) -> list[budget.EngineSize]:
         """The engines as budgets are split over them: those that run on the same weights, once they are loaded, have
         one."""
-        first: dict[tuple[int, int, str, int], str] = {}
+        first: dict[tuple[object, ...], str] = {}
         sizes = []
         for each in self.engines:
-            weights = (each.engine_offset, each.engine_bytes, each.kind, each.metadata.device_id)
+            weights = (each.engine_offset, each.engine_bytes, each.kind, each.metadata.device_id, each.weights)
             other = first.setdefault(weights, each.name)
             weights_of = None if other == each.name else other
             whole = each.streaming is not None and each.streaming.part == "head"
@@ -276,6 +282,11 @@ class ProgramInfo:
             raise ProgramError(
                 self.file, found, f"an engine of backend {BACKEND_ID}", "Save the model with torchtrt_ws.save."
             )
+
+
+def _weights(weights: blob.SeparateWeights) -> dict[str, Any]:
+    tensors = [{**asdict(each), "shape": each.shape and list(each.shape)} for each in weights.tensors]
+    return {"file": weights.file, "bytes": weights.nbytes, "tensors": tensors}
 
 
 def _plain(value: TensorInfo | ValueInfo | blob.StreamingFacts) -> dict[str, Any]:
