@@ -184,3 +184,42 @@ def test_keywords_that_cannot_be(words: Words, tmp_path: Path, keywords: dict[st
     with pytest.raises(torchtrt_ws.ProgramError, match=says):
         torchtrt_ws.save(words, tmp_path / "a.pte", **keywords)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_engine_for_a_gpu_needs_one_to_be_built_without_weights(
+    words: Words, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("torchtrt_ws.export.sources.tensorrt_rtx.has_gpu", lambda: False)
+    with pytest.raises(torchtrt_ws.EngineError, match=r"no NVIDIA GPU .*save_plan\(plan, path, weights=\.\.\.\)"):
+        torchtrt_ws.save(words, tmp_path / "a.pte", engine="tensorrt_rtx", weights="separate")
+
+
+def test_a_plan_without_weights_takes_them_back_as_they_are(monkeypatch: Any) -> None:
+    """The flags that are asked of TensorRT-RTX: never REFIT alone."""
+    from types import SimpleNamespace
+
+    from torchtrt_ws.export.sources import tensorrt_rtx
+
+    asked: list[str] = []
+    flags = SimpleNamespace(**{name: name for name in ("WEIGHT_STREAMING", "STRIP_PLAN", "REFIT_IDENTICAL", "REFIT")})
+    config = SimpleNamespace(set_flag=asked.append)
+    builder = SimpleNamespace(
+        create_network=lambda flags: None,
+        create_builder_config=lambda: config,
+        build_serialized_network=lambda network, config: b"plan",
+    )
+    parser = SimpleNamespace(parse_from_file=lambda path: True)
+    trt = SimpleNamespace(
+        Builder=lambda log: builder,
+        BuilderFlag=flags,
+        NetworkDefinitionCreationFlag=SimpleNamespace(STRONGLY_TYPED=1),
+        OnnxParser=lambda network, log: parser,
+    )
+    monkeypatch.setattr(tensorrt_rtx, "import_tensorrt_rtx", lambda: trt)
+    monkeypatch.setattr(tensorrt_rtx, "_log", lambda trt: None)
+    monkeypatch.setattr(tensorrt_rtx, "_check_tensors", lambda *facts: None)
+    tensorrt_rtx.build_plan("forward", SimpleNamespace(path="a.onnx"), SimpleNamespace(), separate=True)  # type: ignore[arg-type]
+    assert sorted(asked) == ["REFIT_IDENTICAL", "STRIP_PLAN", "WEIGHT_STREAMING"]
+    asked.clear()
+    tensorrt_rtx.build_plan("forward", SimpleNamespace(path="a.onnx"), SimpleNamespace())  # type: ignore[arg-type]
+    assert asked == ["WEIGHT_STREAMING"]

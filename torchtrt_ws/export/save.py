@@ -155,6 +155,10 @@ def save(
             dynamic_shapes=dynamic_shapes,
         )
         return
+    if separate and engine == "tensorrt_rtx":
+        from torchtrt_ws.export.sources.tensorrt_rtx import check_for_separate  # not at the top: it imports torch
+
+        check_for_separate()
     heads = [head_name(name) for name in named if isinstance(name, str)] if steps.head_engine else []
     # A name that turns out to be no engine's is refused once that is known, before anything is built.
     check_budgets(weight_streaming_budget, weight_streaming_budget_per_engine, list(dict.fromkeys([*named, *heads])))
@@ -171,7 +175,7 @@ def save(
     )
     with ExitStack() as stack:
         if engine == "tensorrt_rtx":
-            lowered = _lowered_to_rtx(exported, stack, options, placement, compute_capabilities, steps)
+            lowered = _lowered_to_rtx(exported, stack, options, placement, compute_capabilities, steps, separate)
         else:
             lowered = _lowered_to_host(exported, stack, separate)
         write_program(target, lowered, options)
@@ -215,6 +219,7 @@ def _lowered_to_rtx(
     placement: Placement,
     compute_capabilities: Sequence[str] | None,
     steps: StreamingOptions,
+    separate: bool,
 ) -> dict[str, LoweredMethod]:
     """Each method as one TensorRT-RTX engine, or as two and lookups on the host."""
     from torchtrt_ws.export.sources import rtx_method
@@ -225,7 +230,7 @@ def _lowered_to_rtx(
     engines = [[engine.name for engine in each.engines] for each in planned]
     check_heads(list(methods), [name for names in engines for name in names[1:]])
     check_budgets(options.total, options.per_engine, [name for names in engines for name in names])
-    lowered = [rtx_method.build(each, compute_capabilities, placement.device_id) for each in planned]
+    lowered = [rtx_method.build(each, compute_capabilities, placement.device_id, separate) for each in planned]
     return dict(zip(methods, lowered, strict=True))
 
 

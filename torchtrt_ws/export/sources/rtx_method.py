@@ -116,7 +116,10 @@ def plan_method(
 
 
 def build(
-    planned: PlannedMethod, compute_capabilities: Sequence[str] | None = None, device_id: int = 0
+    planned: PlannedMethod,
+    compute_capabilities: Sequence[str] | None = None,
+    device_id: int = 0,
+    separate: bool = False,
 ) -> LoweredMethod:
     """Builds the engines of a method.
 
@@ -124,6 +127,7 @@ def build(
         planned: From `plan_method`; its calls are still declared.
         compute_capabilities: As for `tensorrt_rtx.build`.
         device_id: What the blobs say.
+        separate: Whether the engines are without their weights.
 
     Returns:
         The method, with engine calls.
@@ -139,7 +143,7 @@ def build(
         of_call = each.call.interface
         own = profiles if profiles is None or split is None else part_profiles(profiles, interface, of_call)
         engine = tensorrt_rtx.build(
-            each.name, each.program, each.interface, compute_capabilities, device_id, own, each.states
+            each.name, each.program, each.interface, compute_capabilities, device_id, own, each.states, separate
         )
         built[each.call.token] = replace(engine, streaming=each.facts)
     calls = [each.call for each in planned.engines]

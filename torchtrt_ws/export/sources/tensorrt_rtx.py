@@ -16,7 +16,9 @@ from torchtrt_ws.dtypes import TO_TENSORRT
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.payload import BufferPayload
+from torchtrt_ws.export.engine.weight import Weight
 from torchtrt_ws.export.graph.state import state_names
+from torchtrt_ws.export.sources.gpu import has_gpu
 from torchtrt_ws.export.sources.onnx_model import INSTALL, OnnxModel, write_onnx
 from torchtrt_ws.export.sources.onnx_origin import origin_of, text_origins
 from torchtrt_ws.identifiers import TENSORRT
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from torchtrt_ws.export.graph.interface import Interface
     from torchtrt_ws.export.graph.state import State
 
-__all__ = ["build", "build_plan", "import_tensorrt_rtx", "read_compute_capabilities"]
+__all__ = ["build", "build_plan", "check_for_separate", "import_tensorrt_rtx", "read_compute_capabilities"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ def build(
     device_id: int = 0,
     profiles: Sequence[OptimizationProfile] | None = None,
     states: Sequence[State] = (),
+    separate: bool = False,
 ) -> BuiltEngine:
     """Builds the engine of a method.
 
@@ -52,18 +55,22 @@ def build(
         device_id: What the blob says.
         profiles: The optimization profiles, within the bounds of `interface`; None for one with these bounds.
         states: Which of `interface` the engine keeps from call to call.
+        separate: Whether it is without its weights.
 
     Returns:
         The engine; what it takes and gives is without its state. Its streamable bytes are those of the model's
         weights: an estimate, since not all may be streamed.
 
     Raises:
-        EngineError: TensorRT-RTX, onnx or onnxscript is not installed, or TensorRT-RTX cannot build this method.
+        EngineError: TensorRT-RTX, onnx or onnxscript is not installed, or TensorRT-RTX cannot build this method; or with
+            `separate`, there is no GPU here.
         ProgramError: A method that torch.onnx.export refuses, a dtype that TensorRT does not have, or a compute
             capability it does not know.
     """
     trt = import_tensorrt_rtx()
     read_compute_capabilities(trt, compute_capabilities)
+    if separate:
+        check_for_separate()
     for tensor in (*interface.inputs, *interface.outputs):
         if tensor.dtype not in TO_TENSORRT:
             raise ProgramError(
@@ -75,9 +82,9 @@ def build(
     with tempfile.TemporaryDirectory(prefix="torchtrt-ws-") as folder:
         model = write_onnx(name, program, interface, Path(folder))
         profiles = _whole(interface.inputs) if profiles is None else tuple(profiles)
-        plan = build_plan(name, model, interface, compute_capabilities, profiles)
-    payload = BufferPayload(plan)
-    streamable = min(model.weight_bytes, payload.size)
+        payload = BufferPayload(build_plan(name, model, interface, compute_capabilities, profiles, separate))
+        weights = _weights(name, payload, model) if separate else ()
+    streamable = min(model.weight_bytes, payload.size + sum(each.payload.size for each in weights))
     of_call = interface.without(state_names(states))
     facts = {tensor.name: tensor for tensor in interface.inputs}
     return BuiltEngine(
@@ -99,7 +106,35 @@ def build(
         state=tuple(
             StateTensor(each.input, each.output, facts[each.input].dtype, facts[each.input].shape) for each in states
         ),
+        weights=weights,
     )
+
+
+def _weights(name: str, payload: BufferPayload, model: OnnxModel) -> tuple[Weight, ...]:
+    """What the plan misses, from the model that it was built from; open files stay when the folder goes."""
+    from torchtrt_ws.export.sources import plan_facts, weights  # not at the top: few engines are without theirs
+
+    subject = f"method {name!r}"
+    return weights.taken(subject, model.path, plan_facts.read_missing(subject, payload))
+
+
+def check_for_separate() -> None:
+    """Refuses to build engines without their weights where there is no GPU: before minutes of work, not after.
+
+    Raises:
+        EngineError: There is none.
+
+    Source:
+        Seen with TensorRT-RTX 1.6.1: STRIP_PLAN and REFIT_IDENTICAL run kernels while they build.
+    """
+    if not has_gpu():
+        raise EngineError(
+            'weights="separate"',
+            'no NVIDIA GPU for engine="tensorrt_rtx"',
+            "a GPU: TensorRT-RTX builds engines without their weights (STRIP_PLAN) only where there is one",
+            "Save it on a machine with a GPU; or build the plan there and give save_plan(plan, path, weights=...) "
+            'here; or leave weights="separate" out.',
+        )
 
 
 def build_plan(
@@ -108,6 +143,7 @@ def build_plan(
     interface: Interface,
     compute_capabilities: Sequence[str] | None = None,
     profiles: Sequence[OptimizationProfile] = (),
+    separate: bool = False,
 ) -> memoryview:
     """Builds a plan with weight streaming from an ONNX model.
 
@@ -117,6 +153,8 @@ def build_plan(
         interface: The method's inputs and outputs.
         compute_capabilities: As for `build`.
         profiles: The optimization profiles; none for a method without dynamic dimensions.
+        separate: Whether the plan is without its weights, which it then takes back as they are (REFIT_IDENTICAL; with
+            plain REFIT it would be built for any weights, and TensorRT may then leave out a bias).
 
     Returns:
         The plan, as TensorRT-RTX holds it.
@@ -135,6 +173,9 @@ def build_plan(
     _check_tensors(name, trt, network, interface)
     config = builder.create_builder_config()
     config.set_flag(trt.BuilderFlag.WEIGHT_STREAMING)
+    if separate:
+        config.set_flag(trt.BuilderFlag.STRIP_PLAN)
+        config.set_flag(trt.BuilderFlag.REFIT_IDENTICAL)
     _set_compute_capabilities(trt, config, compute_capabilities)
     for profile in profiles:
         _add_profile(name, builder, config, profile, log)
