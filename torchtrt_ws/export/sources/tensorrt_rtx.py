@@ -62,8 +62,8 @@ def build(
         weights: an estimate, since not all may be streamed.
 
     Raises:
-        EngineError: TensorRT-RTX, onnx or onnxscript is not installed, or TensorRT-RTX cannot build this method; or with
-            `separate`, there is no GPU here.
+        EngineError: TensorRT-RTX, onnx or onnxscript is not installed, or TensorRT-RTX cannot build this method; or
+            with `separate`, there is no GPU here.
         ProgramError: A method that torch.onnx.export refuses, a dtype that TensorRT does not have, or a compute
             capability it does not know.
     """
