@@ -51,6 +51,7 @@ add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/blob/json.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/metadata.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/verification.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/blob/weight_facts.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/decimal.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/headroom_look.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/ladder.cpp

@@ -20,6 +20,14 @@ Result<Blob> read_blob(const void* data, std::size_t size) {
                    quoted(wire::kMagicAliased) + ", since the metadata has aliased_io",
                    "Save the program again with torchtrt-ws or Torch-TensorRT"};
   }
+  const auto& own = metadata.value().own;
+  if (h.stripped != (own && own->weights)) {
+    return Failure{ErrorCode::BadBlob, "engine blob: magic",
+                   h.stripped ? quoted(wire::kMagicStripped) + " and metadata without torchtrt_ws.weights"
+                              : "a blob with torchtrt_ws.weights that is not " + quoted(wire::kMagicStripped),
+                   quoted(wire::kMagicStripped) + " where the weights are in a file of their own, and only there",
+                   "Save the program again with torchtrt-ws"};
+  }
   return Blob{h, std::move(metadata).value(), bytes + h.engine_offset, h.engine_size};
 }
 

@@ -17,10 +17,11 @@ struct Blob {
   uint64_t engine_size;  ///< Bytes; 1 or more.
 };
 
-/// Reads the blob that a delegate gets as `processed`: TR01 or TR02, `size` bytes. Copies no engine bytes.
+/// Reads the blob that a delegate gets as `processed`: TR01, TR02 or TR03, `size` bytes. Copies no engine bytes.
 ///
 /// Errors: those of parse_header() and parse_metadata(); BadBlob also for aliased_io in a TR01 blob, which readers that
-/// know no aliases would run wrongly. TR02 without aliased_io is accepted.
+/// know no aliases would run wrongly, and for a TR03 blob that does not say where its weights are, or another that
+/// does. TR02 without aliased_io is accepted.
 [[nodiscard]] Result<Blob> read_blob(const void* data, std::size_t size);
 
 }  // namespace torchtrt_ws

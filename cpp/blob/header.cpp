@@ -33,13 +33,16 @@ Result<Header> parse_header(const void* data, std::size_t size) {
   }
   const auto* bytes = static_cast<const uint8_t*>(data);
   const std::string_view magic(static_cast<const char*>(data), wire::kMagic.size());
-  const bool aliased = magic == wire::kMagicAliased;
+  const bool stripped = magic == wire::kMagicStripped;
+  const bool aliased = stripped || magic == wire::kMagicAliased;
   if (!aliased && magic != wire::kMagic) {
     Failure failure = bad("magic", quoted(magic), wire::either_magic());
     failure.next_step = "Save the program with torchtrt-ws or Torch-TensorRT (output_format=\"executorch\")";
     return failure;
   }
-  const Header header{aliased, read_le<uint32_t>(bytes + wire::kMetadataOffsetField),
+  const Header header{aliased,
+                      stripped,
+                      read_le<uint32_t>(bytes + wire::kMetadataOffsetField),
                       read_le<uint32_t>(bytes + wire::kMetadataSizeField),
                       read_le<uint32_t>(bytes + wire::kEngineOffsetField),
                       read_le<uint64_t>(bytes + wire::kEngineSizeField)};
@@ -48,9 +51,9 @@ Result<Header> parse_header(const void* data, std::size_t size) {
     return bad("metadata offset", std::to_string(header.metadata_offset),
                std::to_string(wire::kHeaderSize) + " or more, behind the header");
   }
-  if (header.metadata_size > wire::kMaxMetadataSize) {
-    return bad("metadata size", std::to_string(header.metadata_size) + " bytes",
-               "at most " + std::to_string(wire::kMaxMetadataSize));
+  const std::size_t most = stripped ? wire::kMaxStrippedMetadataSize : wire::kMaxMetadataSize;
+  if (header.metadata_size > most) {
+    return bad("metadata size", std::to_string(header.metadata_size) + " bytes", "at most " + std::to_string(most));
   }
   if (!wire::fits(header.metadata_offset, header.metadata_size, size)) {
     return bad("metadata", span(header.metadata_offset, header.metadata_size), "metadata within " + blob_size);

@@ -66,9 +66,9 @@ class Guard : public json::json_sax_t {
 }  // namespace
 
 Result<json> parse_json(std::string_view text) {
-  if (text.size() > wire::kMaxMetadataSize) {
+  if (text.size() > wire::kMaxStrippedMetadataSize) {
     return bad_json(std::to_string(text.size()) + " bytes",
-                    "at most " + std::to_string(wire::kMaxMetadataSize) + " bytes of JSON");
+                    "at most " + std::to_string(wire::kMaxStrippedMetadataSize) + " bytes of JSON");
   }
   // nlohmann takes a NUL for the end of the text and skips a byte order mark; other readers do not.
   const bool lenient = text.find('\0') != std::string_view::npos || text.substr(0, 3) == "\xef\xbb\xbf";

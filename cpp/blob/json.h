@@ -9,8 +9,8 @@
 namespace torchtrt_ws {
 
 /// Parses hostile JSON strictly: one value, UTF-8, no byte order mark, comments, NaN or NUL, at most
-/// wire::kMaxMetadataSize bytes and wire::kMaxJsonDepth levels, no key twice in one object. Needs no stack per level.
-/// Errors: BadBlob.
+/// wire::kMaxStrippedMetadataSize bytes and wire::kMaxJsonDepth levels, no key twice in one object. Needs no stack per
+/// level. Errors: BadBlob.
 [[nodiscard]] Result<nlohmann::json> parse_json(std::string_view text);
 
 }  // namespace torchtrt_ws

@@ -153,10 +153,6 @@ std::vector<StateTensor> read_state(Fields& own, const std::vector<Binding>& bin
   return state;
 }
 
-bool is_sha256(const std::string& text) {
-  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
 /// Eight lower-case hex digits, if the key is there.
 std::optional<uint32_t> read_crc32c(Fields& own) {
   if (!own.has("crc32c")) return std::nullopt;
@@ -169,9 +165,21 @@ std::optional<uint32_t> read_crc32c(Fields& own) {
   return std::nullopt;
 }
 
+/// Schema 2 is 1 with `weights`: whoever knows 1 alone must not run an engine without them.
+std::optional<SeparateWeights> read_weights_of(Fields& own, int schema) {
+  const bool given = own.has("weights");
+  if (given != (schema == wire::kSchemaVersion)) {
+    own.refuse("schema", std::to_string(schema) + (given ? " with weights" : " without weights"),
+               given ? std::to_string(wire::kSchemaVersion) : std::to_string(wire::kWholeSchema));
+  }
+  if (!given) return std::nullopt;
+  Fields weights = own.object("weights");
+  return read_weights(weights);
+}
+
 OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   OwnFacts facts{};
-  facts.schema = wire::kSchemaVersion;
+  facts.schema = static_cast<int>(own.integer("schema", wire::kWholeSchema, wire::kSchemaVersion));
   facts.name = own.text("name");
   if (!is_engine_name(facts.name)) own.refuse("name", torchtrt_ws::quoted(facts.name), std::string(kEngineNames));
   facts.kind = own.name("kind");
@@ -197,6 +205,7 @@ OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   compare_names(own, "inputs", facts.inputs, bindings, true);
   compare_names(own, "outputs", facts.outputs, bindings, false);
   facts.profiles = read_profiles(own, facts.inputs);
+  facts.weights = read_weights_of(own, facts.schema);
   if (own.has("method")) {
     Fields method = own.object("method");
     facts.method_inputs = read_names(method, "inputs");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "blob/weight_facts.h"
 
 namespace torchtrt_ws {
 
@@ -70,6 +71,7 @@ struct OwnFacts {
   std::vector<TensorFacts> inputs;                ///< Same names and order as the inputs of io_bindings.
   std::vector<TensorFacts> outputs;               ///< Same names and order as the outputs of io_bindings.
   std::vector<std::vector<ProfileBounds>> profiles;  ///< For each, one for each of `inputs`. Empty: not known at save.
+  std::optional<SeparateWeights> weights;            ///< The engine's bytes have none; nullopt: they have them all.
   std::vector<std::string> method_inputs;   ///< Of the program's method that it belongs to. Empty: not recorded.
   std::vector<std::string> method_outputs;  ///< Likewise.
 };
@@ -87,8 +89,8 @@ struct Metadata {
 /// in Torch-TensorRT's files) is never decoded.
 ///
 /// Only `io_bindings` is required of a Torch-TensorRT file; the other keys have the defaults of its own reader. All of
-/// schema 1 but `builder`, `streamable_bytes` and `streamable_estimated` is required of ours.
-/// Errors: BadBlob for text that is no JSON object (strict: UTF-8, no comments, no NaN), that is over 1 MiB or 32
+/// schema 1 but `builder`, `streamable_bytes` and `streamable_estimated` is required of ours; schema 2 has `weights`.
+/// Errors: BadBlob for text that is no JSON object (strict: UTF-8, no comments, no NaN), that is over 4 MiB or 32
 /// levels, that repeats a key in one object, or has a missing, wrongly typed or out-of-range value; NewerSchema. Never
 /// throws, but for std::bad_alloc. Cases: tests/blob/golden, tests/blob/hostile.
 [[nodiscard]] Result<Metadata> parse_metadata(std::string_view json);

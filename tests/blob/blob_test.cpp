@@ -63,6 +63,22 @@ Json to_json(const std::vector<StateTensor>& state) {
   return list;
 }
 
+Json to_json(const std::optional<SeparateWeights>& weights) {
+  if (!weights) return nullptr;
+  Json tensors = Json::array();
+  for (const WeightFacts& each : weights->tensors) {
+    tensors.push_back({{"name", each.name},
+                       {"key", each.key},
+                       {"dtype", each.dtype},
+                       {"count", each.count},
+                       {"bytes", each.bytes},
+                       {"crc32c", each.crc32c},
+                       {"sha256", each.sha256},
+                       {"shape", each.shape ? Json(*each.shape) : Json(nullptr)}});
+  }
+  return {{"file", weights->file}, {"tensors", tensors}};
+}
+
 Json to_json(const OwnFacts& own) {
   return {{"schema", own.schema},
           {"name", own.name},
@@ -82,6 +98,7 @@ Json to_json(const OwnFacts& own) {
           {"outputs", to_json(own.outputs)},
           {"method_inputs", own.method_inputs},
           {"method_outputs", own.method_outputs},
+          {"weights", to_json(own.weights)},
           {"optimization_profiles", profiles_to_json(own)}};
 }
 
@@ -111,6 +128,7 @@ TEST(ReadBlob, GoldenFiles) {
     const Blob& blob = result.value();
     const Json& want = row.at("want");
     EXPECT_EQ(blob.header.aliased, want.at("aliased").get<bool>());
+    EXPECT_EQ(blob.header.stripped, want.at("stripped").get<bool>());
     EXPECT_EQ(blob.header.metadata_offset, want.at("metadata_offset").get<uint32_t>());
     EXPECT_EQ(blob.header.metadata_size, want.at("metadata_size").get<uint32_t>());
     EXPECT_EQ(blob.header.engine_offset, want.at("engine_offset").get<uint32_t>());

@@ -66,6 +66,30 @@ TEST(ParseHeader, TR02IsAliased) {
   EXPECT_TRUE(parse(header).value().aliased);
 }
 
+TEST(ParseHeader, TR03IsStrippedAndMayBeAliased) {
+  RawHeader header = good();
+  EXPECT_FALSE(parse(header).value().stripped);
+  header.magic = "TR03";
+  EXPECT_TRUE(parse(header).value().stripped);
+  EXPECT_TRUE(parse(header).value().aliased);
+}
+
+TEST(ParseHeader, AListOfWeightsMayBeLongerThanOtherMetadata) {
+  const auto found = [](std::string_view magic, std::size_t metadata) {
+    RawHeader header;
+    header.magic = magic;
+    header.metadata_size = static_cast<uint32_t>(metadata);
+    header.engine_offset = static_cast<uint32_t>((32 + metadata + 15) / 16 * 16);
+    header.engine_size = 16;
+    const auto parsed = parse(header, header.engine_offset + 16U);
+    return parsed.ok() ? std::string() : parsed.failure().found;
+  };
+  EXPECT_EQ(found("TR01", wire::kMaxMetadataSize), "");
+  EXPECT_EQ(found("TR01", wire::kMaxMetadataSize + 1), "1048577 bytes");
+  EXPECT_EQ(found("TR03", wire::kMaxStrippedMetadataSize), "");
+  EXPECT_EQ(found("TR03", wire::kMaxStrippedMetadataSize + 1), "4194305 bytes");
+}
+
 TEST(ParseHeader, TakesWhatTheFormatAllows) {
   RawHeader header = good();
   header.metadata_offset = 44;  // 44 + 100 = 144: right up to the engine
@@ -103,7 +127,8 @@ TEST(ParseHeader, RefusesWrongFields) {
     const char* message;  // part of it
   };
   const Row rows[] = {
-      {"another magic", [](RawHeader& h) { h.magic = "TR03"; }, "found \"TR03\"; expected \"TR01\" or \"TR02\""},
+      {"another magic", [](RawHeader& h) { h.magic = "TR04"; },
+       "found \"TR04\"; expected \"TR01\", \"TR02\" or \"TR03\""},
       {"no text", [](RawHeader& h) { h.magic = std::string("\x00\x01\xff\n", 4); }, "found \"\\x00\\x01\\xff\\n\""},
       {"metadata in the header", [](RawHeader& h) { h.metadata_offset = 31; }, "metadata offset: found 31"},
       {"metadata at 0", [](RawHeader& h) { h.metadata_offset = 0; }, "metadata offset: found 0"},

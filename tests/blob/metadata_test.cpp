@@ -150,14 +150,14 @@ TEST(ParseMetadata, EscapedAndForeignNamesAreKept) {
 
 TEST(ParseMetadata, ANewerSchemaIsToldApart) {
   Json json = good();
-  json["torchtrt_ws"] = {{"schema", 2}, {"name", 7}};  // the rest may mean anything
+  json["torchtrt_ws"] = {{"schema", 3}, {"name", 7}};  // the rest may mean anything
   json["io_bindings"] = "changed too";
   const auto result = parse(json);
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.failure().code, ErrorCode::NewerSchema);
   EXPECT_EQ(
       result.failure().message(),
-      "engine blob: torchtrt_ws.schema: found 2; expected 1 or less. The file was written by a newer torchtrt-ws: "
+      "engine blob: torchtrt_ws.schema: found 3; expected 2 or less. The file was written by a newer torchtrt-ws: "
       "upgrade torchtrt-ws here.");
   json["torchtrt_ws"]["schema"] = INT64_MAX;
   EXPECT_EQ(parse(json).failure().code, ErrorCode::NewerSchema);
@@ -350,20 +350,20 @@ TEST(ParseMetadata, CapsTheDepth) {
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.failure().found, "more than 32 levels");
   EXPECT_EQ(parse_metadata(nested(400000)).failure().found, "more than 32 levels");
-  EXPECT_EQ(parse_metadata(std::string(wire::kMaxMetadataSize, '[')).failure().found, "more than 32 levels");
+  EXPECT_EQ(parse_metadata(std::string(wire::kMaxStrippedMetadataSize, '[')).failure().found, "more than 32 levels");
 }
 
 TEST(ParseMetadata, CapsTheSize) {
   std::string text = R"({"io_bindings":[]})";
-  text.resize(wire::kMaxMetadataSize, ' ');
+  text.resize(wire::kMaxStrippedMetadataSize, ' ');
   EXPECT_TRUE(parse_metadata(text).ok());
-  EXPECT_EQ(parse_metadata(text + " ").failure().found, "1048577 bytes");
+  EXPECT_EQ(parse_metadata(text + " ").failure().found, "4194305 bytes");
 }
 
 TEST(ParseMetadata, TakesLinearTime) {
   // A reader that is quadratic in the entries of a list takes minutes here.
   std::string text = R"({"io_bindings":[],"a":[{})";
-  while (text.size() + 5 <= wire::kMaxMetadataSize) text += ",{}";
+  while (text.size() + 5 <= wire::kMaxStrippedMetadataSize) text += ",{}";
   text += "]}";
   EXPECT_TRUE(parse_metadata(text).ok());
 }

@@ -56,7 +56,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   check(metadata.device_id >= 0, "the device's index is not negative");
   if (!metadata.own.has_value()) return 0;
   const torchtrt_ws::OwnFacts& own = *metadata.own;
-  check(own.schema == wire::kSchemaVersion && own.program_engines >= 1, "schema and engines are in range");
+  check(own.schema == (own.weights ? wire::kSchemaVersion : wire::kWholeSchema) && own.program_engines >= 1,
+        "schema and engines are in range");
   check(torchtrt_ws::is_engine_name(own.name) && !own.kind.empty(), "the engine has a name and a kind");
   check(own.sha256.size() == 64 && own.sha256.find_first_of("/.") == std::string::npos, "a digest names no folder");
   check(own.streamable_bytes.value_or(0) >= 0 && own.program_streamable_bytes.value_or(0) >= 0, "sizes are 0 or more");
