@@ -63,6 +63,7 @@ add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/digest/crc32c.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/scattered_crc32c.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/sha256.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/engine/weights.cpp
   ${CMAKE_CURRENT_LIST_DIR}/program/flatbuffer.cpp
   ${CMAKE_CURRENT_LIST_DIR}/program/program_file.cpp)
 target_compile_features(torchtrt_ws_core PUBLIC cxx_std_17)

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <numeric>
 #include <string_view>
 #include <tuple>
 
@@ -68,6 +69,37 @@ class Opened {
   int fd_;
 };
 
+uintptr_t address(const std::pair<const void*, uint64_t>& span) { return reinterpret_cast<uintptr_t>(span.first); }
+
+/// One line of /proc/self/maps.
+struct Mapped {
+  uint64_t start, end, offset, inode;
+  bool writable;
+  std::string name;
+};
+
+std::optional<Mapped> parse(const std::string& line) {
+  // "start-end permissions offset device inode   path"
+  Mapped mapped{};
+  char permissions[5] = {};
+  int path = 0;
+  const int fields = std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %" SCNu64 " %n",
+                                 &mapped.start, &mapped.end, permissions, &mapped.offset, &mapped.inode, &path);
+  if (fields != 5) return std::nullopt;
+  mapped.writable = permissions[1] == 'w';
+  mapped.name = line.substr(static_cast<size_t>(path));
+  return mapped;
+}
+
+std::optional<FileRegion> region_in(const Mapped& mapping, uintptr_t begin, uint64_t size) {
+  if (size > mapping.end - begin || mapping.inode == 0 || mapping.writable) return std::nullopt;
+  const std::string name = path_of(mapping.name, mapping.inode);
+  struct stat info{};
+  if (stat(name.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  if (static_cast<uint64_t>(info.st_ino) != mapping.inode) return std::nullopt;  // replaced: this is the old one
+  return described(name, info, mapping.offset + (begin - mapping.start), size);
+}
+
 }  // namespace
 
 bool operator==(const FileRegion& a, const FileRegion& b) noexcept {
@@ -78,26 +110,24 @@ bool operator==(const FileRegion& a, const FileRegion& b) noexcept {
   return all(a) == all(b);
 }
 
-std::optional<FileRegion> file_region_of(const void* data, uint64_t size) {
-  const auto begin = reinterpret_cast<uintptr_t>(data);
+std::optional<FileRegion> file_region_of(const void* data, uint64_t size) { return file_regions_of({{data, size}})[0]; }
+
+std::vector<std::optional<FileRegion>> file_regions_of(const std::vector<std::pair<const void*, uint64_t>>& spans) {
+  std::vector<std::optional<FileRegion>> regions(spans.size());
+  std::vector<size_t> order(spans.size());  // by address, as the mappings are listed
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return spans[a].first < spans[b].first; });
   std::ifstream maps("/proc/self/maps");
   std::string line;
-  while (std::getline(maps, line)) {
-    // "start-end permissions offset device inode   path"
-    uint64_t start = 0, end = 0, offset = 0, inode = 0;
-    char permissions[5] = {};
-    int path = 0;
-    const int fields = std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %" SCNu64 " %n", &start,
-                                   &end, permissions, &offset, &inode, &path);
-    if (fields != 5 || begin < start || begin >= end) continue;
-    if (size > end - begin || inode == 0 || permissions[1] == 'w') return std::nullopt;
-    const std::string name = path_of(line.substr(static_cast<size_t>(path)), inode);
-    struct stat info{};
-    if (stat(name.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
-    if (static_cast<uint64_t>(info.st_ino) != inode) return std::nullopt;  // replaced: the mapping is of the old one
-    return described(name, info, offset + (begin - start), size);
+  for (size_t next = 0; next < order.size() && std::getline(maps, line);) {
+    const std::optional<Mapped> mapping = parse(line);
+    if (!mapping) continue;
+    for (; next < order.size() && address(spans[order[next]]) < mapping->end; ++next) {
+      const auto& span = spans[order[next]];
+      if (address(span) >= mapping->start) regions[order[next]] = region_in(*mapping, address(span), span.second);
+    }
   }
-  return std::nullopt;
+  return regions;
 }
 
 std::optional<std::string> sha256_of(const FileRegion& region) {

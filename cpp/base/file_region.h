@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace torchtrt_ws {
 
@@ -25,6 +27,10 @@ struct FileRegion {
 /// one while it is open. nullopt where it is other memory, or where the file behind the mapping has gone or is another
 /// one by now. Reads /proc/self/maps.
 [[nodiscard]] std::optional<FileRegion> file_region_of(const void* data, uint64_t size);
+
+/// The same for several, in their order, with one look at /proc/self/maps.
+[[nodiscard]] std::vector<std::optional<FileRegion>> file_regions_of(
+    const std::vector<std::pair<const void*, uint64_t>>& spans);
 
 /// Its bytes' SHA-256 in lower-case hexadecimal digits; nullopt where the file has changed or cannot be read.
 [[nodiscard]] std::optional<std::string> sha256_of(const FileRegion& region);

@@ -17,6 +17,7 @@
 #include "delegate/apply.h"
 #include "delegate/arbiter.h"
 #include "delegate/change_budgets.h"
+#include "delegate/data_map_weights.h"
 #include "delegate/error.h"
 #include "delegate/handle.h"
 #include "delegate/live_handles.h"
@@ -113,14 +114,22 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   const OpenOptions& how = wanted.value();
   PayloadKey key = key_of(identity.kind, how.device_id.value_or(metadata.device_id), payload.data(), payload.size(),
                           metadata, how.verify);
+  std::optional<DataMapWeights> weights;
+  if (context.get_named_data_map() != nullptr) weights.emplace(*context.get_named_data_map());
+  if (metadata.own && metadata.own->weights) {
+    Status noted =
+        note_weights(key, "engine '" + identity.name + "'", *metadata.own->weights, weights ? &*weights : nullptr);
+    if (!noted.ok()) return std::move(noted).failure();
+  }
   const auto mutex = opening(key);
   const auto only_one = lock_patiently(*mutex);
   const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
   const GraphUse graphs = how.cuda_graph.value_or(baked_graphs.value_or(GraphUse::Off));
-  const OpenRequest how_to_open{
-      metadata,      identity.name,  how.device_id, graphs,
-      how.verify,    identity.scope, share_scratch, request.value().margin.value_or(kDefaultMargin),
-      how.huge_pages};
+  const OpenRequest how_to_open{metadata,       identity.name,
+                                how.device_id,  graphs,
+                                how.verify,     identity.scope,
+                                share_scratch,  request.value().margin.value_or(kDefaultMargin),
+                                how.huge_pages, weights ? &*weights : nullptr};
   std::unique_lock<std::mutex> planned;  // until the engine has gone, if something fails
   auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
   if (!opened.ok()) return std::move(opened).failure();

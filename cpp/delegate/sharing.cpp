@@ -1,5 +1,6 @@
 #include "delegate/sharing.h"
 
+#include <algorithm>
 #include <iterator>
 #include <map>
 #include <tuple>
@@ -17,9 +18,32 @@ PayloadKey key_of(const std::string& kind, int device, const uint8_t* data, uint
   return key;
 }
 
-bool can_be_shared(const PayloadKey& key) { return key.region.has_value() || !key.computed_sha256.empty(); }
+Status note_weights(PayloadKey& key, const std::string& subject, const SeparateWeights& listed,
+                    const WeightsSource* source) {
+  auto weights = Weights::find(subject, listed, source);
+  if (!weights.ok()) return std::move(weights).failure();
+  std::vector<std::pair<const void*, uint64_t>> spans;
+  for (std::size_t i = 0; i < weights.value().size(); ++i) {
+    const Weight weight = weights.value()[i];
+    spans.emplace_back(weight.data, static_cast<uint64_t>(weight.facts.bytes));
+  }
+  const auto regions = file_regions_of(spans);
+  for (std::size_t i = 0; i < regions.size(); ++i) key.weights.emplace_back(listed.tensors[i].name, regions[i]);
+  return ok_status();
+}
+
+bool can_be_shared(const PayloadKey& key) {
+  const bool files = std::all_of(key.weights.begin(), key.weights.end(), [](const auto& each) { return each.second; });
+  return files && (key.region.has_value() || !key.computed_sha256.empty());
+}
 
 bool same_bytes(const PayloadKey& loaded, PayloadKey& own, const uint8_t* data) {
+  const auto same_weight = [](const auto& a, const auto& b) {
+    return a.first == b.first && a.second && b.second && *a.second == *b.second;
+  };
+  if (!std::equal(loaded.weights.begin(), loaded.weights.end(), own.weights.begin(), own.weights.end(), same_weight)) {
+    return false;
+  }
   if (loaded.kind != own.kind || loaded.device != own.device || loaded.size != own.size) return false;
   if (loaded.region && own.region && *loaded.region == *own.region) return true;
   if (own.recorded_sha256.empty() || loaded.recorded_sha256 != own.recorded_sha256) return false;

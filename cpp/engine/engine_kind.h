@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/graph_use.h"
 #include "engine/payload.h"
+#include "engine/weights.h"
 #include "torchtrt_ws/api.h"
 
 namespace torchtrt_ws {
@@ -27,6 +28,9 @@ struct OpenRequest {
   bool share_activation_memory = false;  // of its engines, which then run one after the other
   int64_t margin = kDefaultMargin;       // bytes that what nobody asked for leaves free on the device
   bool huge_pages = true;                // for the memory that large weights are read into; a wish
+  // For an engine whose metadata says that it has no weights: where they are, for as long as the call takes. null: the
+  // program was loaded without data files.
+  const WeightsSource* weights = nullptr;
 };
 
 /// What an engine kind is: how to deserialize one. The payload is released by the engine, as soon as it has no more use
@@ -35,8 +39,9 @@ using OpenEngine = Result<std::unique_ptr<Engine>> (*)(Payload payload, const Op
 
 /// Counts the layouts that adapters and this library share. Raise it with every change of a class or struct that
 /// crosses between them: those of this file and of engine.h, engine_probe.h, graph_use.h, payload.h,
-/// blob/metadata.h, blob/verification.h, budget/ladder.h, base/result.h and torchtrt_ws/check.h.
-inline constexpr int kEngineAbi = 6;
+/// weights.h, blob/metadata.h, blob/weight_facts.h, blob/verification.h, budget/ladder.h, base/result.h and
+/// torchtrt_ws/check.h.
+inline constexpr int kEngineAbi = 7;
 
 /// Makes an engine kind known; there is one for each adapter ("host", "tensorrt"), whose library calls this while it is
 /// loaded, and stays loaded. Returns false for a second registration of a name, and for an adapter that was compiled

@@ -18,6 +18,8 @@ The text is ASCII, one item a line, with words between single spaces. Shapes are
     scratch N / context N...                       what an execution context takes, the first only while streaming, the
                                                    second in each profile
     capturable 0                                   enqueueV3 cannot be captured
+    refittable 1                                   takes weights by name
+    weight NAME DTYPE COUNT                        and the bytes in hexadecimal digits; left out: a refit has to bring it
     input NAME DTYPE MIN OPT MAX                   and `host` (a shape tensor) or `vectorized` (not kLINEAR;
                                                    `vectorized:N`: from profile N on)
     profile NAME MIN OPT MAX                       a further profile of an input; one without is there as in the first
@@ -26,6 +28,8 @@ The text is ASCII, one item a line, with words between single spaces. Shapes are
     output NAME DTYPE sum BIAS FACTOR*INPUT...     0-d: bias + sum of factor * (sum of all elements); `sum1`: shape [1]
     output NAME DTYPE nonzero BIAS INPUT           where INPUT is not 0: [its rank, as many as there are], row by row
     output ... shape INPUT                         in the shape that a shape tensor says; what there is, again and again
+    output ... scale NAME                          all factors times the first element of that weight
+    output ... offset NAME                         and the bias plus it
     output ... alias INPUT                         written into that input's memory (TensorRT 11)
 
 No imports but the standard library. As a script it writes the default plan: `python plan.py FILE [--rtx] [VERSION]`.

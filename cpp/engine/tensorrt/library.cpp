@@ -89,10 +89,12 @@ Result<Library> open_library(Product product, const std::string& path) {
   const auto version = reinterpret_cast<int32_t (*)() noexcept>(dlsym(handle, "getInferLibVersion"));
   const auto create =
       reinterpret_cast<void* (*)(void*, int32_t) noexcept>(dlsym(handle, "createInferRuntime_INTERNAL"));
+  const auto refitter =
+      reinterpret_cast<void* (*)(void*, void*, int32_t) noexcept>(dlsym(handle, "createInferRefitter_INTERNAL"));
   if (version == nullptr || create == nullptr) {
     return not_found(product, path + ", without getInferLibVersion or createInferRuntime_INTERNAL");
   }
-  Library library{product, path, version(), create};
+  Library library{product, path, version(), create, refitter};
   constexpr Versions kRanges[] = {accepted(Product::TensorRT), accepted(Product::TensorRTRTX)};
   const Versions range = kRanges[static_cast<size_t>(product)];
   if (library.version >= range.first && library.version < range.past) return library;

@@ -24,6 +24,7 @@ struct Library {
   std::string path;  // as it was asked for
   int32_t version;   // getInferLibVersion(): 10000 * major + 100 * minor + patch
   void* (*create_runtime)(void* logger, int32_t version) noexcept;
+  void* (*create_refitter)(void* engine, void* logger, int32_t version) noexcept;  // null: a library without it
 
   std::string version_text() const;  // "1.6.1"
 

@@ -13,6 +13,7 @@
 #include "engine/python_lock.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
+#include "engine/tensorrt/refit.h"
 #include "engine/tensorrt/stream_reader.h"
 #include "engine/tensorrt/traced.h"
 #include "engine/tensorrt/words.h"
@@ -68,6 +69,25 @@ std::future<Status> begin_comparing(const Verification& verification, const uint
     return compared;
   };
   if (size > kSmallPlan) {
+    try {
+      return std::async(std::launch::async, compare);
+    } catch (const std::system_error&) {  // no thread to be had
+    }
+  }
+  return std::async(std::launch::deferred, compare);
+}
+
+/// The same for weights. They are read by several threads, ahead of TensorRT's one: from a cold disk it finds them in
+/// memory.
+std::future<Status> begin_comparing(const Weights& weights, Verify verify, Interval& took) {
+  const auto compare = [&weights, verify, &took] {
+    const Range range("verify weights");
+    took.start = executorch::runtime::pal_current_ticks();
+    Status compared = weights.compare(verify);
+    took.end = executorch::runtime::pal_current_ticks();
+    return compared;
+  };
+  if (weights.bytes() > kSmallPlan) {
     try {
       return std::async(std::launch::async, compare);
     } catch (const std::system_error&) {  // no thread to be had
@@ -150,6 +170,23 @@ Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::s
   if (engine == nullptr) return refused_plan(subject, library_, plan, size, errors.words());
   payload.release();
   return engine;
+}
+
+Status Runtime::refit(const std::string& subject, nvinfer1::ICudaEngine& engine, const Weights& weights,
+                      Verify verify) {
+  const DeviceGuard guard(device_);
+  Interval verified_in;
+  std::future<Status> compared = begin_comparing(weights, verify, verified_in);
+  Status refitted = ok_status();
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const Traced stage("refit");
+    refitted = tensorrt::refit(subject, library_, engine, logger_, weights);
+  }
+  // Before TensorRT's own words: of weights that were changed they are about the wrong thing, if there are any.
+  Status verified = compared.get();
+  if (verify != Verify::Off) note_stage("verify weights", verified_in);
+  return verified.ok() ? refitted : verified;
 }
 
 Result<HeaderValidity> Runtime::validity(const std::string& subject, const uint8_t* plan, uint64_t size) {

@@ -11,6 +11,7 @@
 #include "engine/tensorrt/library.h"
 #include "engine/tensorrt/logger.h"
 #include "engine/tensorrt/validity_words.h"
+#include "engine/weights.h"
 
 namespace torchtrt_ws::tensorrt {
 
@@ -28,6 +29,11 @@ class Runtime {
   /// Fails with BadEngine, Incompatible, DoesNotFit or EngineFault.
   Result<std::unique_ptr<nvinfer1::ICudaEngine>> deserialize(const std::string& subject, Payload payload,
                                                              const Verification& verification, bool huge_pages);
+
+  /// Gives `engine`, which this runtime deserialized from a plan without weights, those of `weights`, which are
+  /// compared with what the program records of them while TensorRT reads them (refit.h). Nothing runs meanwhile. Fails
+  /// with BadEngine, NotSupported, DoesNotFit or EngineFault; the engine is of no use then.
+  Status refit(const std::string& subject, nvinfer1::ICudaEngine& engine, const Weights& weights, Verify verify);
 
   /// What TensorRT-RTX says of the first bytes of `plan`. Fails with NotSupported where this adapter's headers have no
   /// such call, or for a plan that is shorter than its header.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "engine/log.h"
@@ -31,11 +32,21 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   if (!step.ok()) return step;
   auto runtime = Runtime::shared(subject_, product_of(payload.data(), payload.size()), device_);
   if (!runtime.ok()) return std::move(runtime).failure();
+  std::optional<Weights> weights;
+  if (request.metadata.own && request.metadata.own->weights) {
+    auto found = Weights::find(subject_, *request.metadata.own->weights, request.weights);
+    if (!found.ok()) return std::move(found).failure();
+    weights.emplace(std::move(found).value());
+  }
   Verification verification(request.verify, request.metadata, subject_);
   if (!verification.note().empty()) log_info(verification.note());
   const cudaError_t before = cudaPeekAtLastError();
   auto engine = runtime.value()->deserialize(subject_, std::move(payload), verification, request.huge_pages);
   if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
+  if (weights) {  // before there is a budget: it counts the bytes of weights that TensorRT has
+    step = runtime.value()->refit(subject_, *engine.value(), *weights, request.verify);
+    if (!step.ok()) return step;
+  }
   return take(std::make_shared<SharedPlan>(subject_, std::move(runtime).value(), std::move(engine).value()), request);
 }
 

@@ -96,6 +96,8 @@ void store(std::byte* data, DataType dtype, size_t i, double value) {
 
 }  // namespace
 
+double load_first(const void* data, DataType dtype) { return load(static_cast<const std::byte*>(data), dtype, 0); }
+
 void compute_affine(double bias, const std::vector<Operand>& operands, DataType dtype, std::byte* target,
                     size_t count) {
   for (size_t i = 0; i < count; ++i) {

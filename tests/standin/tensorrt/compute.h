@@ -17,6 +17,9 @@ struct Operand {
   double factor;
 };
 
+/// The first element of what lies there.
+double load_first(const void* data, nvinfer1::DataType dtype);
+
 /// bias + sum of factor * operand, element by element; an operand of fewer elements is used again and again. In double,
 /// then rounded to `dtype`. Writes `count` elements. Operands may be the same memory as `target`.
 void compute_affine(double bias, const std::vector<Operand>& operands, nvinfer1::DataType dtype, std::byte* target,

@@ -461,17 +461,19 @@ void compute(const Plan& plan, const std::vector<Bound>& bound) {
       write_indices(nonzero_of(plan, bound, i), tensor.dtype, target);
       continue;
     }
+    const double bias = tensor.bias + plan.first_of(tensor.offset, 0);
+    const double scale = plan.first_of(tensor.scale, 1);
     std::vector<Operand> operands;
     for (const Plan::Term& term : tensor.terms) {
       const Bound& input = bound[term.input];
       operands.push_back({host_view(input.address, input.bytes(), kEnqueue), plan.tensors[term.input].dtype,
-                          input.elements, term.factor});
+                          input.elements, scale * term.factor});
     }
     std::byte* target = host_view(bound[i].address, bound[i].bytes(), kEnqueue);
     if (tensor.sum) {
-      compute_sum(tensor.bias, operands, tensor.dtype, target);
+      compute_sum(bias, operands, tensor.dtype, target);
     } else {
-      compute_affine(tensor.bias, operands, tensor.dtype, target, bound[i].elements);
+      compute_affine(bias, operands, tensor.dtype, target, bound[i].elements);
     }
   }
 }

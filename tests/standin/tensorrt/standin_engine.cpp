@@ -1,6 +1,7 @@
 #include <NvInferRuntime.h>
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "../cuda/call.h"
@@ -37,11 +38,12 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
   }
 
   nvinfer1::ICudaEngine* getPImpl() noexcept override { return &face_; }
+  std::shared_ptr<EngineState> state() const { return state_; }
   char const* getName() const noexcept override { return "stand-in"; }
   int32_t getNbLayers() const noexcept override { return 1; }
   int32_t getNbOptimizationProfiles() const noexcept override { return state_->plan.profiles(); }
   int32_t getNbAuxStreams() const noexcept override { return 0; }
-  bool isRefittable() const noexcept override { return false; }
+  bool isRefittable() const noexcept override { return state_->plan.refittable; }
   nvinfer1::EngineCapability getEngineCapability() const noexcept override {
     return nvinfer1::EngineCapability::kSTANDARD;
   }
@@ -167,7 +169,7 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
   }
   bool isDebugTensor(char const*) const noexcept override { return false; }
 
-  nvinfer1::IHostMemory* serialize() const noexcept override { absent("ICudaEngine::serialize"); }
+  nvinfer1::IHostMemory* serialize() const noexcept override;
   nvinfer1::IHostMemory* serializeWithConfig(nvinfer1::ISerializationConfig&) const noexcept override {
     absent("ICudaEngine::serializeWithConfig");
   }
@@ -262,6 +264,7 @@ bool Engine::setWeightStreamingBudgetV2(int64_t budget) noexcept {
     log_misuse(*state.runtime, kWhere, "gpuMemoryBudget >= 0", "gpuMemoryBudget must be a non-negative value.");
     return false;
   }
+  if (state.plan.lacks_weights()) misuse("setWeightStreamingBudgetV2: of a stripped engine, before its weights");
   budget = std::min(budget, state.plan.streamable);
   if (budget == state.plan.streamable && state.weights == nullptr && budget > 0) {
     state.weights = allocate(Kind::Weights, state.device, static_cast<size_t>(budget));
@@ -289,10 +292,59 @@ nvinfer1::IExecutionContext* Engine::createExecutionContext(
     log_error(*state_->runtime, "ICudaEngine::createExecutionContext", fault_words(*fault));
     return nullptr;
   }
+  if (state_->plan.lacks_weights()) {
+    misuse("createExecutionContext: of a stripped engine, before its weights");
+    log_misuse(*state_->runtime, "ICudaEngine::createExecutionContext", "!mStripped", "The engine has no weights.");
+    return nullptr;
+  }
   return make_context(state_, face_, user_managed);
 }
 
+class HostMemory final : public nvinfer1::apiv::VHostMemory {
+ public:
+  HostMemory(nvinfer1::IHostMemory&, std::vector<uint8_t> bytes) : bytes_(std::move(bytes)) {
+    count_live("host_memory", 1);
+  }
+  ~HostMemory() noexcept override {
+    auto guard = lock();
+    count_live("host_memory", -1);
+  }
+  void* data() const noexcept override { return const_cast<uint8_t*>(bytes_.data()); }
+  std::size_t size() const noexcept override { return bytes_.size(); }
+  DataType type() const noexcept override { return DataType::kUINT8; }
+
+ private:
+  std::vector<uint8_t> bytes_;
+};
+
+// A plan with the weights that the engine has now.
+nvinfer1::IHostMemory* Engine::serialize() const noexcept {
+  auto guard = lock();
+  if (auto fault = enter_tensorrt("serialize")) {
+    log_error(*state_->runtime, "ICudaEngine::serialize", fault_words(*fault));
+    return nullptr;
+  }
+  std::istringstream lines(state_->plan.text);
+  std::string text;
+  for (std::string line, key, name; std::getline(lines, line);) {
+    std::istringstream words(line);
+    words >> key >> name;
+    if (key == "weight") {
+      const Plan::Weight& weight = *state_->plan.find_weight(name);
+      std::string dtype, count;
+      words >> dtype >> count;
+      line = key + " " + name + " " + dtype + " " + count + (weight.bytes.empty() ? "" : " " + to_hex(weight.bytes));
+    }
+    text += line + "\n";
+  }
+  return new Face<nvinfer1::IHostMemory, HostMemory>(write_plan(text));
+}
+
 }  // namespace
+
+std::shared_ptr<EngineState> state_of(nvinfer1::ICudaEngine& engine) {
+  return static_cast<Face<nvinfer1::ICudaEngine, Engine>&>(engine).implementation.state();
+}
 
 nvinfer1::ICudaEngine* make_engine(std::shared_ptr<EngineState> state) {
   return new Face<nvinfer1::ICudaEngine, Engine>(std::move(state));

@@ -4,6 +4,8 @@
 #include <array>
 #include <sstream>
 
+#include "compute.h"
+
 namespace standin {
 namespace {
 
@@ -86,6 +88,11 @@ bool read_output(std::istream& in, const Plan& plan, Plan::Tensor& output) {
   output.nonzero = word == "nonzero";
   if (!(in >> output.bias)) return false;
   while (in >> word) {
+    if (word == "scale" || word == "offset") {
+      std::string& weight = word == "scale" ? output.scale : output.offset;
+      if (!(in >> weight) || plan.find_weight(weight) == nullptr) return false;
+      continue;
+    }
     if (word != "alias" && word != "shape") {
       if (!read_term(plan, word, output)) return false;
       continue;
@@ -119,6 +126,21 @@ bool read_sizes(std::istream& in, std::vector<int64_t>& sizes) {
   return !sizes.empty();
 }
 
+// "NAME DTYPE COUNT", and the bytes in hexadecimal digits where the plan has them
+bool read_weight(std::istream& in, Plan& plan) {
+  Plan::Weight weight{};
+  std::string hex;
+  if (!(in >> weight.name) || !read_dtype(in, weight.dtype) || !(in >> weight.count) || weight.count < 1) return false;
+  if (in >> hex) {
+    for (size_t i = 0; i + 1 < hex.size(); i += 2) {
+      weight.bytes.push_back(static_cast<uint8_t>(std::stoul(hex.substr(i, 2), nullptr, 16)));
+    }
+    if (weight.bytes.size() != static_cast<size_t>(weight.count) * element_size(weight.dtype)) return false;
+  }
+  plan.weights.push_back(std::move(weight));
+  return true;
+}
+
 bool read_line(const std::string& line, Plan& plan) {
   std::istringstream in(line);
   std::string key;
@@ -131,6 +153,8 @@ bool read_line(const std::string& line, Plan& plan) {
   if (key == "scratch") return static_cast<bool>(in >> plan.scratch);
   if (key == "context") return read_sizes(in, plan.contexts);
   if (key == "profile" || key == "values") return read_profile(in, plan, key == "values");
+  if (key == "refittable") return static_cast<bool>(in >> plan.refittable);
+  if (key == "weight") return read_weight(in, plan);
   if (key == "capturable") return static_cast<bool>(in >> plan.capturable);
   Plan::Tensor tensor{};
   tensor.alias = -1;
@@ -146,6 +170,22 @@ bool read_line(const std::string& line, Plan& plan) {
 }
 
 }  // namespace
+
+const Plan::Weight* Plan::find_weight(const std::string& name) const {
+  const auto found =
+      std::find_if(weights.begin(), weights.end(), [&](const Weight& each) { return each.name == name; });
+  return found == weights.end() ? nullptr : &*found;
+}
+
+bool Plan::lacks_weights() const {
+  return std::any_of(weights.begin(), weights.end(), [](const Weight& each) { return each.bytes.empty(); });
+}
+
+double Plan::first_of(const std::string& weight, double otherwise) const {
+  const Weight* found = weight.empty() ? nullptr : find_weight(weight);
+  if (found == nullptr || found->bytes.empty()) return otherwise;
+  return load_first(found->bytes.data(), found->dtype);
+}
 
 int Plan::profiles() const {
   size_t most = 1;
@@ -172,6 +212,7 @@ bool Plan::is_dynamic(const Tensor& input, size_t dimension) const {
 int64_t Plan::context() const { return contexts.empty() ? 0 : *std::max_element(contexts.begin(), contexts.end()); }
 
 std::string parse_plan_text(const std::string& text, Plan& plan) {
+  plan.text = text;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     if (!line.empty() && !read_line(line, plan)) return "cannot read the line '" + line + "'";
@@ -193,6 +234,13 @@ uint32_t crc32(uint32_t crc, const void* data, size_t size) {
   const auto* bytes = static_cast<const uint8_t*>(data);
   for (size_t i = 0; i < size; ++i) crc = table[(crc ^ bytes[i]) & 0xFF] ^ (crc >> 8);
   return ~crc;
+}
+
+std::string to_hex(const std::vector<uint8_t>& bytes) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  for (const uint8_t byte : bytes) hex += {kDigits[byte >> 4], kDigits[byte & 15]};
+  return hex;
 }
 
 size_t element_size(DataType dtype) {

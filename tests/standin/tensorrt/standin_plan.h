@@ -34,7 +34,8 @@ struct Plan {
     int shape_from = -1;  // index of that input; -1: none
     double bias = 0;
     std::vector<Term> terms;
-    int alias = -1;  // index of the input whose memory this output takes; -1: none
+    std::string scale, offset;  // weights whose first element all factors are multiplied with, and added to the bias
+    int alias = -1;             // index of the input whose memory this output takes; -1: none
   };
 
   int version[4] = {};
@@ -44,6 +45,20 @@ struct Plan {
   int64_t streamable = 0, resident = 0, scratch = 0;
   std::vector<int64_t> contexts;  // in each profile; likewise
   bool capturable = true;
+  struct Weight {
+    std::string name;
+    nvinfer1::DataType dtype;
+    int64_t count;
+    std::vector<uint8_t> bytes;  // empty: the plan lacks it
+  };
+  bool refittable = false;
+  std::vector<Weight> weights;  // that a refitter knows
+  std::string text;             // what this was read from
+
+  const Weight* find_weight(const std::string& name) const;
+  bool lacks_weights() const;
+  double first_of(const std::string& weight, double otherwise) const;  // `otherwise`: no weight is named
+
   std::vector<Tensor> tensors;  // inputs and outputs in the plan's order
 
   int profiles() const;
@@ -63,5 +78,6 @@ std::string parse_plan_text(const std::string& text, Plan& plan);
 uint32_t crc32(uint32_t crc, const void* data, size_t size);
 
 size_t element_size(nvinfer1::DataType dtype);
+std::string to_hex(const std::vector<uint8_t>& bytes);
 
 }  // namespace standin

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "standin_plan.h"
 
@@ -77,6 +78,13 @@ struct Face final : Interface {
   Implementation implementation;
 };
 
+/// A plan with that text, as this library reads it.
+std::vector<uint8_t> write_plan(const std::string& text);
+
+/// What an engine of ours is.
+std::shared_ptr<EngineState> state_of(nvinfer1::ICudaEngine& engine);
+
+nvinfer1::IRefitter* make_refitter(std::shared_ptr<EngineState> state, nvinfer1::ILogger* logger);
 nvinfer1::IRuntime* make_runtime(nvinfer1::ILogger* logger);
 nvinfer1::ICudaEngine* make_engine(std::shared_ptr<EngineState> state);
 nvinfer1::IExecutionContext* make_context(std::shared_ptr<EngineState> state, nvinfer1::ICudaEngine& engine,

@@ -1,0 +1,277 @@
+// Acceptance: a plan without weights gets them from a file, and is then the plan that was built with them.
+//
+// On a GPU: TORCHTRT_WS_TEST_STRIPPED names a folder that tests/gpu/refit_plans.py wrote. It prints a line of JSON with
+// the seconds and the host memory that loads took.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <sstream>
+
+#include "../../standin/plan_writer.h"
+#include "acceptance.h"
+#include "weights_support.h"
+
+namespace torchtrt_ws::testing {
+namespace {
+
+std::vector<uint8_t> read_all(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  EXPECT_TRUE(file.good()) << path;
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+/// A file of weights, mapped as ExecuTorch maps a companion: each weight under its name as key.
+class MappedWeights final : public WeightsSource {
+ public:
+  MappedWeights(const std::string& path, SeparateWeights listed, const std::vector<size_t>& offsets)
+      : listed_(std::move(listed)), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    struct stat info{};
+    EXPECT_EQ(fstat(file_, &info), 0) << path;
+    size_ = static_cast<size_t>(info.st_size);
+    data_ = static_cast<uint8_t*>(mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file_, 0));
+    for (size_t i = 0; i < offsets.size(); ++i) {
+      WeightFacts& facts = listed_.tensors[i];
+      EXPECT_LE(offsets[i] + static_cast<size_t>(facts.bytes), size_);
+      Crc32c crc;
+      crc.update(data_ + offsets[i], static_cast<size_t>(facts.bytes));
+      facts.crc32c = crc.value();
+      at_[facts.key] = {offsets[i], static_cast<size_t>(facts.bytes)};
+    }
+  }
+  ~MappedWeights() override {
+    munmap(data_, size_);
+    close(file_);
+  }
+
+  [[nodiscard]] Result<Payload> find(const std::string& key, const std::string& weight) const override {
+    const auto found = at_.find(key);
+    if (found != at_.end()) return Payload(data_ + found->second.first, found->second.second, nullptr);
+    return Failure{ErrorCode::BadEngine, weight, "no such weight in the data files", "its bytes", "Load them"};
+  }
+
+  /// The file is not in memory afterwards, as far as the system follows advice.
+  void make_cold() const {
+    madvise(data_, size_, MADV_DONTNEED);
+    (void)fdatasync(file_);
+    (void)posix_fadvise(file_, 0, 0, POSIX_FADV_DONTNEED);
+  }
+
+  [[nodiscard]] size_t size() const { return size_; }
+  SeparateWeights listed_;
+  std::map<std::string, std::pair<size_t, size_t>> at_;
+
+ private:
+  int file_;
+  size_t size_ = 0;
+  uint8_t* data_ = nullptr;
+};
+
+struct Case {
+  std::vector<uint8_t> stripped, full;
+  std::vector<Binding> bindings;  // one input, one output, of static shapes
+  std::unique_ptr<MappedWeights> weights;
+};
+
+/// Lines of `weights.txt`: "input NAME DTYPE 16,1024", "output ...", "weight NAME DTYPE COUNT OFFSET BYTES".
+Case read_case(const std::string& folder) {
+  Case read{read_all(folder + "/stripped.plan"), read_all(folder + "/full.plan"), {}, nullptr};
+  SeparateWeights listed;
+  std::vector<size_t> offsets;
+  std::ifstream lines(folder + "/weights.txt");
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string key, name, dtype, shape, size;
+    words >> key >> name >> dtype;
+    if (key == "weight") {
+      WeightFacts facts{name, name, dtype, 0, 0, 0, std::string(64, '0'), std::nullopt};
+      size_t offset = 0;
+      words >> facts.count >> offset >> facts.bytes;
+      listed.tensors.push_back(facts);
+      offsets.push_back(offset);
+      continue;
+    }
+    Binding binding{name, dtype, {}, key == "input"};
+    words >> shape;
+    for (std::istringstream sizes(shape); std::getline(sizes, size, ',');) binding.shape.push_back(std::stoll(size));
+    read.bindings.push_back(binding);
+  }
+  listed.file = "weights.bin";
+  read.weights = std::make_unique<MappedWeights>(folder + "/weights.bin", std::move(listed), offsets);
+  return read;
+}
+
+/// The same of the stand-in: y = 2 * x + 1.
+Case write_case() {
+  const std::string folder = ::testing::TempDir() + "refit-" + std::to_string(getpid());
+  EXPECT_EQ(std::system(("mkdir -p " + folder).c_str()), 0);
+  const auto write = [&](const std::string& name, const void* data, size_t size) {
+    std::ofstream(folder + "/" + name, std::ios::binary)
+        .write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
+  };
+  PlanText text;
+  text.rtx = is_rtx();
+  text.io =
+      "input x float32 8,4 8,4 8,4\n"
+      "output y float32 affine 0 1*x scale scale offset offset\n";
+  text.extra = "refittable 1\nweight scale float32 1\nweight offset float32 1\n";
+  auto plan = write_plan(text, standin_version(is_rtx()));
+  write("stripped.plan", plan.data(), plan.size());
+  text.extra = "weight scale float32 1 00000040\nweight offset float32 1 0000803f\n";
+  plan = write_plan(text, standin_version(is_rtx()));
+  write("full.plan", plan.data(), plan.size());
+  const std::vector<float> values = {2, 0, 0, 0, 1};
+  write("weights.bin", values.data(), values.size() * sizeof(float));
+  const std::string list =
+      "input x float32 8,4\noutput y float32 8,4\nweight scale float32 1 0 4\nweight offset float32 1 16 4\n";
+  write("weights.txt", list.data(), list.size());
+  return read_case(folder);
+}
+
+const Case& the_case() {
+  static const Case read = [] {
+    const char* folder = std::getenv("TORCHTRT_WS_TEST_STRIPPED");
+    return folder == nullptr || *folder == '\0' ? write_case() : read_case(folder);
+  }();
+  return read;
+}
+
+int64_t peak_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::stoll(line.substr(6));
+  }
+  return 0;
+}
+
+class Refit : public Acceptance {
+ protected:
+  void SetUp() override {
+    Acceptance::SetUp();
+    const bool other_plans = std::getenv("TORCHTRT_WS_TEST_PLAN") != nullptr;
+    if (other_plans && std::getenv("TORCHTRT_WS_TEST_STRIPPED") == nullptr) {
+      GTEST_SKIP() << "no folder of a plan without weights";
+    }
+  }
+
+  static Result<std::unique_ptr<Engine>> open_stripped(const SeparateWeights& listed, const WeightsSource* source,
+                                                       Verify verify = Verify::Checksum) {
+    const Case& given = the_case();
+    HeldWeights described;
+    described.listed = listed;
+    Metadata metadata = described.metadata(metadata_of(given.bindings));
+    metadata.own->crc32c.reset();
+    const std::string name = "forward";
+    OpenRequest request{metadata, name, {}, GraphUse::Off, verify};
+    request.weights = source;
+    return tensorrt_kind()(Payload(given.stripped.data(), given.stripped.size(), nullptr), request);
+  }
+
+  static Result<std::unique_ptr<Engine>> open_stripped() {
+    return open_stripped(the_case().weights->listed_, the_case().weights.get());
+  }
+
+  /// What the engine says with that share of its weights on the device.
+  static std::vector<uint8_t> answer(Engine& engine, int percent) {
+    engine.drop_context();
+    EXPECT_TRUE(is_ok(engine.set_budget(engine.streamable_bytes() / 100 * percent)));
+    EXPECT_TRUE(is_ok(engine.make_context()));
+    const TensorSpec& in = engine.inputs().front();
+    const TensorSpec& out = engine.outputs().front();
+    Tensor x(in.dtype, {in.max.begin(), in.max.end()}), y(out.dtype, {out.max.begin(), out.max.end()});
+    if (in.dtype == ScalarType::Half) {
+      std::vector<uint16_t> values(x.nbytes() / 2);
+      for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<uint16_t>(0x3800 + i * 37 % 0x400);
+      x.put(values);
+    } else {
+      std::vector<float> values(x.nbytes() / 4);
+      for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 17) / 8;
+      x.put(values);
+    }
+    Sink sink({&y});
+    EXPECT_TRUE(is_ok(engine.run({x.view()}, sink)));
+    return y.get<uint8_t>();
+  }
+
+  template <typename Load>
+  static double seconds(const Load& load) {
+    const auto start = std::chrono::steady_clock::now();
+    load();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+};
+
+TEST_F(Refit, TheAnswerIsThatOfTheWholePlanToTheBitAtEveryBudget) {
+  auto full = open_plan(the_case().full, metadata_of(the_case().bindings));
+  ASSERT_TRUE(is_ok(full));
+  auto refitted = open_stripped();
+  ASSERT_TRUE(is_ok(refitted));
+  EXPECT_EQ(refitted.value()->streamable_bytes(), full.value()->streamable_bytes());
+  for (const int percent : {100, 50, 0}) {
+    const auto wanted = answer(*full.value(), percent);
+    EXPECT_EQ(answer(*refitted.value(), percent), wanted) << percent;
+    EXPECT_NE(wanted, std::vector<uint8_t>(wanted.size())) << "zeros prove nothing";
+  }
+}
+
+TEST_F(Refit, NothingRunsOnWeightsThatAreWrong) {
+  const MappedWeights& good = *the_case().weights;
+  failed_with(open_stripped(good.listed_, nullptr), ErrorCode::BadEngine);
+  SeparateWeights listed = good.listed_;
+  const std::string last = listed.tensors.back().name;
+  listed.tensors.back().crc32c ^= 1;
+  EXPECT_NE(failed_with(open_stripped(listed, &good), ErrorCode::BadEngine).find(last), std::string::npos) << "changed";
+  listed = good.listed_;
+  listed.tensors.back().key = "other";
+  EXPECT_NE(failed_with(open_stripped(listed, &good), ErrorCode::BadEngine).find(last), std::string::npos)
+      << "not there";
+  listed = good.listed_;
+  listed.tensors.back().name = "other";
+  failed_with(open_stripped(listed, &good), ErrorCode::BadEngine);
+  listed = good.listed_;
+  listed.tensors.pop_back();
+  if (listed.tensors.empty()) return;
+  EXPECT_NE(failed_with(open_stripped(listed, &good), ErrorCode::BadEngine).find(last), std::string::npos)
+      << "not listed";
+  listed = good.listed_;
+  listed.tensors.back().dtype = listed.tensors.back().dtype == "int32" ? "float32" : "int32";
+  failed_with(open_stripped(listed, &good), ErrorCode::BadEngine);
+}
+
+TEST_F(Refit, TellsWhatLoadsTake) {
+  const MappedWeights& weights = *the_case().weights;
+  std::ostringstream json;
+  json << "{\"refit\": {\"stripped_bytes\": " << the_case().stripped.size()
+       << ", \"full_bytes\": " << the_case().full.size() << ", \"weights_bytes\": " << weights.size();
+  const auto measure = [&](const char* what, const std::function<Result<std::unique_ptr<Engine>>()>& load) {
+    std::ofstream("/proc/self/clear_refs") << 5;  // the peak begins anew
+    const int64_t before = peak_kib();
+    std::unique_ptr<Engine> engine;
+    const double took = seconds([&] {
+      auto opened = load();
+      ASSERT_TRUE(is_ok(opened));
+      engine = std::move(opened).value();
+    });
+    json << ", \"" << what << "\": {\"seconds\": " << took << ", \"host_peak_bytes\": " << (peak_kib() - before) * 1024
+         << "}";
+  };
+  for (int again = 0; again < 2; ++again) {  // the first one starts CUDA
+    const std::string suffix = again == 0 ? "_first" : "";
+    measure(("full" + suffix).c_str(), [] { return open_plan(the_case().full, metadata_of(the_case().bindings)); });
+    measure(("stripped_warm" + suffix).c_str(), [] { return open_stripped(); });
+  }
+  measure("stripped_warm_unverified", [&] { return open_stripped(weights.listed_, &weights, Verify::Off); });
+  weights.make_cold();
+  measure("stripped_cold", [] { return open_stripped(); });
+  std::cout << json.str() << "}}" << std::endl;
+}
+
+}  // namespace
+}  // namespace torchtrt_ws::testing
