@@ -106,7 +106,18 @@ Result<std::unique_ptr<Engine>> HostEngine::share(Payload& payload, const OpenRe
   return std::unique_ptr<Engine>(std::move(engine));
 }
 
+Status HostEngine::open_weights(const OpenRequest& request) {
+  const auto& own = request.metadata.own;
+  if (!own || !own->weights) return ok_status();
+  auto opened = NestedWeights::open("engine '" + request.name + "'", *own->weights, request.weights, request.verify);
+  if (!opened.ok()) return std::move(opened).failure();
+  separate_ = std::move(opened).value();
+  return ok_status();
+}
+
 Status HostEngine::join(const OpenRequest& request) {
+  Status opened = open_weights(request);
+  if (!opened.ok()) return opened;
   {
     const auto lock = lock_patiently(loading());
     Status loaded = load_program(method_of(request.metadata), weights_->packed_cache_path());
@@ -119,7 +130,7 @@ Status HostEngine::join(const OpenRequest& request) {
 
 Status HostEngine::load_program(const std::string& method, const std::string& packed_cache_path) {
   const Stage stage("deserialize");
-  auto program = NestedProgram::load(payload_.data(), payload_.size(), method, packed_cache_path);
+  auto program = NestedProgram::load(source(), method, packed_cache_path);
   if (!program.ok()) return std::move(program).failure();
   program_.emplace(std::move(program).value());
   return ok_status();
@@ -134,6 +145,8 @@ Status HostEngine::load(const OpenRequest& request) {
     Status verified = compare_payload(verification, payload_.data(), payload_.size());
     if (!verified.ok()) return verified;
   }
+  Status opened = open_weights(request);
+  if (!opened.ok()) return opened;
   Status streamable = load_streamable(request);
   if (!streamable.ok() && streamable.failure().code != ErrorCode::NotSupported) return streamable;
   if (!streamable.ok()) {
@@ -151,20 +164,26 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
   const auto& own = request.metadata.own;
   // The digest is computed where the checksum has not vouched for the file, and always before weights are packed.
   const bool vouched = own && own->crc32c && request.verify != Verify::Off;
-  const std::string digest = vouched ? own->sha256 : sha256_hex(payload_.data(), payload_.size());
+  std::string digest = vouched ? own->sha256 : sha256_hex(payload_.data(), payload_.size());
+  int64_t bytes = static_cast<int64_t>(payload_.size());
+  if (separate_ != nullptr) {  // two programs with one nested program and other weights are two engines
+    digest += vouched ? digest_of(*own->weights) : separate_->weights().digest();
+    digest = sha256_hex(digest.data(), digest.size());
+    bytes += static_cast<int64_t>(separate_->weights().bytes());
+  }
   const auto confirm = [&]() -> Status {
     if (!vouched) return ok_status();
     const Verification verification(Verify::Digest, request.metadata, "engine '" + request.name + "'");
-    return compare_payload(verification, payload_.data(), payload_.size());
+    Status same = compare_payload(verification, payload_.data(), payload_.size());
+    return same.ok() && separate_ != nullptr ? separate_->weights().compare(Verify::Digest) : same;
   };
-  const PackedEngine engine{digest, confirm, static_cast<int64_t>(payload_.size()),
-                            own ? own->streamable_bytes.value_or(0) : 0};
+  const PackedEngine engine{digest, confirm, bytes, own ? own->streamable_bytes.value_or(0) : 0};
   const std::string method = method_of(request.metadata);
   const auto lock = lock_patiently(loading());
   std::vector<Range> mappings;
   const auto pack = [&](const std::string& path) -> Status {
     const Stage stage("pack");
-    Status packed = NestedProgram::pack(payload_.data(), payload_.size(), path);
+    Status packed = NestedProgram::pack(source(), path);
     malloc_trim(0);
     return packed;
   };
@@ -192,11 +211,11 @@ Status HostEngine::load_streamable(const OpenRequest& request) {
 
 /// The engine's own method has none of the packed weights: another one maps the file, and stays for those to come.
 Status HostEngine::load_another(const std::string& path, std::vector<Range>& mappings) {
-  auto methods = NestedProgram::methods(payload_.data(), payload_.size());
+  auto methods = NestedProgram::methods(source());
   if (!methods.ok()) return std::move(methods).failure();
   for (const std::string& method : methods.value()) {
     auto found = new_mappings(path, [&]() -> Status {
-      auto program = NestedProgram::load(payload_.data(), payload_.size(), method, path);
+      auto program = NestedProgram::load(source(), method, path);
       if (!program.ok()) return std::move(program).failure();
       weights_->keep(std::move(program).value());
       return ok_status();
@@ -210,6 +229,7 @@ Status HostEngine::load_another(const std::string& path, std::vector<Range>& map
 }
 
 void HostEngine::give_back_what_was_read() {
+  if (separate_ != nullptr) separate_->drop_pages();
   if (is_file_mapping(payload_.data(), payload_.size())) drop_pages(payload_.data(), 0, payload_.size());
 }
 

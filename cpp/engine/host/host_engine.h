@@ -50,6 +50,8 @@ class HostEngine final : public Engine {
   Status load(const OpenRequest& request);
   Status join(const OpenRequest& request);
   Status load_streamable(const OpenRequest& request);
+  Status open_weights(const OpenRequest& request);
+  [[nodiscard]] NestedSource source() const { return {payload_.data(), payload_.size(), separate_}; }
   Status load_program(const std::string& method, const std::string& packed_cache_path);
   Status load_another(const std::string& path, std::vector<Range>& mappings);
   /// The pages of the payload, when it is a file mapping: what a run needs of them comes back.
@@ -57,7 +59,8 @@ class HostEngine final : public Engine {
   Status read_io(const Metadata& metadata);
 
   // Destroyed in reverse: the program first, since it reads the payload and maps the packed file.
-  Payload payload_;  // kept: constants that XNNPACK does not pack are read in place
+  Payload payload_;                                // kept: constants that XNNPACK does not pack are read in place
+  std::shared_ptr<const NestedWeights> separate_;  // null: the weights are in the payload
   std::shared_ptr<SharedWeights> weights_;
   std::optional<NestedProgram> program_;
   std::vector<TensorSpec> inputs_;

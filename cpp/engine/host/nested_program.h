@@ -1,7 +1,5 @@
 #pragma once
 
-#include <executorch/extension/module/module.h>
-
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,23 +7,24 @@
 
 #include "base/result.h"
 #include "engine/engine.h"
+#include "engine/host/nested_method.h"
 
 namespace torchtrt_ws::host {
 
-/// One method of the ExecuTorch program that a host engine consists of, run by a Module of its own: Modules are not
+/// One method of the ExecuTorch program that a host engine consists of, with a program of its own: ExecuTorch's are not
 /// made for calls from several threads.
 class NestedProgram {
  public:
-  /// `data` must outlive the program. `packed_cache_path` is XNNPACK's load option of that name; empty: packed weights
-  /// live on the heap. Fails with BadEngine when ExecuTorch refuses the program.
-  static Result<NestedProgram> load(const uint8_t* data, size_t size, const std::string& method,
+  /// The bytes of `source` must outlive the program. `packed_cache_path` is XNNPACK's load option of that name; empty:
+  /// packed weights live on the heap. Fails with BadEngine when ExecuTorch refuses the program.
+  static Result<NestedProgram> load(const NestedSource& source, const std::string& method,
                                     const std::string& packed_cache_path);
 
   /// The names of its methods. Fails as load() does.
-  static Result<std::vector<std::string>> methods(const uint8_t* data, size_t size);
+  static Result<std::vector<std::string>> methods(const NestedSource& source);
 
   /// Loads all methods with that path, for XNNPACK to pack their weights, and drops them. Fails as load() does.
-  static Status pack(const uint8_t* data, size_t size, const std::string& packed_cache_path);
+  static Status pack(const NestedSource& source, const std::string& packed_cache_path);
 
   /// The method's tensors as the program declares them: dtype and largest shape. Fails with BadEngine for an input or
   /// output that is no tensor.
@@ -35,11 +34,9 @@ class NestedProgram {
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs);
 
  private:
-  NestedProgram(std::unique_ptr<executorch::extension::Module> module, std::string method)
-      : module_(std::move(module)), method_(std::move(method)) {}
+  explicit NestedProgram(std::unique_ptr<NestedMethod> loaded) : loaded_(std::move(loaded)) {}
 
-  std::unique_ptr<executorch::extension::Module> module_;
-  std::string method_;
+  std::unique_ptr<NestedMethod> loaded_;
 };
 
 }  // namespace torchtrt_ws::host
