@@ -160,6 +160,15 @@ class SlicePayload(Hashed):
         self._path, self._file, self._offset, self.size = path, file, offset, size
 
     @property
+    def head(self) -> bytes:
+        """The first bytes."""
+        return os.pread(self._file.fileno(), min(HEAD, self.size), self._offset)
+
+    def read(self) -> bytes:
+        """All bytes, in memory."""
+        return b"".join(self._read(PIECE))
+
+    @property
     def sample(self) -> bytes:
         return b"".join(os.pread(self._file.fileno(), SAMPLE, self._offset + at) for at in _sampled(self.size))
 

@@ -13,9 +13,9 @@ from torchtrt_ws.export.sources.weights import MissingWeight
 from torchtrt_ws.identifiers import RTX_MAGIC
 
 if TYPE_CHECKING:
-    from torchtrt_ws.export.engine.payload import BufferPayload, FilePayload
+    from torchtrt_ws.export.engine.payload import BufferPayload, FilePayload, SlicePayload
 
-__all__ = ["CannotAskError", "PlanFacts", "read", "read_missing"]
+__all__ = ["CannotAskError", "PlanFacts", "deserialized", "read", "read_missing"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PlanFacts:
     optimization_profiles: tuple[OptimizationProfile, ...] = ()
 
 
-def read_missing(subject: str, payload: BufferPayload | FilePayload) -> tuple[MissingWeight, ...]:
+def read_missing(subject: str, payload: BufferPayload | FilePayload | SlicePayload) -> tuple[MissingWeight, ...]:
     """Deserializes a plan and asks which weights it was built without.
 
     Args:
@@ -46,7 +46,7 @@ def read_missing(subject: str, payload: BufferPayload | FilePayload) -> tuple[Mi
         IRefitter, NvInferRuntime.h.
     """
     try:
-        trt, engine, logger = _deserialized(subject, payload)
+        trt, engine, logger = deserialized(subject, payload)
     except EngineError as error:
         raise CannotAskError(error.subject, error.found, error.expected, error.next_step) from None
     refitter = trt.Refitter(engine, logger) if engine.refittable else None
@@ -67,7 +67,7 @@ class CannotAskError(EngineError):
     """There is no TensorRT here that can read the plan."""
 
 
-def read(subject: str, payload: BufferPayload | FilePayload, stripped: bool = False) -> PlanFacts:
+def read(subject: str, payload: BufferPayload | FilePayload | SlicePayload, stripped: bool = False) -> PlanFacts:
     """Deserializes a plan and asks.
 
     Args:
@@ -85,7 +85,7 @@ def read(subject: str, payload: BufferPayload | FilePayload, stripped: bool = Fa
     Source:
         ICudaEngine and IRefitter, NvInferRuntime.h.
     """
-    trt, engine, logger = _deserialized(subject, payload)
+    trt, engine, logger = deserialized(subject, payload)
     if not stripped:
         _check_weights(subject, trt, engine, logger)
     inputs: list[TensorFacts] = []
@@ -102,8 +102,19 @@ def read(subject: str, payload: BufferPayload | FilePayload, stripped: bool = Fa
     return PlanFacts(tuple(inputs), bounded, int(engine.streamable_weights_size), profiles)
 
 
-def _deserialized(subject: str, payload: BufferPayload | FilePayload) -> tuple[Any, Any, Any]:
-    """TensorRT, the engine and the logger that it needs."""
+def deserialized(subject: str, payload: BufferPayload | FilePayload | SlicePayload) -> tuple[Any, Any, Any]:
+    """Reads a plan.
+
+    Args:
+        subject: What an error names.
+        payload: The plan.
+
+    Returns:
+        The module of TensorRT, the engine, and the logger that it needs as long as it lives.
+
+    Raises:
+        EngineError: No TensorRT for this plan, no GPU, or a plan that TensorRT refuses.
+    """
     trt = _tensorrt(subject, payload.head.startswith(RTX_MAGIC))
     logger = trt.Logger(trt.Logger.ERROR)
     plan = bytearray()
