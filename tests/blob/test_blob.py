@@ -237,6 +237,16 @@ def test_torch_tensorrt_reads_what_we_write(theirs: ModuleType, metadata: blob.M
     assert read_metadata == as_theirs(theirs, metadata)
 
 
+@pytest.mark.parametrize("name", ["stripped.bin", "stripped_full.bin"])
+def test_torch_tensorrt_refuses_an_engine_without_its_weights(theirs: ModuleType, name: str) -> None:
+    """It cannot refit one, and must not compute without weights."""
+    contents = (HERE / "golden" / name).read_bytes()
+    with pytest.raises(ValueError, match="magic"):
+        theirs.deserialize_engine(contents)
+    whole = blob.MAGIC_ALIASED + contents[4:]  # the same with a magic that it knows: it is the magic that it refuses
+    assert theirs.deserialize_engine(whole)[0] == blob.read(contents).engine
+
+
 @given(metadata(), st.binary(min_size=1, max_size=64))
 def test_we_write_what_torch_tensorrt_writes(theirs: ModuleType, metadata: blob.Metadata, engine: bytes) -> None:
     plain = dataclasses.replace(metadata, own=None)

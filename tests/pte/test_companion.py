@@ -62,3 +62,22 @@ def test_a_truncated_one_is_refused(folder: Path) -> None:
     (folder / "stripped.ptd").write_bytes(whole[:-4096])
     with pytest.raises(ProgramError, match=r"stripped\.ptd: found a broken index: \d+ bytes at \d+ of \d+"):
         pte.regions_in_data_file(folder / "stripped.ptd")
+
+
+def test_digests_of_weights(folder: Path) -> None:
+    path = folder / "stripped.pte"
+    (found,) = pte.check_digests(path).engines
+    assert found.as_recorded and found.other_weights == () and found.weights_problem is None
+    (engine,) = pte.read(path).engines
+    assert engine.weights is not None
+    weight = engine.weights.tensors[1]
+    region = pte.regions_in_data_file(folder / "stripped.ptd")[weight.key]
+    data = bytearray((folder / "stripped.ptd").read_bytes())
+    data[region.offset] ^= 1
+    (folder / "stripped.ptd").write_bytes(data)
+    (found,) = pte.check_digests(path).engines
+    assert found.as_recorded is False and found.other_weights == (weight.name,)
+    assert found.as_dict()["other_weights"] == [weight.name] and found.as_dict()["result"] == "differs"
+    (folder / "stripped.ptd").unlink()
+    (found,) = pte.check_digests(path).engines
+    assert found.as_recorded is False and "no file with the weight" in str(found.weights_problem)
