@@ -115,3 +115,22 @@ def test_check_counts_them(folder: Path) -> None:
     report = torchtrt_ws.check(folder / "stripped.pte")
     (fact,) = [each for each in report.facts if each.name == "data"]
     assert fact.verdict == "ok" and "weights of other files, in" in fact.found
+
+
+def test_equal_programs_inside_with_other_weights_are_two_engines(tmp_path: Path) -> None:
+    """Two tables of one shape: without their weights the programs around them are the same bytes."""
+    import torch
+
+    tables = {}
+    for seed, name in enumerate(("one", "other")):
+        torch.manual_seed(seed)
+        tables[name] = torch.nn.Embedding(WORDS, WIDTH).eval()
+    tokens = torch.arange(8)
+    path = tmp_path / "a.pte"
+    torchtrt_ws.save(tables, path, arg_inputs={name: (tokens,) for name in tables}, weights="separate")
+    one, other = pte.read(path).engines
+    assert one.sha256 == other.sha256 and one.weights != other.weights
+    with torchtrt_ws.load(path) as program:
+        for name, table in tables.items():
+            (found,) = program.run(name, tokens.numpy())
+            np.testing.assert_array_equal(np.array(found), table(tokens).detach().numpy())
