@@ -55,9 +55,7 @@ class Refitter:
 
     def get_weights_prototype(self, name: str) -> Any:
         size = COUNT if name in NAMES else -1
-        return SimpleNamespace(
-            dtype=SimpleNamespace(name="HALF"), size=COUNT if known else -1, nbytes=COUNT * 2 * known
-        )
+        return SimpleNamespace(dtype=SimpleNamespace(name="HALF"), size=size, nbytes=max(size, 0) * 2)
 
     def set_named_weights(self, name: str, weights: Any) -> bool:
         self.given[name] = ctypes.string_at(weights.data, weights.count * 2)
