@@ -164,3 +164,23 @@ def test_nothing_to_do(folder: Path, tmp_path: Path, command: tuple[Any, ...], s
     done = run(name, folder / file, "-o", tmp_path / "a.pte", *more)
     assert done.returncode == 1 and says in done.stderr and "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_engine_without_weights_stays_as_it_is(tmp_path: Path) -> None:
+    class Double(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * 2
+
+    inputs = {"double": (torch.ones(4),), "layer": (torch.ones(2, 32),)}
+    torch.manual_seed(7)
+    methods = {"double": Double(), "layer": torch.nn.Linear(32, 32).eval()}
+    torchtrt_ws.save(methods, tmp_path / "a.pte", arg_inputs=inputs)
+    report = torchtrt_ws.strip(tmp_path / "a.pte", tmp_path / "b.pte")
+    assert report.engines == ("layer",)
+    assert [each.weights is None for each in pte.read(tmp_path / "b.pte").engines] == [True, False]
+    torchtrt_ws.merge(tmp_path / "b.pte", tmp_path / "c.pte")
+    assert (tmp_path / "c.pte").read_bytes() == (tmp_path / "a.pte").read_bytes()
+    torchtrt_ws.save(Double(), tmp_path / "d.pte", arg_inputs=(torch.ones(4),), weights="separate")
+    with pytest.raises(torchtrt_ws.ProgramError, match="engines without weights"):
+        torchtrt_ws.strip(tmp_path / "d.pte", tmp_path / "e.pte")
+    assert not (tmp_path / "d.ptd").exists() and not (tmp_path / "e.pte").exists()

@@ -103,6 +103,14 @@ def test_there_and_back(tensorrt: Any, whole: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again.pte").read_bytes() == whole.read_bytes()
 
 
+def test_a_plan_for_a_device_counts_weights_wherever_they_are(tensorrt: Any, whole: Path, tmp_path: Path) -> None:
+    strip(whole, tmp_path / "small.pte", weights=arrays())
+    one, other = (pte.read(tmp_path / name).engines[0] for name in ("whole.pte", "small.pte"))
+    assert one.whole_bytes == other.whole_bytes == one.engine_bytes > other.engine_bytes
+    plans = [torchtrt_ws.plan(tmp_path / name, memory="1GiB").as_dict() for name in ("whole.pte", "small.pte")]
+    assert plans[0]["engines"] == plans[1]["engines"]
+
+
 def test_an_engine_that_cannot_be_refitted_keeps_its_weights(tensorrt: Any, whole: Path, tmp_path: Path) -> None:
     tensorrt.refittable = False
     with pytest.raises(torchtrt_ws.EngineError, match="cannot be refitted"):

@@ -26,7 +26,8 @@ __all__ = ["Stripped", "strip"]
 
 @dataclass(frozen=True)
 class Stripped:
-    """What `strip` wrote. Sizes are bytes: of the program before and after, and of the file with the weights."""
+    """What `strip` wrote. Sizes are bytes: of the program before and after, and of the file with the weights. `engines`
+    are those that had weights."""
 
     file: str
     weights_file: str
@@ -62,8 +63,9 @@ def strip(
         What was written.
 
     Raises:
-        ProgramError: No program, no engines, engines without our metadata or without their weights already; a TensorRT
-            engine and no `weights`, or others than it misses; or a path that cannot be written.
+        ProgramError: No program, no engines, engines without our metadata or without their weights already, or none
+            that has some; a TensorRT engine and no `weights`, or others than it misses; or a path that cannot be
+            written.
         EngineError: For TensorRT engines: no TensorRT or GPU here, or a plan that was not built to be refitted.
     """
     require_exporter()
@@ -79,7 +81,7 @@ def strip(
         laid_out = program.laid_out(engines, weights_file.name)
         before = program.info.bytes
         write_together([(weights_file, companion.write_to), (target, laid_out.write_to)])
-    names = tuple(each.name for each in engines.values())
+    names = tuple(each.name for each in engines.values() if each.weights)
     return Stripped(str(output), str(weights_file), names, before, laid_out.size, companion.size)
 
 
@@ -103,6 +105,8 @@ def _without_weights(
             )
         stripped = done[id(each.payload)]
         found[index] = replace(each, payload=stripped.payload, weights=stripped.weights)
+    if not any(each.weights for each in found.values()):
+        raise ProgramError(program.info.file, "engines without weights", "one that has some", "Leave it as it is.")
     return found
 
 
@@ -114,7 +118,7 @@ def _host(engine: BuiltEngine, payload: SlicePayload) -> BuiltEngine:
 
     inside, weights = host_weights.take_out(deserialize_pte_binary(payload.read()))
     if not weights:
-        raise ProgramError(f"engine {engine.name!r}", "no weights", "an engine with weights", "Leave it as it is.")
+        return engine
     return replace(engine, payload=StreamedPayload(host_weights.serialized(inside).write_to_file), weights=weights)
 
 

@@ -122,6 +122,11 @@ class EngineInfo:
         return self.metadata.own.weights if self.metadata.own else None
 
     @property
+    def whole_bytes(self) -> int:
+        """Bytes of the engine with its weights, wherever they are stored."""
+        return self.engine_bytes + (self.weights.nbytes if self.weights is not None else 0)
+
+    @property
     def target_device(self) -> str | None:
         """Where the program plans the engine's inputs and outputs: the compile spec `target_device`, such as "cuda:0";
         None for host memory."""
