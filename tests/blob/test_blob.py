@@ -315,6 +315,19 @@ def test_an_engine_may_be_without_4096_weights() -> None:
         blob.read(make_golden.raw(text, magic=blob.MAGIC_STRIPPED))
 
 
+def test_an_engine_may_be_in_a_data_file() -> None:
+    """As Torch-TensorRT 2.15 may write it."""
+    read = blob.read(make_golden.raw(make_golden.dump(engine_key="engine_0", torchtrt_ws=...), b""))
+    assert (read.header.engine_size, read.metadata.engine_key) == (0, "engine_0")
+    assert blob.parse_metadata(blob.to_json(read.metadata)) == read.metadata
+    for key in (7, "", "a\0b", None):
+        with pytest.raises(BlobError, match="an engine of 0 bytes"):
+            blob.read(make_golden.raw(make_golden.dump(engine_key=key, torchtrt_ws=...), b""))
+    text = make_golden.dump(engine_key="engine_0", torchtrt_ws=make_golden.own(**make_golden.weights()))
+    with pytest.raises(BlobError, match="an engine of 0 bytes"):
+        blob.read(make_golden.raw(text, b"", magic=blob.MAGIC_STRIPPED))
+
+
 def test_names_of_tensors_in_paths_are_escaped() -> None:
     name = "a\n\x1b[31m" + "b" * 100
     document = make_golden.document(torchtrt_ws=make_golden.own(optimization_profiles=[{}]))

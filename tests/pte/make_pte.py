@@ -165,6 +165,10 @@ def main(folder: Path) -> None:
     recorded = separate_weights("stripped", weights, "stripped.ptd")
     stripped = lower(b"stripped", our_blob("stripped", "tensorrt", PLAN, 4096, weights=recorded), (budget, b"1000"))
     save(folder / "stripped.pte", {"forward": Chain(stripped)})
+    # An engine in a data file, as Torch-TensorRT 2.15 may write it.
+    elsewhere = their_blob(PLAN, engine_key="engine_0")
+    elsewhere = elsewhere[:16] + bytes(8) + elsewhere[24 : -len(PLAN)]  # of 0 bytes
+    save(folder / "elsewhere.pte", {"forward": Chain(lower(b"elsewhere", elsewhere))})
     save(folder / "inline.pte", {"forward": one}, extract_delegate_segments=False)
 
     towers = Chain(

@@ -6,6 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from executorch.exir._serialize._named_data_store import NamedDataStore
+from executorch.exir._serialize.data_serializer import DataPayload
+from executorch.extension.flat_tensor.serialize.serialize import FlatTensorSerializer
 
 from torchtrt_ws import pte
 from torchtrt_ws.errors import ProgramError
@@ -81,3 +84,18 @@ def test_digests_of_weights(folder: Path) -> None:
     (folder / "stripped.ptd").unlink()
     (found,) = pte.check_digests(path).engines
     assert found.as_recorded is False and "no file with the weight" in str(found.weights_problem)
+
+
+def test_an_engine_of_torch_tensorrt_in_a_data_file(pte_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.pte"
+    shutil.copy(pte_folder / "elsewhere.pte", path)
+    report = pte.read(path)
+    (engine,) = report.engines
+    assert (engine.engine_key, engine.engine_bytes, engine.kind) == ("engine_0", 0, "tensorrt")
+    assert "'engine_0'" in str(report.data_problem)
+    store = NamedDataStore()
+    store.add_named_data("engine_0", b"vtrt" * 64, 16, "file")
+    output = store.get_named_data_store_output()
+    file = FlatTensorSerializer().serialize(DataPayload(output.buffers, output.external_data["file"]))
+    (tmp_path / "engines.ptd").write_bytes(bytes(file))
+    assert pte.read(path).data_files == (str(tmp_path / "engines.ptd"),)

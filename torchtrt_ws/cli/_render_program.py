@@ -101,6 +101,8 @@ def _engines(report: ProgramInfo) -> Listing:
         size = bytes_text(engine.engine_bytes)
         if engine.same_plan_as is not None:
             size = f"same plan as {engine.same_plan_as}"
+        if engine.engine_key is not None:
+            size = "in a data file"
         share = percent if len(report.engines) > 1 else None
         cells = (engine.name, engine.method, engine.kind, size, streamable_text(engine, share), budget_text(engine))
         table.add_row(*(Text(cell) for cell in cells))

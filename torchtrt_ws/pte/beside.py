@@ -27,7 +27,7 @@ def with_files_beside(report: ProgramInfo) -> ProgramInfo:
     files: tuple[str, ...] = ()
     problem = None
     try:
-        found = data_files_beside(report.file, report.external_tensors)
+        found = data_files_beside(report.file, report.names_in_data_files)
         files = tuple(with_companions(report.file, report.engines, found))
     except ProgramError as error:
         problem = str(error)

@@ -122,6 +122,11 @@ class EngineInfo:
         return self.metadata.own.weights if self.metadata.own else None
 
     @property
+    def engine_key(self) -> str | None:
+        """Where a data file has the engine, as Torch-TensorRT 2.15 may write it; None for one in the program."""
+        return self.metadata.engine_key if self.engine_bytes == 0 else None
+
+    @property
     def whole_bytes(self) -> int:
         """Bytes of the engine with its weights, wherever they are stored."""
         return self.engine_bytes + (self.weights.nbytes if self.weights is not None else 0)
@@ -172,6 +177,7 @@ class EngineInfo:
             "serialized_metadata_bytes": len(self.metadata.serialized_metadata.encode("utf-8", "surrogatepass")),
             "streaming": None if self.streaming is None else _plain(self.streaming),
             "weights": None if self.weights is None else _weights(self.weights),
+            "engine_key": self.engine_key,
         }
 
 
@@ -223,6 +229,11 @@ class ProgramInfo:
             for each in self.engine_sizes()
         )
 
+    @property
+    def names_in_data_files(self) -> frozenset[str]:
+        """What a load looks for in data files by name: tensors of the program, and whole engines. Weights are apart."""
+        return frozenset(self.external_tensors).union(each.engine_key for each in self.engines if each.engine_key)
+
     def as_dict(self) -> dict[str, Any]:
         """The report as `inspect --json` prints it: sizes are integer bytes, unknown is None."""
         shares = zip(self.engines, self.streamable_percent(), strict=True)
@@ -247,7 +258,14 @@ class ProgramInfo:
         first: dict[tuple[object, ...], str] = {}
         sizes = []
         for each in self.engines:
-            weights = (each.engine_offset, each.engine_bytes, each.kind, each.metadata.device_id, each.weights)
+            weights = (
+                each.engine_offset,
+                each.engine_bytes,
+                each.kind,
+                each.metadata.device_id,
+                each.weights,
+                each.engine_key,
+            )
             other = first.setdefault(weights, each.name)
             weights_of = None if other == each.name else other
             whole = each.streaming is not None and each.streaming.part == "head"

@@ -90,7 +90,7 @@ def check(
 
 def _data_facts(report: ProgramInfo) -> list[Fact]:
     """The files with tensors and weights that are not in the program, where it has such."""
-    path, names = report.file, frozenset(report.external_tensors)
+    path, names = report.file, report.names_in_data_files
     weights = {each.key for engine in report.engines if engine.weights for each in engine.weights.tensors}
     if not names and not weights:
         return []

@@ -176,7 +176,7 @@ def _data_files(
     """Those that are given, or found beside the program; each is one."""
     if data is None:
         beside = has_folder and not signed
-        files = pte.data_files_beside(source) if beside else []
+        files = pte.data_files_beside(source, report.names_in_data_files) if beside else []
         if beside:
             return pte.with_companions(source, report.engines, files)
         pte.check_weights(source, report.engines, files)
@@ -186,7 +186,7 @@ def _data_files(
     files = [os.fspath(each) for each in data]
     if signed and files:
         raise ProgramError("data", f"{len(files)} files", "none with trusted_keys", "Save the tensors in the program.")
-    missing = pte.external_names(source).difference(*map(pte.names_in_data_file, files))
+    missing = report.names_in_data_files.difference(*map(pte.names_in_data_file, files))
     if missing:
         raise pte.no_data_file(source, missing)
     pte.check_weights(source, report.engines, files)
