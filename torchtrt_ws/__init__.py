@@ -22,8 +22,10 @@ from torchtrt_ws.errors import (
 )
 
 if TYPE_CHECKING:
+    from torchtrt_ws.export.merge import merge
     from torchtrt_ws.export.save import save
     from torchtrt_ws.export.save_plan import save_plan
+    from torchtrt_ws.export.strip import strip
     from torchtrt_ws.measuring.bench import bench
     from torchtrt_ws.planning.plan import plan
     from torchtrt_ws.pte.annotation import annotate
@@ -47,11 +49,13 @@ __all__ = [
     "bench",
     "check",
     "load",
+    "merge",
     "plan",
     "save",
     "save_plan",
     "set_budget",
     "set_defaults",
+    "strip",
     "weight_streaming",
 ]
 
@@ -60,11 +64,13 @@ _LAZY = {
     "bench": "torchtrt_ws.measuring",
     "check": "torchtrt_ws.runtime",
     "load": "torchtrt_ws.runtime",
+    "merge": "torchtrt_ws.export",
     "plan": "torchtrt_ws.planning",
     "save": "torchtrt_ws.export",
     "save_plan": "torchtrt_ws.export",
     "set_budget": "torchtrt_ws.pte",
     "set_defaults": "torchtrt_ws.runtime",
+    "strip": "torchtrt_ws.export",
     "weight_streaming": "torchtrt_ws.runtime",
 }
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from torchtrt_ws.errors import ProgramError
 
-__all__ = ["check_target", "write_atomically"]
+__all__ = ["check_target", "write_atomically", "write_together"]
 
 _PREFIX, _SUFFIX = ".torchtrt-ws-", ".tmp"  # of a file that is being written
 _YOUNG = 60  # seconds
@@ -88,6 +89,71 @@ def write_atomically(target: Path, write: Callable[[BinaryIO], None], *, new_mod
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def write_together(files: Sequence[tuple[Path, Callable[[BinaryIO], None]]]) -> None:
+    """Writes several files that belong together: all of them are whole and synced before the first one is replaced.
+
+    Whatever fails before that leaves every target as it was; when a rename fails, those before it are taken back. Two
+    renames are not one step: between them, for as long as one takes, there is the new first file beside the old second
+    one, and a machine that stops there keeps that. So the second must be one that does not take the first for its own.
+
+    Args:
+        files: Real paths (`check_target` returns one) and what writes each, in the order of the renames.
+
+    Raises:
+        ProgramError: As `write_atomically`. Errors of the writers pass through.
+    """
+    with ExitStack() as stack:
+        written = []
+        for target, write in files:
+            with _clear_errors(target):
+                descriptor, temporary = _create_beside(target)
+            stack.callback(temporary.unlink, missing_ok=True)
+            with _clear_errors(target, temporary), open(descriptor, "wb") as file:
+                with _synced_early(file.fileno()):
+                    write(file)
+                    file.flush()
+                os.fsync(file.fileno())
+            written.append((target, temporary))
+        _replace_all(written)
+    for folder in {target.parent for target, _ in files}:
+        _sync_folder(folder)
+
+
+def _replace_all(written: Sequence[tuple[Path, Path]]) -> None:
+    """Renames each (target, temporary); takes the first ones back when a later one fails."""
+    replaced: list[tuple[Path, Path | None]] = []
+    kept: list[Path] = []
+    try:
+        for target, temporary in written:
+            with _clear_errors(target):
+                old = _link_beside(target) if len(written) > 1 else None
+                kept.extend([old] if old is not None else [])
+                os.replace(temporary, target)
+            replaced.append((target, old))
+    except BaseException:
+        for target, old in reversed(replaced):
+            if old is not None:
+                os.replace(old, target)
+            else:
+                target.unlink(missing_ok=True)
+        raise
+    finally:
+        for old in kept:
+            old.unlink(missing_ok=True)
+
+
+def _link_beside(target: Path) -> Path | None:
+    """Another name for what is at a target now; None where there is nothing."""
+    if not target.exists():
+        return None
+    name = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
+    try:
+        os.link(target, name)
+    except OSError:  # a file system without links
+        shutil.copy2(target, name)
+    return name
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "BACKEND_ID",
+    "DATA_FILE_SUFFIX",
     "DEFAULT_METHOD",
     "HOST",
     "PROGRAM_MAGIC",
@@ -19,6 +20,7 @@ BACKEND_ID = "TensorRTBackend"  # of the delegate, as Torch-TensorRT writes it i
 DEFAULT_METHOD = "forward"
 TARGET_DEVICE_KEY = "target_device"  # a compile spec: executorch/exir/passes/propagate_device_pass.py
 SIGNATURE_SUFFIX = ".sig"  # of the signature beside a file
+DATA_FILE_SUFFIX = ".ptd"  # of ExecuTorch's data files; "model.ptd" beside "model.pte" has its weights
 
 # Kinds of engine: the adapters that run them.
 HOST = "host"

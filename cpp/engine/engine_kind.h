@@ -42,7 +42,7 @@ using OpenEngine = Result<std::unique_ptr<Engine>> (*)(Payload payload, const Op
 /// crosses between them: those of this file and of engine.h, engine_probe.h, graph_use.h, payload.h,
 /// weights.h, blob/metadata.h, blob/weight_facts.h, blob/verification.h, budget/ladder.h, base/result.h and
 /// torchtrt_ws/check.h.
-inline constexpr int kEngineAbi = 7;
+inline constexpr int kEngineAbi = 8;
 
 /// Makes an engine kind known; there is one for each adapter ("host", "tensorrt"), whose library calls this while it is
 /// loaded, and stays loaded. Returns false for a second registration of a name, and for an adapter that was compiled

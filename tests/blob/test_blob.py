@@ -237,6 +237,16 @@ def test_torch_tensorrt_reads_what_we_write(theirs: ModuleType, metadata: blob.M
     assert read_metadata == as_theirs(theirs, metadata)
 
 
+@pytest.mark.parametrize("name", ["stripped.bin", "stripped_full.bin"])
+def test_torch_tensorrt_refuses_an_engine_without_its_weights(theirs: ModuleType, name: str) -> None:
+    """It cannot refit one, and must not compute without weights."""
+    contents = (HERE / "golden" / name).read_bytes()
+    with pytest.raises(ValueError, match="magic"):
+        theirs.deserialize_engine(contents)
+    whole = blob.MAGIC_ALIASED + contents[4:]  # the same with a magic that it knows: it is the magic that it refuses
+    assert theirs.deserialize_engine(whole)[0] == blob.read(contents).engine
+
+
 @given(metadata(), st.binary(min_size=1, max_size=64))
 def test_we_write_what_torch_tensorrt_writes(theirs: ModuleType, metadata: blob.Metadata, engine: bytes) -> None:
     plain = dataclasses.replace(metadata, own=None)
@@ -303,6 +313,19 @@ def test_an_engine_may_be_without_4096_weights() -> None:
     with pytest.raises(BlobError, match="4097 entries; expected at most 4096"):
         text = make_golden.dump(torchtrt_ws=make_golden.own(**make_golden.weights(*weights)))
         blob.read(make_golden.raw(text, magic=blob.MAGIC_STRIPPED))
+
+
+def test_an_engine_may_be_in_a_data_file() -> None:
+    """As Torch-TensorRT 2.15 may write it."""
+    read = blob.read(make_golden.raw(make_golden.dump(engine_key="engine_0", torchtrt_ws=...), b""))
+    assert (read.header.engine_size, read.metadata.engine_key) == (0, "engine_0")
+    assert blob.parse_metadata(blob.to_json(read.metadata)) == read.metadata
+    for key in (7, "", "a\0b", None):
+        with pytest.raises(BlobError, match="an engine of 0 bytes"):
+            blob.read(make_golden.raw(make_golden.dump(engine_key=key, torchtrt_ws=...), b""))
+    text = make_golden.dump(engine_key="engine_0", torchtrt_ws=make_golden.own(**make_golden.weights()))
+    with pytest.raises(BlobError, match="an engine of 0 bytes"):
+        blob.read(make_golden.raw(text, b"", magic=blob.MAGIC_STRIPPED))
 
 
 def test_names_of_tensors_in_paths_are_escaped() -> None:

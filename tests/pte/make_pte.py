@@ -23,6 +23,9 @@ from executorch.exir.backend.backend_details import BackendDetails, PreprocessRe
 from executorch.exir.backend.compile_spec_schema import CompileSpec
 
 from torchtrt_ws import blob
+from torchtrt_ws.export.engine.payload import BufferPayload
+from torchtrt_ws.export.engine.weight import Weight, separate_weights
+from torchtrt_ws.export.file.companion import lay_out_weights
 
 PLAN = b"vtrt" + bytes(4092)
 RTX_PLAN = struct.pack("<4s12xQ4B", b"vtrt", 4097, 1, 6, 1, 120) + bytes(4068)  # 4096 bytes, and one more for a name
@@ -81,6 +84,7 @@ def our_blob(
     streamable: int | None,
     estimated: bool = False,
     profiles: tuple[blob.OptimizationProfile, ...] = (),
+    weights: blob.SeparateWeights | None = None,
 ) -> bytes:
     dims = ((-1, 3), (1, 3), (2, 3))
     facts = blob.OwnFacts(
@@ -92,6 +96,8 @@ def our_blob(
         inputs=(blob.TensorFacts("x", "float32", *dims),),
         outputs=(blob.TensorFacts("y", "float32", *dims),),
         optimization_profiles=profiles,
+        weights=weights,
+        schema=1 if weights is None else 2,
     )
     bindings = (blob.Binding("x", "float32", (-1, 3), True), blob.Binding("y", "float32", (-1, 3), False))
     return blob.write(engine, blob.Metadata(bindings, own=facts))
@@ -150,6 +156,19 @@ def main(folder: Path) -> None:
     one = Chain(lower(b"one", ours, (budget, b"1000"), ("target_device", b"cuda:1")))
     save(folder / "one.pte", {"forward": one})
     save_apart(folder, "apart", Scaled(lower(b"apart", ours)), "weights")
+    weights = [
+        Weight(name, "float16", 1024, BufferPayload(bytes([index]) * 2048))
+        for index, name in enumerate(("layers.0.weight", "layers.1.weight"))
+    ]
+    with (folder / "stripped.ptd").open("wb") as file:
+        lay_out_weights(weights).write_to(file)
+    recorded = separate_weights("stripped", weights, "stripped.ptd")
+    stripped = lower(b"stripped", our_blob("stripped", "tensorrt", PLAN, 4096, weights=recorded), (budget, b"1000"))
+    save(folder / "stripped.pte", {"forward": Chain(stripped)})
+    # An engine in a data file, as Torch-TensorRT 2.15 may write it.
+    elsewhere = their_blob(PLAN, engine_key="engine_0")
+    elsewhere = elsewhere[:16] + bytes(8) + elsewhere[24 : -len(PLAN)]  # of 0 bytes
+    save(folder / "elsewhere.pte", {"forward": Chain(lower(b"elsewhere", elsewhere))})
     save(folder / "inline.pte", {"forward": one}, extract_delegate_segments=False)
 
     towers = Chain(

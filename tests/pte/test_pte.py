@@ -107,6 +107,8 @@ def test_one_engine(pte_folder: Path, name: str) -> None:
                 "state": [],
                 "serialized_metadata_bytes": 0,
                 "streaming": None,
+                "weights": None,
+                "engine_key": None,
                 "streamable_percent": 100.0,
             }
         ],

@@ -52,6 +52,8 @@ def read(buffer: Buffer, subject: str = "blob") -> Blob:
     if metadata.aliased_io and not header.aliased:
         found = f"aliased_io in a blob with magic {MAGIC!r}"
         raise bad_blob(subject, found, f"{MAGIC_ALIASED!r}, which readers that know no aliases refuse")
+    if header.engine_size == 0 and not metadata.engine_key:
+        raise bad_blob(subject, "an engine of 0 bytes, and no engine_key", "an engine, or where a data file has it")
     if header.stripped != metadata.stripped:
         found = f"magic {bytes(view[:4])!r} and {'' if metadata.stripped else 'no '}weights in a file of their own"
         raise bad_blob(subject, found, f"{MAGIC_STRIPPED!r} for these, and for nothing else")

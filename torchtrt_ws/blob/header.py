@@ -46,6 +46,7 @@ class Header:
     """The first 32 bytes. Offsets count from the start of the blob; sizes are bytes.
 
     `aliased`: the metadata may name aliases (TR02, TR03). `stripped`: the weights are in a file of their own (TR03).
+    `engine_size` is 0 where the whole engine is in a data file, as Torch-TensorRT 2.15 may have it.
     """
 
     aliased: bool
@@ -94,9 +95,9 @@ def read_header(buffer: Buffer, subject: str = "blob") -> Header:
     if not fits(engine_offset, engine_size, total):
         found = f"an engine of {engine_size} bytes at {engine_offset}"
         raise bad_blob(subject, found, f"an engine that ends within the blob's {total} bytes")
-    if engine_size == 0:
-        raise bad_blob(subject, "an engine of 0 bytes", "an engine")
     aliased, stripped = magic in (MAGIC_ALIASED, MAGIC_STRIPPED), magic == MAGIC_STRIPPED
+    if engine_size == 0 and stripped:
+        raise bad_blob(subject, "an engine of 0 bytes", "an engine")
     return Header(aliased, stripped, metadata_offset, metadata_size, engine_offset, engine_size)
 
 

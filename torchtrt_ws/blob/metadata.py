@@ -37,6 +37,7 @@ ALIAS_KINDS = ("kv_cache_update", "user")  # Torch-TensorRT's AliasKind
 _DISTINCT_KEY = "distinct_streamable_bytes"
 _STREAMING_KEY = "streaming"
 _WEIGHTS_KEY = "weights"
+_ENGINE_KEY = "engine_key"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CRC32C = re.compile(r"[0-9a-f]{8}")
 _UPGRADE = "It was written by a newer torchtrt-ws: upgrade."
@@ -141,7 +142,10 @@ class OwnFacts:
 
 @dataclass(frozen=True)
 class Metadata:
-    """The whole JSON. `serialized_metadata` is Torch-TensorRT's base64 pickle: kept, never unpickled."""
+    """The whole JSON. `serialized_metadata` is Torch-TensorRT's base64 pickle: kept, never unpickled.
+
+    `engine_key` is where a data file has an engine that is not in the blob, as Torch-TensorRT 2.15 may have it; or "".
+    """
 
     io_bindings: tuple[Binding, ...]
     aliased_io: tuple[Alias, ...] = ()
@@ -150,6 +154,7 @@ class Metadata:
     serialized_metadata: str = ""
     target_platform: str = ""
     own: OwnFacts | None = None
+    engine_key: str = ""
 
     @property
     def stripped(self) -> bool:
@@ -186,7 +191,14 @@ def parse_metadata(text: bytes, subject: str = "blob") -> Metadata:
         serialized_metadata=node.string("serialized_metadata", default=""),
         target_platform=node.string("target_platform", default=""),
         own=None if own is None else _own(own, bindings),
+        engine_key=_engine_key(node),
     )
+
+
+def _engine_key(node: Fields) -> str:
+    """Anything else than a text is what a reader that does not know the key may ignore, so it is nothing."""
+    value = node.value.get(_ENGINE_KEY)
+    return value if isinstance(value, str) and "\0" not in value else ""
 
 
 def to_json(metadata: Metadata) -> bytes:
@@ -205,6 +217,8 @@ def to_json(metadata: Metadata) -> bytes:
         "serialized_metadata": metadata.serialized_metadata,
         "target_platform": metadata.target_platform,
     }
+    if metadata.engine_key:
+        document[_ENGINE_KEY] = metadata.engine_key
     if metadata.own is not None:
         document[OWN_KEY] = dict(_own_items(metadata.own))
     return _compact(document)

@@ -83,6 +83,10 @@ def _lines(engine: EngineInfo, percent: float | None) -> Iterator[tuple[str, str
     if own is not None and own.keeps_state:
         kept = (f"{each.input}:{each.dtype}[{'x'.join(map(str, each.shape))}]" for each in own.state)
         yield "state", "\n".join(kept) or "kept from call to call"
+    if engine.weights is not None:
+        count = len(engine.weights.tensors)
+        size = bytes_text(engine.weights.nbytes)
+        yield "weights", f"{count} weight{'s' if count > 1 else ''}, {size}, in {engine.weights.file}"
     yield "SHA-256", engine.sha256 or "not recorded"
     yield "CRC-32C", engine.crc32c or "not recorded"
     for spec in engine.other_specs:

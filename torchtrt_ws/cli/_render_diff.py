@@ -99,6 +99,8 @@ def _shown(what: str, value: Any) -> str:
         return ", ".join(f"{each['output']} is {each['input']}" for each in value) or "none"
     if what == "optimization_profiles":
         return f"{len(value)} profile{'' if len(value) == 1 else 's'}"
+    if what == "weights":
+        return f"{len(value['tensors'])} in {value['file']}"
     if what == "streaming":
         return str(value["part"])
     if isinstance(value, list):

@@ -32,3 +32,9 @@ def _lines(engine: EngineDigest) -> Iterator[tuple[str, str]]:
             yield label, found
         if recorded is not None and recorded != found:
             yield "recorded", recorded
+    if engine.other_weights:
+        yield "weights", "not as recorded: " + ", ".join(engine.other_weights)
+    elif engine.weights_problem is not None:
+        yield "weights", engine.weights_problem
+    elif engine.other_weights is not None:
+        yield "weights", "as recorded"

@@ -72,6 +72,9 @@ def _about(report: ProgramInfo) -> Iterator[tuple[str, str]]:
         unknown = "" if recorded else ": not recorded, torchtrt-ws annotate adds an estimate"
         yield "streamable", estimate + bytes_text(report.streamable_bytes) + unknown
         yield "set-budget", "in place" if report.has_room else "may write the file anew, once"
+    stripped = {each.weights.file: each.weights.nbytes for each in report.engines if each.weights is not None}
+    for file, size in stripped.items():
+        yield "weights", f"{bytes_text(size)} in {file}"
     if report.external_tensors:
         count = len(report.external_tensors)
         names = ", ".join(report.external_tensors[:3]) + (", ..." if count > 3 else "")
@@ -98,6 +101,8 @@ def _engines(report: ProgramInfo) -> Listing:
         size = bytes_text(engine.engine_bytes)
         if engine.same_plan_as is not None:
             size = f"same plan as {engine.same_plan_as}"
+        if engine.engine_key is not None:
+            size = "in a data file"
         share = percent if len(report.engines) > 1 else None
         cells = (engine.name, engine.method, engine.kind, size, streamable_text(engine, share), budget_text(engine))
         table.add_row(*(Text(cell) for cell in cells))

@@ -32,6 +32,8 @@ SUBCOMMANDS = (
     "wrap",
     "set-budget",
     "annotate",
+    "strip",
+    "merge",
     "cache",
     "keygen",
     "sign",

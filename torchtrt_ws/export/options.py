@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchtrt_ws import budget
@@ -33,6 +34,7 @@ class SaveOptions:
         partitioners: For what lies around the engines.
         lowering: More keywords of `to_edge_transform_and_lower`.
         etrecord: Whether ExecuTorch's record for its Inspector is written as well (`etrecord_path`).
+        weights_file: Where the weights go of engines that are stored without them; None: beside the program.
     """
 
     total: Any = None
@@ -43,6 +45,7 @@ class SaveOptions:
     partitioners: Sequence[Partitioner] = ()
     lowering: Mapping[str, Any] = field(default_factory=dict)
     etrecord: bool = False
+    weights_file: Path | None = None
 
 
 def check_budgets(total: Any, per_engine: Any, engine_names: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from torchtrt_ws.export.file.write_program import etrecord_path, write_program
 from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs
 from torchtrt_ws.export.packages import require_exporter
 from torchtrt_ws.export.placement import HOST_MEMORY, Placement, read_device
+from torchtrt_ws.export.separate import read_weights_keyword, separate_target
 from torchtrt_ws.export.streaming.names import check_heads, head_name
 from torchtrt_ws.export.streaming.options import StreamingOptions, read_streaming
 from torchtrt_ws.identifiers import DEFAULT_METHOD, HOST
@@ -50,6 +51,8 @@ def save(
     constant_methods: Mapping[str, Any] | None = None,
     generate_etrecord: bool = False,
     streaming: bool | StreamingOptions | None = None,
+    weights: str | None = None,
+    weights_path: str | os.PathLike[str] | None = None,
 ) -> None:
     """Saves an ExecuTorch program whose methods are engines, each with its weight streaming budget.
 
@@ -101,6 +104,10 @@ def save(
             that is larger than all other weights becomes an engine of its own, `NAME_head`. None and True take the
             defaults, False none of it. What was done is logged, and recorded in the file (`torchtrt-ws inspect
             --streaming`).
+        weights: "separate" stores the engines without their weights, and these in a file of their own, each once. The
+            program names that file and the SHA-256 of each weight: it runs on these weights or not at all. A
+            "tensorrt_rtx" engine is built without weights only where there is a GPU. None: engines have their weights.
+        weights_path: Where the weights go; None is "model.ptd" beside "model.pte", which `load` finds.
 
     Raises:
         BudgetError: A malformed budget, both budget keywords at once, an unknown engine name, or a budget in
@@ -122,6 +129,8 @@ def save(
         _check_for_host(placement, compute_capabilities)
     steps = read_streaming(streaming, "of Torch-TensorRT" if compiled else engine)
     extra_specs = read_compile_specs(compile_specs)
+    separate = read_weights_keyword(weights, weights_path, "of Torch-TensorRT" if compiled else engine)
+    weights_file = separate_target(target, weights_path) if separate else None
     options = SaveOptions(
         weight_streaming_budget,
         weight_streaming_budget_per_engine,
@@ -130,6 +139,7 @@ def save(
         partitioners=tuple(partitioners or ()),
         lowering=_constants(constant_methods, named),
         etrecord=generate_etrecord,
+        weights_file=weights_file,
     )
     if generate_etrecord:
         check_target(etrecord_path(target))
@@ -146,6 +156,10 @@ def save(
             dynamic_shapes=dynamic_shapes,
         )
         return
+    if separate and engine == "tensorrt_rtx":
+        from torchtrt_ws.export.sources.tensorrt_rtx import check_for_separate  # not at the top: it imports torch
+
+        check_for_separate()
     heads = [head_name(name) for name in named if isinstance(name, str)] if steps.head_engine else []
     # A name that turns out to be no engine's is refused once that is known, before anything is built.
     check_budgets(weight_streaming_budget, weight_streaming_budget_per_engine, list(dict.fromkeys([*named, *heads])))
@@ -162,13 +176,16 @@ def save(
     )
     with ExitStack() as stack:
         if engine == "tensorrt_rtx":
-            lowered = _lowered_to_rtx(exported, stack, options, placement, compute_capabilities, steps, target.parent)
+            folder = target.parent
+            lowered = _lowered_to_rtx(
+                exported, stack, options, placement, compute_capabilities, steps, folder, separate
+            )
         else:
-            lowered = _lowered_to_host(exported, stack)
+            lowered = _lowered_to_host(exported, stack, separate)
         write_program(target, lowered, options)
 
 
-def _lowered_to_host(methods: Mapping[str, Method], stack: ExitStack) -> dict[str, LoweredMethod]:
+def _lowered_to_host(methods: Mapping[str, Method], stack: ExitStack, separate: bool) -> dict[str, LoweredMethod]:
     """Each method as one host engine."""
     from torchtrt_ws.export.graph import engine_call
     from torchtrt_ws.export.graph.interface import read_interface
@@ -178,7 +195,7 @@ def _lowered_to_host(methods: Mapping[str, Method], stack: ExitStack) -> dict[st
     interfaces = {name: read_interface(name, program) for name, program in programs.items()}
     # Before the engines are built: it refuses some methods, and costs nothing.
     tokens = {name: stack.enter_context(engine_call.declared(name, interfaces[name])) for name in programs}
-    built = host.build(programs, interfaces)
+    built = host.build(programs, interfaces, separate)
     return {
         name: LoweredMethod(
             engine_call.engine_program(tokens[name], program, interfaces[name]),
@@ -207,6 +224,7 @@ def _lowered_to_rtx(
     compute_capabilities: Sequence[str] | None,
     steps: StreamingOptions,
     folder: Path,
+    separate: bool,
 ) -> dict[str, LoweredMethod]:
     """Each method as one TensorRT-RTX engine, or as two and lookups on the host."""
     from torchtrt_ws.export.sources import rtx_method
@@ -217,7 +235,7 @@ def _lowered_to_rtx(
     engines = [[engine.name for engine in each.engines] for each in planned]
     check_heads(list(methods), [name for names in engines for name in names[1:]])
     check_budgets(options.total, options.per_engine, [name for names in engines for name in names])
-    lowered = [rtx_method.build(each, compute_capabilities, placement.device_id, folder) for each in planned]
+    lowered = [rtx_method.build(each, compute_capabilities, placement.device_id, folder, separate) for each in planned]
     return dict(zip(methods, lowered, strict=True))
 
 

@@ -15,7 +15,9 @@ from torchtrt_ws.export.file.write_program import write_program
 from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs
 from torchtrt_ws.export.packages import require_exporter
 from torchtrt_ws.export.placement import read_device
+from torchtrt_ws.export.separate import separate_target
 from torchtrt_ws.export.sources.plan import PlanSource, read_plan
+from torchtrt_ws.export.sources.weights import WeightSource
 from torchtrt_ws.export.tensor_text import TensorSpecs
 from torchtrt_ws.identifiers import DEFAULT_METHOD
 from torchtrt_ws.names import check_name
@@ -43,6 +45,8 @@ def save_plan(
     device_io: bool = False,
     compile_specs: Sequence[CompileSpec] | None = None,
     target_platform: str | None = None,
+    weights: WeightSource | Mapping[str, WeightSource] | None = None,
+    weights_path: str | os.PathLike[str] | None = None,
 ) -> None:
     """Saves TensorRT or TensorRT-RTX plans as an ExecuTorch program.
 
@@ -81,14 +85,22 @@ def save_plan(
         target_platform: What the plans were built for, which loads elsewhere refuse: "linux_x86_64", "linux_aarch64",
             "windows_x86_64" (`IBuilderConfig::setRuntimePlatform(kWINDOWS_AMD64)`), "windows_arm64", or "unknown" for
             no such check. None is this machine's.
+        weights: The weights of a plan that was built without them (`STRIP_PLAN` with `REFIT_IDENTICAL`), under the
+            names that `IRefitter` asks for: a mapping from name to a numpy array or torch tensor, a torch module, or
+            the path of a .safetensors or .onnx file. They go into a file of their own, each once; the program names
+            that file and the SHA-256 of each weight. A mapping must have what the plan misses and nothing else. Without
+            a GPU and TensorRT nobody can ask the plan: all that is given is then taken to be missing, which a log line
+            says and loading checks. With a mapping of plans, a mapping from engine name to that; plans without an entry
+            have their weights.
+        weights_path: Where they go; None is "model.ptd" beside "model.pte", which `load` finds.
 
     Raises:
         BudgetError: A malformed budget, both budget keywords at once, an unknown engine name, or a budget in
             `compile_specs`.
         ProgramError: Something that is no plan, a plan that is truncated, tensors that do not fit, another word for
-            `target_platform`, or a path that cannot be written.
-        EngineError: Inputs and outputs are to be read from the engine, and TensorRT cannot; or a plan without its
-            weights; or PyTorch is not installed.
+            `target_platform`, or a path that cannot be written; weights that are not those that a plan misses.
+        EngineError: Inputs and outputs are to be read from the engine, and TensorRT cannot; a plan without its weights,
+            and none are given; or PyTorch, or what reads the weights, is not installed.
     """
     require_exporter()
     target = check_target(path)
@@ -103,6 +115,11 @@ def save_plan(
     check_budgets(weight_streaming_budget, weight_streaming_budget_per_engine, list(given))
     several = isinstance(plans, Mapping)
     states = by_name("engine", given, several, "state", state) if several else {name: state}
+    sources = by_name("engine", given, several, "weights", weights) if several else {name: weights}
+    separate = any(each is not None for each in sources.values())
+    if not separate and weights_path is not None:
+        raise ProgramError("weights_path", repr(weights_path), "weights= beside it", "Give both, or neither.")
+    weights_file = separate_target(target, weights_path) if separate else None
     sizes, all_inputs, all_outputs = (
         by_name("engine", given, several or isinstance(value, Mapping), keyword, value)
         for keyword, value in (("streamable_bytes", streamable_bytes), ("inputs", inputs), ("outputs", outputs))
@@ -118,6 +135,7 @@ def save_plan(
             target,
             platform,
             states.get(each),
+            sources.get(each),
         )
         for each, plan in given.items()
     }
@@ -127,7 +145,13 @@ def save_plan(
 
     with ExitStack() as stack:
         lowered = {method: stack.enter_context(plan_method.calls(method, each)) for method, each in by_method.items()}
-        options = SaveOptions(weight_streaming_budget, weight_streaming_budget_per_engine, specs, placement)
+        options = SaveOptions(
+            weight_streaming_budget,
+            weight_streaming_budget_per_engine,
+            specs,
+            placement,
+            weights_file=weights_file,
+        )
         write_program(target, lowered, options)
 
 

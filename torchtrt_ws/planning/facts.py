@@ -166,7 +166,7 @@ def _known(
     if profile is not None:
         points, basis = at_batch(profile, batch)
         whole, beside = profile.streamable_bytes, _beside_weights(profile)
-        fixed = 0 if is_host else max(info.engine_bytes - profile.streamable_bytes, 0)
+        fixed = 0 if is_host else max(info.whole_bytes - profile.streamable_bytes, 0)
         return KnownEngine(
             **common,
             streamable=profile.streamable_bytes,
@@ -189,7 +189,7 @@ def _known(
         scratch=recorded if streams and not is_host else 0,
         scratch_estimated=recorded is not None and streams and not is_host,
         context=None,
-        fixed=0 if is_host else max(info.engine_bytes - info.streamable_bytes, 0),
+        fixed=0 if is_host else max(info.whole_bytes - info.streamable_bytes, 0),
         points=(),
         basis=BOUND,
         measured_bytes=0,

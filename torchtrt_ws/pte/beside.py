@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.identifiers import SIGNATURE_SUFFIX
+from torchtrt_ws.pte.companion import with_companions
 from torchtrt_ws.pte.data_file import data_files_beside
 from torchtrt_ws.pte.info import ProgramInfo
 
@@ -26,7 +27,8 @@ def with_files_beside(report: ProgramInfo) -> ProgramInfo:
     files: tuple[str, ...] = ()
     problem = None
     try:
-        files = tuple(data_files_beside(report.file, report.external_tensors))
+        found = data_files_beside(report.file, report.names_in_data_files)
+        files = tuple(with_companions(report.file, report.engines, found))
     except ProgramError as error:
         problem = str(error)
     return replace(

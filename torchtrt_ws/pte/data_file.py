@@ -10,20 +10,30 @@ import mmap
 import os
 import stat
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+from torchtrt_ws.blob import fits
 from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.identifiers import DATA_FILE_SUFFIX
 from torchtrt_ws.pte.flatbuffer import FlatbufferError, Table, root_table
-from torchtrt_ws.pte.layout import U8, VALUE_TYPES, Field, damaged, open_program
+from torchtrt_ws.pte.layout import U8, U32, U64, VALUE_TYPES, Field, Region, damaged, open_program
 
-__all__ = ["data_files_beside", "external_names", "external_tensors", "names_in_data_file", "no_data_file"]
+__all__ = [
+    "data_files_beside",
+    "external_names",
+    "external_tensors",
+    "names_in_data_file",
+    "no_data_file",
+    "regions_in_data_file",
+]
 
-SUFFIX = ".ptd"
 _MAGIC, _MAGIC_OFFSET = b"FT01", 4
-_HEADER = struct.Struct("<4sIQQ")  # magic, header length, offset and size of the flatbuffer
+_HEADER = struct.Struct("<4sIQQQQ")  # magic, header length; offset and size of the flatbuffer, and of the data
 _HEADER_MAGIC, _HEADER_OFFSET = b"FH01", 8
-_NAMED_DATA, _KEY = 2, 0  # fields of FlatTensor and NamedData
+_SEGMENTS, _NAMED_DATA, _KEY, _SEGMENT_INDEX = 1, 2, 0, 1  # fields of FlatTensor and NamedData
+_OFFSET, _SIZE = 0, 1  # fields of DataSegment
 _EXTRA_NAME, _EXTRA_LOCATION, _EXTERNAL = 1, 2, 1  # fields of ExtraTensorInfo, and a TensorDataLocation
 _MOST_FILES = 64  # that are looked into, of a folder
 
@@ -75,6 +85,29 @@ def names_in_data_file(path: str | os.PathLike[str]) -> frozenset[str]:
     Raises:
         ProgramError: Missing, not a regular file, or no .ptd.
     """
+    return frozenset(_read_index(path, _names))
+
+
+def regions_in_data_file(path: str | os.PathLike[str]) -> dict[str, Region]:
+    """Where the data of a .ptd lie. Only its index is read.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Key to bytes of the file.
+
+    Raises:
+        ProgramError: Missing, not a regular file, no .ptd, or one that is truncated.
+    """
+    return _read_index(path, _regions)
+
+
+_Found = TypeVar("_Found")
+
+
+def _read_index(path: str | os.PathLike[str], read: Callable[[Table, int, int], _Found]) -> _Found:
+    """What `read` makes of the root table, the start of the data and the size of the file."""
     name = os.fspath(path)
     try:
         if not stat.S_ISREG(os.stat(name).st_mode):  # before open(): a pipe would block
@@ -88,17 +121,34 @@ def names_in_data_file(path: str | os.PathLike[str]) -> frozenset[str]:
         if isinstance(error, ProgramError):
             raise
         raise _refused(name, getattr(error, "strerror", None) or str(error)) from None
-    magic, _, offset, length = _HEADER.unpack_from(view, _HEADER_OFFSET)
+    magic, _, offset, length, base, _ = _HEADER.unpack_from(view, _HEADER_OFFSET)
     if bytes(view[_MAGIC_OFFSET:_HEADER_OFFSET]) != _MAGIC or magic != _HEADER_MAGIC:
         raise _refused(name, f"a file that starts with {bytes(view[:_HEADER_OFFSET])!r}")
     if offset > size or length > size - offset:
         raise _refused(name, f"{size} bytes, and an index of {length} bytes at {offset}")
     try:
         # Offsets count from the start of the file: the header was put into the flatbuffer.
-        entries = root_table(view[: offset + length]).vector(_NAMED_DATA)
-        return frozenset(each.text(_KEY) or "" for each in map(entries.table, range(entries.count)))
+        return read(root_table(view[: offset + length]), base, size)
     except FlatbufferError as error:
         raise _refused(name, f"a broken index: {error}") from None
+
+
+def _names(root: Table, base: int, size: int) -> Iterator[str]:
+    del base, size
+    entries = root.vector(_NAMED_DATA)
+    return iter([each.text(_KEY) or "" for each in map(entries.table, range(entries.count))])
+
+
+def _regions(root: Table, base: int, size: int) -> dict[str, Region]:
+    entries, segments = root.vector(_NAMED_DATA), root.vector(_SEGMENTS)
+    found = {}
+    for each in map(entries.table, range(entries.count)):
+        segment = segments.table(each.integer(_SEGMENT_INDEX, U32))
+        region = Region(base + segment.integer(_OFFSET, U64), segment.integer(_SIZE, U64))
+        if not fits(region.offset, region.size, size):
+            raise FlatbufferError(f"{region.size} bytes at {region.offset} of {size}")
+        found[each.text(_KEY) or ""] = region
+    return found
 
 
 def data_files_beside(path: str | os.PathLike[str], needed: Collection[str] | None = None) -> list[str]:
@@ -116,10 +166,10 @@ def data_files_beside(path: str | os.PathLike[str], needed: Collection[str] | No
         ProgramError: A tensor that is needed and in no file there, or in several.
     """
     program = Path(path)
-    own = program.with_suffix(SUFFIX)
+    own = program.with_suffix(DATA_FILE_SUFFIX)
     found = {str(own): names_in_data_file(own)} if own.exists() else {}
     missing = frozenset(external_names(path) if needed is None else needed).difference(*found.values())
-    candidates = sorted(program.parent.glob(f"*{SUFFIX}"))[:_MOST_FILES] if missing else []
+    candidates = sorted(program.parent.glob(f"*{DATA_FILE_SUFFIX}"))[:_MOST_FILES] if missing else []
     homes: dict[str, str] = {}
     for candidate in candidates:
         try:
@@ -139,7 +189,7 @@ def data_files_beside(path: str | os.PathLike[str], needed: Collection[str] | No
 def no_data_file(path: str | os.PathLike[str], missing: Collection[str]) -> ProgramError:
     """The error for the program at `path`, of whose tensors the names `missing` are in no data file."""
     names = ", ".join(repr(name) for name in sorted(missing)[:8])
-    expected = f"a {SUFFIX} with it beside the program, or among data="
+    expected = f"a {DATA_FILE_SUFFIX} with it beside the program, or among data="
     return ProgramError(os.fspath(path), f"no file with the tensor {names}", expected, "Give load(path, data=[...]).")
 
 

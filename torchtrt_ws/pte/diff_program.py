@@ -39,6 +39,7 @@ _FACTS = (
     "keeps_state",
     "state",
     "streaming",
+    "weights",
 )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from torchtrt_ws.digests import Digests, add_to_crc32c
 from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.pte.companion import with_companions
+from torchtrt_ws.pte.data_file import data_files_beside, regions_in_data_file
 from torchtrt_ws.pte.info import EngineInfo
 from torchtrt_ws.pte.layout import Region
 from torchtrt_ws.pte.read_program import read_open
@@ -18,6 +20,7 @@ from torchtrt_ws.pte.source import Source, opened_source
 
 __all__ = ["DigestReport", "EngineDigest", "Progress", "check_digests"]
 
+_PIECE = 1 << 20  # bytes that are read at a time
 Progress = Callable[[int, int], None]  # is told the bytes that are read, and how many there are
 
 
@@ -26,7 +29,8 @@ class EngineDigest:
     """What the bytes of one engine are: SHA-256 as 64, CRC-32C as 8 lower-case hexadecimal digits.
 
     `recorded_sha256` and `recorded_crc32c` are what the file says, None where it says nothing; without a recorded one,
-    `crc32c` is None too.
+    `crc32c` is None too. Of an engine that is stored without its weights, `other_weights` are those that are not as
+    recorded in the file that has them, and `weights_problem` is why none could be read; for all others None.
     """
 
     name: str
@@ -35,12 +39,15 @@ class EngineDigest:
     crc32c: str | None
     recorded_sha256: str | None
     recorded_crc32c: str | None
+    other_weights: tuple[str, ...] | None = None
+    weights_problem: str | None = None
 
     @property
     def as_recorded(self) -> bool | None:
         """False if one of the two differs from the record; None without a record."""
         pairs = ((self.recorded_sha256, self.sha256), (self.recorded_crc32c, self.crc32c))
         equal = [recorded == found for recorded, found in pairs if recorded is not None]
+        equal += [not self.other_weights and self.weights_problem is None] if self.other_weights is not None else []
         return all(equal) if equal else None
 
     @property
@@ -58,7 +65,11 @@ class EngineDigest:
             "recorded_sha256": self.recorded_sha256,
             "recorded_crc32c": self.recorded_crc32c,
             "result": self.result,
+            **({} if self.other_weights is None else self._weights()),
         }
+
+    def _weights(self) -> dict[str, Any]:
+        return {"other_weights": list(self.other_weights or ()), "weights_problem": self.weights_problem}
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,8 @@ class DigestReport:
 def check_digests(path: str | os.PathLike[str], *, progress: Progress | None = None) -> DigestReport:
     """Computes the SHA-256 of each engine, its CRC-32C where one is recorded, and compares both with the file's record.
 
-    All engines are read, those that are the same bytes of the file once, 1 MiB at a time. It is a check against damage:
+    All engines are read, those that are the same bytes of the file once, 1 MiB at a time; and the weights of those that
+    are stored without, in the data files beside the program. It is a check against damage:
     who changes an engine can change its record. `torchtrt_ws.trust.verify` says who signed the file.
 
     Args:
@@ -107,7 +119,8 @@ def check_digests(path: str | os.PathLike[str], *, progress: Progress | None = N
             )
             done += region.size
         source.check_unchanged()
-    return DigestReport(source.path, tuple(_compared(each, found[_region(each)]) for each in engines))
+    weights = _compared_weights(source.path, engines)
+    return DigestReport(source.path, tuple(_compared(each, found[_region(each)], weights) for each in engines))
 
 
 def distinct_regions(path: str, engines: Sequence[EngineInfo]) -> list[Region]:
@@ -151,6 +164,37 @@ def _digests(source: Source, region: Region, with_checksum: bool, done: Callable
     return Digests(f"{crc32c:08x}" if with_checksum else "", sha256.hexdigest())
 
 
-def _compared(engine: EngineInfo, found: Digests) -> EngineDigest:
+def _compared(engine: EngineInfo, found: Digests, weights: Mapping[str, bool] | str) -> EngineDigest:
     crc32c = None if engine.crc32c is None else found.crc32c
-    return EngineDigest(engine.name, engine.method, found.sha256, crc32c, engine.sha256, engine.crc32c)
+    other, problem = None, None
+    if engine.weights is not None:
+        problem = weights if isinstance(weights, str) else None
+        known = {} if isinstance(weights, str) else weights
+        other = tuple(each.name for each in engine.weights.tensors if known.get(each.key) is False)
+    return EngineDigest(engine.name, engine.method, found.sha256, crc32c, engine.sha256, engine.crc32c, other, problem)
+
+
+def _compared_weights(path: str, engines: Sequence[EngineInfo]) -> dict[str, bool] | str:
+    """Key to whether its bytes are as recorded; or why they cannot be read."""
+    recorded = {each.key: each for engine in engines if engine.weights for each in engine.weights.tensors}
+    if not recorded:
+        return {}
+    try:
+        files = with_companions(path, engines, data_files_beside(path))
+        regions = {key: (file, region) for file in files for key, region in regions_in_data_file(file).items()}
+    except ProgramError as error:
+        return str(error)
+    return {
+        key: regions[key][1].size == each.bytes and _sha256_of(*regions[key]) == each.sha256
+        for key, each in recorded.items()
+    }
+
+
+def _sha256_of(file: str, region: Region) -> str:
+    sha256, left = hashlib.sha256(), region.size
+    with open(file, "rb") as opened:
+        opened.seek(region.offset)
+        while left and (piece := opened.read(min(left, _PIECE))):
+            sha256.update(piece)
+            left -= len(piece)
+    return sha256.hexdigest()

@@ -117,6 +117,21 @@ class EngineInfo:
         return self.metadata.own.streaming if self.metadata.own else None
 
     @property
+    def weights(self) -> blob.SeparateWeights | None:
+        """The weights that it is stored without, and where they are; None if it has its own."""
+        return self.metadata.own.weights if self.metadata.own else None
+
+    @property
+    def engine_key(self) -> str | None:
+        """Where a data file has the engine, as Torch-TensorRT 2.15 may write it; None for one in the program."""
+        return self.metadata.engine_key if self.engine_bytes == 0 else None
+
+    @property
+    def whole_bytes(self) -> int:
+        """Bytes of the engine with its weights, wherever they are stored."""
+        return self.engine_bytes + (self.weights.nbytes if self.weights is not None else 0)
+
+    @property
     def target_device(self) -> str | None:
         """Where the program plans the engine's inputs and outputs: the compile spec `target_device`, such as "cuda:0";
         None for host memory."""
@@ -161,6 +176,8 @@ class EngineInfo:
             "state": [{**asdict(each), "shape": list(each.shape)} for each in own.state] if own else [],
             "serialized_metadata_bytes": len(self.metadata.serialized_metadata.encode("utf-8", "surrogatepass")),
             "streaming": None if self.streaming is None else _plain(self.streaming),
+            "weights": None if self.weights is None else _weights(self.weights),
+            "engine_key": self.engine_key,
         }
 
 
@@ -212,6 +229,11 @@ class ProgramInfo:
             for each in self.engine_sizes()
         )
 
+    @property
+    def names_in_data_files(self) -> frozenset[str]:
+        """What a load looks for in data files by name: tensors of the program, and whole engines. Weights are apart."""
+        return frozenset(self.external_tensors).union(each.engine_key for each in self.engines if each.engine_key)
+
     def as_dict(self) -> dict[str, Any]:
         """The report as `inspect --json` prints it: sizes are integer bytes, unknown is None."""
         shares = zip(self.engines, self.streamable_percent(), strict=True)
@@ -233,10 +255,17 @@ class ProgramInfo:
     def engine_sizes(self) -> list[budget.EngineSize]:
         """The engines as budgets are split over them: those that run on the same weights, once they are loaded, have
         one."""
-        first: dict[tuple[int, int, str, int], str] = {}
+        first: dict[tuple[object, ...], str] = {}
         sizes = []
         for each in self.engines:
-            weights = (each.engine_offset, each.engine_bytes, each.kind, each.metadata.device_id)
+            weights = (
+                each.engine_offset,
+                each.engine_bytes,
+                each.kind,
+                each.metadata.device_id,
+                each.weights,
+                each.engine_key,
+            )
             other = first.setdefault(weights, each.name)
             weights_of = None if other == each.name else other
             whole = each.streaming is not None and each.streaming.part == "head"
@@ -276,6 +305,11 @@ class ProgramInfo:
             raise ProgramError(
                 self.file, found, f"an engine of backend {BACKEND_ID}", "Save the model with torchtrt_ws.save."
             )
+
+
+def _weights(weights: blob.SeparateWeights) -> dict[str, Any]:
+    tensors = [{**asdict(each), "shape": each.shape and list(each.shape)} for each in weights.tensors]
+    return {"file": weights.file, "bytes": weights.nbytes, "tensors": tensors}
 
 
 def _plain(value: TensorInfo | ValueInfo | blob.StreamingFacts) -> dict[str, Any]:

@@ -103,11 +103,11 @@ def _with_names(method: MethodInfo, engines: list[EngineInfo]) -> MethodInfo:
 
 def _with_equal_plans(engines: list[EngineInfo]) -> Iterator[EngineInfo]:
     """Engines whose bytes are stored once say so."""
-    first: dict[Region, str] = {}
+    first: dict[object, str] = {}
     for each in engines:
-        region = Region(each.engine_offset, each.engine_bytes)
-        yield replace(each, same_plan_as=first.get(region))
-        first.setdefault(region, each.name)
+        contents = (each.engine_offset, each.engine_bytes, each.weights, each.engine_key)
+        yield replace(each, same_plan_as=first.get(contents))
+        first.setdefault(contents, each.name)
 
 
 class _Blobs:

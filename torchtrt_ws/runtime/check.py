@@ -9,6 +9,7 @@ from contextlib import suppress
 from torchtrt_ws import budget, pte
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.identifiers import DEFAULT_METHOD
+from torchtrt_ws.pte.info import ProgramInfo
 from torchtrt_ws.runtime.adapters import adapters_of
 from torchtrt_ws.runtime.check_report import NO, OK, CheckReport, EngineCheck, Fact
 from torchtrt_ws.runtime.isolated import fact_of, load_isolated, run_arguments
@@ -74,7 +75,7 @@ def check(
             _native.load_adapter(kind)
     with translated():
         facts, engines = _native.check(name, list(options.items()), digest)
-    found = [*(Fact(*fact) for fact in facts), *_data_facts(name)]
+    found = [*(Fact(*fact) for fact in facts), *_data_facts(report)]
     load = None
     if isolated:
         methods = [method.name for method in report.methods]
@@ -87,16 +88,19 @@ def check(
     return CheckReport(name, tuple(found), tuple(checked), load)
 
 
-def _data_facts(path: str) -> list[Fact]:
-    """The files with tensors that are not in the program, where it has such."""
-    names = pte.external_names(path)
-    if not names:
+def _data_facts(report: ProgramInfo) -> list[Fact]:
+    """The files with tensors and weights that are not in the program, where it has such."""
+    path, names = report.file, report.names_in_data_files
+    weights = {each.key for engine in report.engines if engine.weights for each in engine.weights.tensors}
+    if not names and not weights:
         return []
     try:
-        files = pte.data_files_beside(path)
+        files = pte.with_companions(path, report.engines, pte.data_files_beside(path, names))
         missing = names.difference(*map(pte.names_in_data_file, files))
         if missing:
             raise pte.no_data_file(path, missing)
     except ProgramError as error:
         return [Fact("data", NO, f"{error.found}; expected {error.expected}", error.next_step)]
-    return [Fact("data", OK, f"{len(names)} tensors of other files, in {', '.join(files)}")]
+    found = [f"{len(names)} tensors"] if names else []
+    found += [f"{len(weights)} weights"] if weights else []
+    return [Fact("data", OK, f"{' and '.join(found)} of other files, in {', '.join(files)}")]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from torchtrt_ws import budget, pte
 from torchtrt_ws.budget.profile import Profile
 from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.pte.info import ProgramInfo
 from torchtrt_ws.runtime.adapters import adapters_of
 from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.files import note_file
@@ -99,9 +100,9 @@ def load(
             signature is looked at.
         etdump: Record what the load and each run do, and how long it takes, for `Program.etdump`. Takes memory with
             each run, until that is called. Not with several contexts.
-        data: Paths of the .ptd files with tensors that are not in the program. None: `model.ptd` beside `model.pte`,
-            and those in that folder that have tensors which the program names. With `trusted_keys` there can be none:
-            the signature does not cover them.
+        data: Paths of the .ptd files with tensors and weights that are not in the program. None: `model.ptd` beside
+            `model.pte`, and those in that folder that have tensors or weights which the program names. With
+            `trusted_keys` there can be none: the signature does not cover them.
 
     Returns:
         The program, ready to run. `close()` or a `with` block unloads it at a set time.
@@ -109,9 +110,10 @@ def load(
     Raises:
         BudgetError: A budget or margin that cannot be read, both budgets at once, or a total for several engines whose
             sizes the file does not record; another word for `split`; for "latency" nothing to split, or no profile.
-        ProgramError: A file that is missing, damaged, or has no engine of ours; tensors that no data file has, or two
-            have; another word for `verify` or `cuda_graph`; a profile that is not valid, or of other engines; several
-            contexts of a file that is not mapped, does not share, or has an engine that keeps state, or with `etdump`.
+        ProgramError: A file that is missing, damaged, or has no engine of ours; tensors or weights that no data file
+            has, or tensors that two have; another word for `verify` or `cuda_graph`; a profile that is not valid, or of
+            other engines; several contexts of a file that is not mapped, does not share, or has an engine that keeps
+            state, or with `etdump`.
             With `trusted_keys`: a key that cannot be read; a signature that is missing, malformed, by another key or of
             another file.
         CapacityError: The budget or a context does not fit, the error says what does; or there is no memory for the
@@ -136,7 +138,7 @@ def load(
     with opened_source(path, trusted_keys, copy=not mmap) as source:
         report = pte.read(source)
         report.require_engines()
-        data_files = _data_files(source, data, isinstance(path, str | os.PathLike), trusted_keys is not None)
+        data_files = _data_files(source, report, data, isinstance(path, str | os.PathLike), trusted_keys is not None)
         margin = budget.margin_options(weight_streaming_margin)
         names = [engine.name for engine in report.engines]
         if share_engines is not False and isinstance(weight_streaming_budget_per_engine, Mapping):
@@ -175,19 +177,25 @@ def _check_contexts(contexts: int, mapped: bool, share_engines: bool | None) -> 
 
 
 def _data_files(
-    source: str, data: Iterable[str | os.PathLike[str]] | None, has_folder: bool, signed: bool
+    source: str, report: ProgramInfo, data: Iterable[str | os.PathLike[str]] | None, has_folder: bool, signed: bool
 ) -> list[str]:
     """Those that are given, or found beside the program; each is one."""
     if data is None:
-        return pte.data_files_beside(source) if has_folder and not signed else []
+        beside = has_folder and not signed
+        files = pte.data_files_beside(source, report.names_in_data_files) if beside else []
+        if beside:
+            return pte.with_companions(source, report.engines, files)
+        pte.check_weights(source, report.engines, files)
+        return files
     if isinstance(data, str | bytes | os.PathLike):
         raise ProgramError("data", repr(data), "a list of paths", "Write data=[path].")
     files = [os.fspath(each) for each in data]
     if signed and files:
         raise ProgramError("data", f"{len(files)} files", "none with trusted_keys", "Save the tensors in the program.")
-    missing = pte.external_names(source).difference(*map(pte.names_in_data_file, files))
+    missing = report.names_in_data_files.difference(*map(pte.names_in_data_file, files))
     if missing:
         raise pte.no_data_file(source, missing)
+    pte.check_weights(source, report.engines, files)
     return files
 
 

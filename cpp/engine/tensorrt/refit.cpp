@@ -78,9 +78,9 @@ Status check(const std::string& subject, nvinfer1::IRefitter& refitter, const We
 
 /// What is listed and what the engine knows are the same weights.
 Status compare_names(const std::string& subject, nvinfer1::IRefitter& refitter, const Weights& weights) {
+  // Not getMissingWeights(): TensorRT-RTX 1.6.1 names none for a plan of STRIP_PLAN and REFIT_IDENTICAL, refits it
+  // without any, and it computes garbage.
   const Names all = names_of([&](int32_t size, const char** names) { return refitter.getAllWeights(size, names); });
-  const Names missing =
-      names_of([&](int32_t size, const char** names) { return refitter.getMissingWeights(size, names); });
   const std::unordered_set<std::string_view> known(all.begin(), all.end());
   std::unordered_set<std::string_view> listed;
   for (size_t i = 0; i < weights.size(); ++i) {
@@ -91,10 +91,10 @@ Status compare_names(const std::string& subject, nvinfer1::IRefitter& refitter, 
                         std::to_string(all.size()) + " weights" + (all.empty() ? "" : ": " + some(all)));
     }
   }
-  for (const char* name : missing) {
+  for (const char* name : all) {
     if (listed.count(name) != 0) continue;
     return bad_weight(subject, name, weights.file(), "nothing of it in the program's list of weights",
-                      "all " + std::to_string(missing.size()) + " that the engine lacks");
+                      "all " + std::to_string(all.size()) + " that the engine lacks");
   }
   return ok_status();
 }
@@ -124,6 +124,17 @@ Status check_unnamed(const std::string& subject, nvinfer1::IRefitter& refitter) 
 }
 
 }  // namespace
+
+Status check_has_weights(const std::string& subject, const nvinfer1::ICudaEngine& engine, uint64_t plan_bytes) {
+  // EngineStat::kSTRIPPED_WEIGHTS_SIZE would say it, in TensorRT that has it.
+  const int64_t weights = engine.getStreamableWeightsSize();
+  if (!engine.isRefittable() || weights <= 0 || static_cast<uint64_t>(weights) <= plan_bytes) return ok_status();
+  return Failure{ErrorCode::BadEngine, subject,
+                 "a plan of " + std::to_string(plan_bytes) + " bytes for " + std::to_string(weights) +
+                     " bytes of weights: it was stripped of them",
+                 "a plan with its weights, or a program that says where they are",
+                 "Save it with save_plan(weights=...), or build it without STRIP_PLAN"};
+}
 
 Status refit(const std::string& subject, const Library& library, nvinfer1::ICudaEngine& engine, Logger& logger,
              const Weights& weights) {

@@ -47,10 +47,14 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   if (keeps_runtime_cache(product, request.runtime_cache)) {
     cache.plan = plan_digest(payload.data(), payload.size(), request.metadata, request.verify);
   }
+  const uint64_t plan_bytes = payload.size();
   const cudaError_t before = cudaPeekAtLastError();
   auto engine = runtime.value()->deserialize(subject_, std::move(payload), verification, request.huge_pages);
   if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
-  if (weights) {  // before there is a budget: it counts the bytes of weights that TensorRT has
+  if (!weights) {
+    step = check_has_weights(subject_, *engine.value(), plan_bytes);
+    if (!step.ok()) return step;
+  } else {  // before there is a budget: it counts the bytes of weights that TensorRT has
     step = runtime.value()->refit(subject_, *engine.value(), *weights, request.verify);
     if (!step.ok()) return step;
   }

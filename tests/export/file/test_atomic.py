@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import pytest
 
 import torchtrt_ws
-from torchtrt_ws.atomic import check_target, write_atomically
+from torchtrt_ws.atomic import check_target, write_atomically, write_together
 
 
 def put(content: bytes) -> Any:
@@ -206,3 +206,37 @@ def test_a_failed_save_leaves_the_old_program(saved: Path, tmp_path: Path, expor
         torchtrt_ws.save(exported, target)
     assert target.read_bytes() == saved.read_bytes()
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_files_that_belong_together(tmp_path: Path) -> None:
+    targets = [tmp_path / name for name in ("a.ptd", "a.pte")]
+    for content in (b"one", b"two"):
+        write_together([(target, put(content)) for target in targets])
+        assert [target.read_bytes() for target in targets] == [content] * 2
+        assert sorted(tmp_path.iterdir()) == targets
+
+
+@pytest.mark.parametrize("fails", ["writer", "rename"])
+@pytest.mark.parametrize("existed", [True, False])
+def test_all_of_them_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existed: bool, fails: str) -> None:
+    targets = [tmp_path / name for name in ("a.ptd", "a.pte")]
+    if existed:
+        for target in targets:
+            target.write_bytes(b"old")
+    rename = os.replace
+
+    def fail(source: Any, target: Any) -> None:
+        if fails == "rename" and Path(target).name == "a.pte":
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    def write(file: BinaryIO) -> None:
+        if fails == "writer":
+            raise RuntimeError("a bug")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises((RuntimeError, torchtrt_ws.ProgramError)):
+        write_together([(targets[0], put(b"new")), (targets[1], write)])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == (
+        {target.name: b"old" for target in targets} if existed else {}
+    )

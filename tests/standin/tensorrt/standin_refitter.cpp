@@ -45,11 +45,8 @@ class Refitter final : public nvinfer1::apiv::VRefitter {
     return setNamedWeightsWithLocation(name, weights, nvinfer1::TensorLocation::kHOST);
   }
 
-  int32_t getMissingWeights(int32_t size, char const** names) noexcept override {
-    return list(size, names, [this](const Plan::Weight& each) {
-      return each.bytes.empty() && given_.find(each.name) == given_.end();
-    });
-  }
+  // As TensorRT-RTX 1.6.1 has it for plans of STRIP_PLAN and REFIT_IDENTICAL: nothing is ever missing.
+  int32_t getMissingWeights(int32_t, char const**) noexcept override { return 0; }
   int32_t getAllWeights(int32_t size, char const** names) noexcept override {
     return list(size, names, [](const Plan::Weight&) { return true; });
   }
@@ -121,10 +118,6 @@ class Refitter final : public nvinfer1::apiv::VRefitter {
 // When it fails, half of the weights have been taken: TensorRT promises no more.
 bool Refitter::refitCudaEngine() noexcept {
   constexpr const char* kWhere = "IRefitter::refitCudaEngine";
-  if (getMissingWeights(0, nullptr) > 0) {
-    log_misuse(*engine_->runtime, kWhere, "getMissingWeights() == 0", "Weights are missing.");
-    return false;
-  }
   auto guard = lock();
   check_device(engine_->device, kWhere);
   if (engine_->contexts > 0) misuse("refitCudaEngine: while the engine may have work in flight");

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from torchtrt_ws.blob import Buffer
     from torchtrt_ws.digests import Digests
+    from torchtrt_ws.export.engine.weight import Weight
 
 __all__ = ["BuiltEngine", "LoweredMethod", "Payload", "SeekableFile", "Writable"]
 
@@ -81,6 +82,7 @@ class BuiltEngine:
         keeps_state: Whether a call changes buffers that the next one sees.
         state: These buffers, where the engine takes and gives them besides `inputs` and `outputs`.
         streaming: What the export did for streaming; None where that is not its source's to say.
+        weights: Those that `payload` is without; none where it has its own.
     """
 
     name: str
@@ -101,6 +103,7 @@ class BuiltEngine:
     keeps_state: bool = False
     state: tuple[StateTensor, ...] = ()
     streaming: StreamingFacts | None = None
+    weights: tuple[Weight, ...] = ()
 
     def __deepcopy__(self, memo: object) -> BuiltEngine:
         return self  # immutable, and exir deep-copies graphs whose nodes carry engines

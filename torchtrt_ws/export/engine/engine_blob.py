@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torchtrt_ws.blob import Binding, Metadata, OwnFacts, header_and_metadata
+from torchtrt_ws.blob import SCHEMA_VERSION, STRIPPED_SCHEMA_VERSION, Binding, Metadata, OwnFacts, header_and_metadata
 from torchtrt_ws.digests import Digests
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.equal_plans import EqualPlans
+from torchtrt_ws.export.engine.weight import separate_weights
 
 __all__ = ["EngineBlob", "ProgramShares"]
 
@@ -44,12 +45,14 @@ def _sum(engines: Sequence[BuiltEngine]) -> int | None:
 
 @dataclass(frozen=True)
 class EngineBlob:
-    """One engine on its way into the file: `prefix(...)`, then the payload (README "Wire format")."""
+    """One engine on its way into the file: `prefix(...)`, then the payload (README "Wire format"). `weights_file` is
+    the name of the file with the weights, for an engine that is stored without them."""
 
     engine: BuiltEngine
     shares: ProgramShares
     method_inputs: tuple[str, ...] = ()
     method_outputs: tuple[str, ...] = ()
+    weights_file: str = ""
 
     def __deepcopy__(self, memo: object) -> EngineBlob:
         return self
@@ -68,10 +71,12 @@ class EngineBlob:
 
         Raises:
             BlobError: Names or shapes that the format cannot hold.
+            ProgramError: More weights than it can hold.
         """
         engine = self.engine
         order = range(len(engine.inputs)) if input_order is None else input_order
         inputs = tuple(engine.inputs[index] for index in order)
+        weights = separate_weights(engine.name, engine.weights, self.weights_file) if engine.weights else None
         found = engine.payload.digests if digests is None else digests
         own = OwnFacts(
             name=engine.name,
@@ -95,6 +100,8 @@ class EngineBlob:
             method_inputs=self.method_inputs,
             method_outputs=self.method_outputs,
             streaming=engine.streaming,
+            weights=weights,
+            schema=SCHEMA_VERSION if weights is None else STRIPPED_SCHEMA_VERSION,
         )
         metadata = Metadata(
             io_bindings=tuple(Binding(t.name, t.dtype, t.shape, True) for t in inputs)

@@ -43,7 +43,12 @@ class EqualPlans:
 def _first_with_these_bytes(engines: Sequence[BuiltEngine]) -> dict[str, str]:
     first: dict[object, str] = {}
     told_apart = _told_apart({id(each.payload): each.payload for each in engines})
-    return {each.name: first.setdefault(told_apart[id(each.payload)], each.name) for each in engines}
+    return {each.name: first.setdefault((told_apart[id(each.payload)], _weights(each)), each.name) for each in engines}
+
+
+def _weights(engine: BuiltEngine) -> tuple[tuple[str, str], ...]:
+    """Which weights an engine without its own runs on: two with the same bytes and other weights are two engines."""
+    return tuple((weight.name, weight.key) for weight in engine.weights)
 
 
 def _told_apart(payloads: Mapping[int, Payload]) -> dict[int, object]:

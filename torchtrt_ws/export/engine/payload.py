@@ -14,7 +14,7 @@ from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import Writable
 from torchtrt_ws.export.engine.hashed import Hashed
 
-__all__ = ["BufferPayload", "FilePayload", "StreamedPayload"]
+__all__ = ["BufferPayload", "FilePayload", "SlicePayload", "StreamedPayload"]
 
 # Bytes that are in memory at a time. Writes of 4 MiB can cost ten times the processor time of these (seen on
 # Linux 6: 4 s instead of 0.4 s for 1 GiB).
@@ -150,6 +150,52 @@ class FilePayload(Hashed):
                 raise self._changed()
             yield buffer[:count]
             start += count
+
+
+class SlicePayload(Hashed):
+    """A part of an open file, such as one weight.
+
+    Args:
+        path: The file, for errors.
+        file: The same, open for as long as this object lives.
+        offset: Where the part begins, in bytes.
+        size: Its bytes.
+    """
+
+    def __init__(self, path: str, file: BinaryIO, offset: int, size: int) -> None:
+        super().__init__()
+        self._path, self._file, self._offset, self.size = path, file, offset, size
+
+    @property
+    def head(self) -> bytes:
+        """The first bytes."""
+        return os.pread(self._file.fileno(), min(HEAD, self.size), self._offset)
+
+    def read(self) -> bytes:
+        """All bytes, in memory."""
+        return b"".join(self._read(PIECE))
+
+    @property
+    def sample(self) -> bytes:
+        return b"".join(os.pread(self._file.fileno(), SAMPLE, self._offset + at) for at in _sampled(self.size))
+
+    def write_to(self, file: Writable) -> None:
+        for piece in self._read(PIECE):
+            file.write(piece)
+
+    def _pieces(self) -> Iterator[memoryview]:
+        return self._read(HASHED)
+
+    def _read(self, size: int) -> Iterator[memoryview]:
+        at, end = self._offset, self._offset + self.size
+        buffer = memoryview(bytearray(min(size, self.size)))
+        while at < end:
+            count = os.preadv(self._file.fileno(), [buffer[: end - at]], at)
+            if count == 0:
+                found = f"a file that ends {end - at} bytes early"
+                raise ProgramError(self._path, found, "the file as it was", "Save again when nothing writes to it.")
+            yield buffer[:count]
+            at += count
 
 
 class StreamedPayload:

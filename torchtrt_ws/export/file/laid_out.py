@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torchtrt_ws.export.engine.built_engine import LoweredMethod, SeekableFile
     from torchtrt_ws.export.engine.engine_blob import EngineBlob
 
-__all__ = ["LaidOutProgram", "lay_out"]
+__all__ = ["LaidOutProgram", "alignment_of", "lay_out", "with_room"]
 
 _COPIES = ("et_copy::_d2h_copy", "et_copy::_h2d_copy")  # what exir puts around delegates on a device
 
@@ -127,7 +127,7 @@ def _serialize(
         constant_tensor_alignment=config.constant_tensor_alignment,
         delegate_alignment=config.delegate_alignment,
     )
-    return _with_room(share_segments(cord, _alignment(manager, config)))
+    return with_room(share_segments(cord, alignment_of(manager._named_data, config)))
 
 
 def _mark_data_dependent(plan: ExecutionPlan, names: Mapping[int, str], blobs: Mapping[str, EngineBlob]) -> None:
@@ -148,14 +148,22 @@ def _mark_data_dependent(plan: ExecutionPlan, names: Mapping[int, str], blobs: M
         plan.values[value].val.shape_dynamism = TensorShapeDynamism.DYNAMIC_BOUND
 
 
-def _alignment(manager: ExecutorchProgramManager, config: ExecutorchBackendConfig) -> int:
-    """What is aligned for every segment: named data may ask for more than the others."""
-    named = manager._named_data.pte_data.values() if manager._named_data is not None else ()
+def alignment_of(named_data: Any, config: ExecutorchBackendConfig) -> int:
+    """What is aligned for every segment: named data may ask for more than the others.
+
+    Args:
+        named_data: exir's NamedDataStoreOutput; None for none.
+        config: How the program is laid out.
+
+    Returns:
+        Bytes.
+    """
+    named = named_data.pte_data.values() if named_data is not None else ()
     return math.lcm(config.segment_alignment, 16, *(each.alignment for each in named if each.alignment))
 
 
-def _with_room(cord: Cord) -> Cord:
-    """The same program with room for another budget: `set_budget` then changes a file of any size at once."""
+def with_room(cord: Cord) -> Cord:
+    """The program in `cord` with room for another budget: `set_budget` then changes a file of any size at once."""
     flatbuffer, *rest = cord._buffers
     header = _get_extended_header(flatbuffer)
     if header is None:

@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from torchtrt_ws import budget
-from torchtrt_ws.atomic import write_atomically
+from torchtrt_ws.atomic import write_atomically, write_together
 from torchtrt_ws.export.engine.built_engine import BuiltEngine, LoweredMethod
 from torchtrt_ws.export.engine.engine_blob import EngineBlob, ProgramShares
 from torchtrt_ws.export.engine.equal_plans import EqualPlans
 from torchtrt_ws.export.engine.hashed import hashed_early
+from torchtrt_ws.export.engine.weight import Weight
 from torchtrt_ws.export.file.progress import ProgressFile
 from torchtrt_ws.export.options import SaveOptions
 from torchtrt_ws.export.placement import HOST_MEMORY, TARGET_DEVICE_KEY
-from torchtrt_ws.identifiers import HOST
+from torchtrt_ws.identifiers import DATA_FILE_SUFFIX, HOST
 
 if TYPE_CHECKING:
     from executorch.exir.backend.compile_spec_schema import CompileSpec
 
-__all__ = ["etrecord_path", "write_program"]
+__all__ = ["companion_path", "etrecord_path", "write_program"]
 
 
 def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: SaveOptions) -> None:
@@ -46,8 +47,12 @@ def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: S
     _warn_of_resident(engines, sizes, options)
     specs = {each.name: list(_specs(options, each, baked[each.name])) for each in engines}
     shares = ProgramShares.of(engines, plans)
+    weights = [weight for each in engines for weight in each.weights]
+    companion = options.weights_file or companion_path(target)
     blobs = {
-        token: EngineBlob(replace(each, payload=plans.payload(each.name)), shares, method.inputs, method.outputs)
+        token: EngineBlob(
+            replace(each, payload=plans.payload(each.name)), shares, method.inputs, method.outputs, companion.name
+        )
         for method in methods.values()
         for token, each in method.engines.items()
     }
@@ -62,15 +67,40 @@ def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: S
             with ProgressFile(file, program_file.size, target.name) as shown:
                 program_file.write_to(shown)
 
+        def write_files() -> None:
+            if not weights:
+                write_atomically(target, write)
+                return
+            # The weights first: a program that is there meanwhile takes none of another file, since their keys are
+            # made of their content. It finds its own where they are the same, and says what is missing where not.
+            write_together([(companion, lambda file: _write_weights(weights, file, companion)), (target, write)])
+
         if (record := program_file.etrecord) is None:
-            write_atomically(target, write)
+            write_files()
             return
 
         def write_both(file: BinaryIO) -> None:
             record.save(file)
-            write_atomically(target, write)  # first: when it fails, the old record stays as well
+            write_files()  # first: when it fails, the old record stays as well
 
         write_atomically(etrecord_path(target), write_both)
+
+
+def companion_path(target: Path) -> Path:
+    """Where the weights go of engines that are stored without them: "model.ptd" beside "model.pte".
+
+    Args:
+        target: The program.
+    """
+    return target.with_suffix(DATA_FILE_SUFFIX)
+
+
+def _write_weights(weights: Sequence[Weight], file: BinaryIO, companion: Path) -> None:
+    from torchtrt_ws.export.file.companion import lay_out_weights  # not at the top: it imports executorch
+
+    laid_out = lay_out_weights(weights)
+    with ProgressFile(file, laid_out.size, companion.name) as shown:
+        laid_out.write_to(shown)
 
 
 def etrecord_path(target: Path) -> Path:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from torchtrt_ws.errors import ProgramError, first_line
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.payload import StreamedPayload
+from torchtrt_ws.export.engine.weight import Weight
 from torchtrt_ws.export.graph.interface import DTYPES, Interface
 from torchtrt_ws.identifiers import HOST
 
@@ -27,12 +28,15 @@ __all__ = ["NESTED_METHOD", "build"]
 NESTED_METHOD = "forward"  # of a program inside that has one, whatever the method outside is called
 
 
-def build(programs: Mapping[str, ExportedProgram], interfaces: Mapping[str, Interface]) -> dict[str, BuiltEngine]:
+def build(
+    programs: Mapping[str, ExportedProgram], interfaces: Mapping[str, Interface], separate: bool = False
+) -> dict[str, BuiltEngine]:
     """Builds the host engines of methods.
 
     Args:
         programs: Method name, which becomes the engine's, to the method; not modified.
         interfaces: Method name to its inputs and outputs.
+        separate: Whether the engines are without their weights.
 
     Returns:
         Method name to the engine. Its streamable bytes are those of the weights XNNPACK was given: an estimate, since
@@ -49,19 +53,19 @@ def build(programs: Mapping[str, ExportedProgram], interfaces: Mapping[str, Inte
     _check_state(programs, interfaces)
     built: dict[str, BuiltEngine] = {}
     for group in in_groups(programs):
-        built.update(_build({name: programs[name] for name in group}, interfaces))
+        built.update(_build({name: programs[name] for name in group}, interfaces, separate))
     return {name: built[name] for name in programs}
 
 
 def _build(
-    programs: Mapping[str, ExportedProgram], interfaces: Mapping[str, Interface]
+    programs: Mapping[str, ExportedProgram], interfaces: Mapping[str, Interface], separate: bool
 ) -> Iterator[tuple[str, BuiltEngine]]:
     """Methods that become one program inside."""
     inside = {NESTED_METHOD if len(programs) == 1 else name: name for name in programs}
     nested = _lower({method: programs[name] for method, name in inside.items()}, _subject(programs))
     _check_kernels(_subject(programs), nested)
     streamable = _weight_bytes(nested)
-    payload = StreamedPayload(nested.write_to_file)
+    payload, weights = _without_weights(nested, programs) if separate else (StreamedPayload(nested.write_to_file), ())
     for plan in nested.executorch_program.execution_plan:
         name = inside[plan.name]
         interface = interfaces[name]
@@ -80,8 +84,22 @@ def _build(
                 streamable_estimated=streamable > 0,
                 nested_method=None if plan.name == NESTED_METHOD else plan.name,
                 keeps_state=bool(interface.changed_buffers),
+                weights=weights,
             ),
         )
+
+
+def _without_weights(
+    nested: ExecutorchProgramManager, programs: Mapping[str, ExportedProgram]
+) -> tuple[StreamedPayload, tuple[Weight, ...]]:
+    from executorch.exir._serialize._program import PTEFile
+
+    from torchtrt_ws.export.sources import host_weights  # not at the top: few engines are built without their weights
+
+    # exir has no public names for these (1.5.1)
+    whole = PTEFile(nested.executorch_program, nested._emitter_output.mutable_data, nested._named_data)
+    stripped, weights = host_weights.take_out(whole, host_weights.weight_names(programs.values()))
+    return StreamedPayload(host_weights.serialized(stripped).write_to_file), weights
 
 
 def _subject(names: Iterable[str]) -> str:

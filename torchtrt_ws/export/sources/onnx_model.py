@@ -18,7 +18,7 @@ from torchtrt_ws.errors import EngineError, ProgramError, first_line
 from torchtrt_ws.export.graph import cache_update
 from torchtrt_ws.export.sources.onnx_attention import in_parts
 from torchtrt_ws.export.sources.onnx_origin import lines_of, node_origin
-from torchtrt_ws.export.sources.onnx_weights import leave_out
+from torchtrt_ws.export.sources.onnx_weights import Stored, leave_out
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -45,7 +45,7 @@ class OnnxModel:
     path: Path
     weight_bytes: int
     lines: Mapping[str, str] = field(default_factory=dict)
-    weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    weights: Mapping[str, Stored] = field(default_factory=dict)
 
 
 def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder: Path) -> OnnxModel:

@@ -7,17 +7,20 @@ constant, which is a view of the module's weight, and such a view is written ele
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-__all__ = ["LEFT_OUT", "leave_out"]
+__all__ = ["LEFT_OUT", "Stored", "leave_out"]
 
 LEFT_OUT = 64 << 10  # bytes; what is smaller stays in the graph: the parser looks into some of it, such as shapes
 
 
-def leave_out(graph: Any) -> tuple[int, dict[str, torch.Tensor]]:
+Stored: TypeAlias = "torch.Tensor | np.ndarray[Any, Any]"
+
+
+def leave_out(graph: Any) -> tuple[int, dict[str, Stored]]:
     """Takes the weights of `LEFT_OUT` bytes and more out of a graph. None is copied.
 
     Args:
@@ -27,7 +30,8 @@ def leave_out(graph: Any) -> tuple[int, dict[str, torch.Tensor]]:
     Returns:
         The bytes of all weights; and by initializer those that were taken out, whose bytes are the initializer's.
     """
-    size, left_out = 0, {}
+    size = 0
+    left_out: dict[str, Stored] = {}
     for value in list(graph.initializers.values()):
         given = value.const_value
         if given is None:
@@ -41,9 +45,11 @@ def leave_out(graph: Any) -> tuple[int, dict[str, torch.Tensor]]:
             if not raw.flags.c_contiguous and raw.transpose(order).flags.c_contiguous:
                 raw = raw.transpose(order)
                 value = _transposed(graph, value, raw.shape, [order.index(axis) for axis in range(raw.ndim)])
-            raw = torch.from_numpy(np.ascontiguousarray(raw).reshape(-1).view(np.uint8))
-        if isinstance(raw, torch.Tensor):
-            left_out[value.name] = raw.detach()
+            raw = np.ascontiguousarray(raw)
+        elif isinstance(raw, torch.Tensor):
+            raw = raw.detach()
+        if isinstance(raw, torch.Tensor | np.ndarray):
+            left_out[value.name] = raw
             value.const_value = _elsewhere(value, given.nbytes)
     return size, left_out
 

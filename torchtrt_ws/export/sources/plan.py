@@ -10,7 +10,9 @@ from torchtrt_ws.blob import Buffer, OptimizationProfile
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.payload import BufferPayload, FilePayload
+from torchtrt_ws.export.engine.weight import Weight
 from torchtrt_ws.export.sources.plan_state import take_state
+from torchtrt_ws.export.sources.weights import WeightSource, taken
 from torchtrt_ws.export.tensor_text import TensorSpecs, parse_tensors
 from torchtrt_ws.identifiers import TENSORRT
 from torchtrt_ws.plan_header import check_plan
@@ -30,6 +32,7 @@ def read_plan(
     target: Path,
     target_platform: str,
     state: Any = None,
+    weights: WeightSource | None = None,
 ) -> BuiltEngine:
     """Reads a plan as an engine.
 
@@ -43,13 +46,16 @@ def read_plan(
         target: The file that will be written, which cannot be the plan.
         target_platform: What the blob says.
         state: As `torchtrt_ws.save_plan` takes it for one engine.
+        weights: Likewise; None for a plan that has its weights.
 
     Returns:
         The engine. Its plan stays where it is.
 
     Raises:
-        ProgramError: No plan, a truncated one, the target itself, or tensors that cannot be.
-        EngineError: TensorRT is to be asked, and cannot answer; or a plan without its weights.
+        ProgramError: No plan, a truncated one, the target itself, or tensors that cannot be; weights that are not those
+            that the plan misses.
+        EngineError: TensorRT is to be asked, and cannot answer; a plan without its weights, and none are given; or a
+            package that reads them is not installed.
     """
     subject = f"engine {name!r}"
     payload = _payload(subject, plan, target)
@@ -60,13 +66,15 @@ def read_plan(
     measured = None
     profiles: tuple[OptimizationProfile, ...] = ()
     if inputs is None or outputs is None:
-        facts = _from_engine(subject, payload)
+        facts = _from_engine(subject, payload, weights is not None)
         taken, given, measured = facts.inputs, facts.outputs, facts.streamable_bytes
         profiles = facts.optimization_profiles
     else:
         taken, given = parse_tensors(inputs, "inputs"), parse_tensors(outputs, "outputs")
+    separate = () if weights is None else _separate(subject, payload, weights)
+    most = payload.size + sum(each.payload.size for each in separate)
     if streamable_bytes is not None:
-        measured = _check_size(subject, streamable_bytes, payload.size)
+        measured = _check_size(subject, streamable_bytes, most)
     kept = take_state(f"{subject}, state", state, taken, given)
     names = {name for each in kept for name in (each.input, each.output)}
     return BuiltEngine(
@@ -76,21 +84,32 @@ def read_plan(
         payload=payload,
         inputs=tuple(tensor for tensor in taken if tensor.name not in names),
         outputs=tuple(tensor for tensor in given if tensor.name not in names),
-        streamable_bytes=payload.size if measured is None else measured,
+        streamable_bytes=most if measured is None else measured,
         streamable_estimated=measured is None,  # nearly all of a plan is weights
         device_id=device_id,
         target_platform=target_platform,
         optimization_profiles=tuple(tuple(each for each in profile if each.name not in names) for profile in profiles),
         keeps_state=bool(kept),
         state=kept,
+        weights=separate,
     )
 
 
-def _from_engine(subject: str, payload: BufferPayload | FilePayload) -> Any:
+def _separate(subject: str, payload: BufferPayload | FilePayload, source: WeightSource) -> tuple[Weight, ...]:
+    from torchtrt_ws.export.sources import plan_facts
+
+    try:
+        missing = plan_facts.read_missing(subject, payload)
+    except plan_facts.CannotAskError as error:
+        return taken(subject, source, None, str(error.found))
+    return taken(subject, source, missing)
+
+
+def _from_engine(subject: str, payload: BufferPayload | FilePayload, stripped: bool) -> Any:
     from torchtrt_ws.export.sources import plan_facts  # not at the top: few plans are asked
 
     try:
-        return plan_facts.read(subject, payload)
+        return plan_facts.read(subject, payload, stripped)
     except EngineError as error:
         raise EngineError(
             error.subject, error.found, error.expected, 'Or give inputs and outputs: "x:float16:16x4096".'

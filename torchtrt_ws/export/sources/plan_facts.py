@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from torchtrt_ws.blob import OptimizationProfile, ProfileBounds, TensorFacts
 from torchtrt_ws.dtypes import FROM_TENSORRT
-from torchtrt_ws.errors import EngineError
+from torchtrt_ws.errors import EngineError, ProgramError
+from torchtrt_ws.export.sources.weights import MissingWeight
 from torchtrt_ws.identifiers import RTX_MAGIC
 
 if TYPE_CHECKING:
-    from torchtrt_ws.export.engine.payload import BufferPayload, FilePayload
+    from torchtrt_ws.export.engine.payload import BufferPayload, FilePayload, SlicePayload
 
-__all__ = ["PlanFacts", "read"]
+__all__ = ["CannotAskError", "PlanFacts", "deserialized", "read", "read_missing"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,53 @@ class PlanFacts:
     optimization_profiles: tuple[OptimizationProfile, ...] = ()
 
 
-def read(subject: str, payload: BufferPayload | FilePayload) -> PlanFacts:
+def read_missing(subject: str, payload: BufferPayload | FilePayload | SlicePayload) -> tuple[MissingWeight, ...]:
+    """Deserializes a plan and asks which weights it was built without.
+
+    Args:
+        subject: What an error names.
+        payload: The plan.
+
+    Returns:
+        What it misses: at least one.
+
+    Raises:
+        CannotAskError: No TensorRT for this plan, no GPU, or a plan that TensorRT refuses.
+        ProgramError: A plan that has its weights.
+
+    Source:
+        IRefitter and EngineStat, NvInferRuntime.h. Seen with TensorRT-RTX 1.6.1: IRefitter::getMissingWeights names
+        none of a plan built with STRIP_PLAN and REFIT_IDENTICAL, refits it without any, and it computes garbage.
+    """
+    try:
+        trt, engine, logger = deserialized(subject, payload)
+    except EngineError as error:
+        raise CannotAskError(error.subject, error.found, error.expected, error.next_step) from None
+    refitter = trt.Refitter(engine, logger) if _stripped(trt, engine, payload.size) else None
+    names = list(refitter.get_all_weights()) if refitter is not None else []
+    if not names:
+        found = "a plan that has its weights"
+        next_step = "Leave weights= out, or build it with STRIP_PLAN and REFIT_IDENTICAL."
+        raise ProgramError(f"{subject}, weights", found, "one that was built without them", next_step)
+    assert refitter is not None, "it named them"
+    prototypes = {name: refitter.get_weights_prototype(name) for name in names}
+    return tuple(
+        MissingWeight(name, FROM_TENSORRT.get(each.dtype.name, each.dtype.name), int(each.size))
+        for name, each in prototypes.items()
+    )
+
+
+class CannotAskError(EngineError):
+    """There is no TensorRT here that can read the plan."""
+
+
+def read(subject: str, payload: BufferPayload | FilePayload | SlicePayload, stripped: bool = False) -> PlanFacts:
     """Deserializes a plan and asks.
 
     Args:
         subject: What an error names.
         payload: The plan.
+        stripped: Whether it may be without its weights.
 
     Returns:
         The facts; bounds are the hull of all optimization profiles.
@@ -44,17 +86,9 @@ def read(subject: str, payload: BufferPayload | FilePayload) -> PlanFacts:
     Source:
         ICudaEngine and IRefitter, NvInferRuntime.h.
     """
-    trt = _tensorrt(subject, payload.head.startswith(RTX_MAGIC))
-    logger = trt.Logger(trt.Logger.ERROR)
-    plan = bytearray()
-    payload.write_to(_Appender(plan))
-    try:
-        engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
-    except Exception as error:  # the bindings raise what pybind makes of it
-        raise _refused(subject, str(error)) from None
-    if engine is None:
-        raise _refused(subject, "TensorRT does not read it here; its log says why")
-    _check_weights(subject, trt, engine, logger)
+    trt, engine, logger = deserialized(subject, payload)
+    if not stripped:
+        _check_weights(subject, trt, engine, logger, payload.size)
     inputs: list[TensorFacts] = []
     outputs: list[TensorFacts] = []
     for index in range(engine.num_io_tensors):
@@ -67,6 +101,32 @@ def read(subject: str, payload: BufferPayload | FilePayload) -> PlanFacts:
         count = range(engine.num_optimization_profiles)
         profiles = tuple(tuple(_in_profile(engine, tensor, index) for tensor in inputs) for index in count)
     return PlanFacts(tuple(inputs), bounded, int(engine.streamable_weights_size), profiles)
+
+
+def deserialized(subject: str, payload: BufferPayload | FilePayload | SlicePayload) -> tuple[Any, Any, Any]:
+    """Reads a plan.
+
+    Args:
+        subject: What an error names.
+        payload: The plan.
+
+    Returns:
+        The module of TensorRT, the engine, and the logger that it needs as long as it lives.
+
+    Raises:
+        EngineError: No TensorRT for this plan, no GPU, or a plan that TensorRT refuses.
+    """
+    trt = _tensorrt(subject, payload.head.startswith(RTX_MAGIC))
+    logger = trt.Logger(trt.Logger.ERROR)
+    plan = bytearray()
+    payload.write_to(_Appender(plan))
+    try:
+        engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
+    except Exception as error:  # the bindings raise what pybind makes of it
+        raise _refused(subject, str(error)) from None
+    if engine is None:
+        raise _refused(subject, "TensorRT does not read it here; its log says why")
+    return trt, engine, logger
 
 
 class _Appender:
@@ -92,16 +152,23 @@ def _refused(subject: str, words: str) -> EngineError:
     return EngineError(subject, words, "TensorRT and a GPU that run this plan, to read its inputs and outputs")
 
 
-def _check_weights(subject: str, trt: Any, engine: Any, logger: Any) -> None:
+def _stripped(trt: Any, engine: Any, size: int) -> bool:
+    """Whether the engine of a plan of `size` bytes is without its weights."""
     if not engine.refittable:
-        return
-    missing = list(trt.Refitter(engine, logger).get_missing_weights())
-    if missing:
+        return False
+    if hasattr(engine, "get_engine_stat"):
+        return int(engine.get_engine_stat(trt.EngineStat.STRIPPED_WEIGHTS_SIZE)) > 0
+    return int(engine.streamable_weights_size) > size  # TensorRT before EngineStat
+
+
+def _check_weights(subject: str, trt: Any, engine: Any, logger: Any, size: int) -> None:
+    if _stripped(trt, engine, size):
+        names = list(trt.Refitter(engine, logger).get_all_weights())
         raise EngineError(
             subject,
-            f"a plan that was stripped of its weights: {len(missing)} are missing, such as {missing[0]!r}",
+            f"a plan that was stripped of its weights: {len(names)} are missing, such as {names[0]!r}",
             "a plan with its weights",
-            "Refit it, and serialize it without ICudaEngine's EXCLUDE_WEIGHTS flag.",
+            "Give its weights: save_plan(weights=...); or refit and serialize it without the EXCLUDE_WEIGHTS flag.",
         )
 
 

@@ -121,6 +121,7 @@ def build(
     compute_capabilities: Sequence[str] | None = None,
     device_id: int = 0,
     folder: Path | None = None,
+    separate: bool = False,
 ) -> LoweredMethod:
     """Builds the engines of a method.
 
@@ -129,6 +130,7 @@ def build(
         compute_capabilities: As for `tensorrt_rtx.build`.
         device_id: What the blobs say.
         folder: As for `tensorrt_rtx.build`.
+        separate: Whether the engines are without their weights.
 
     Returns:
         The method, with engine calls.
@@ -144,7 +146,7 @@ def build(
         of_call = each.call.interface
         own = profiles if profiles is None or split is None else part_profiles(profiles, interface, of_call)
         engine = tensorrt_rtx.build(
-            each.name, each.program, each.interface, compute_capabilities, device_id, own, each.states, folder
+            each.name, each.program, each.interface, compute_capabilities, device_id, own, each.states, folder, separate
         )
         built[each.call.token] = replace(engine, streaming=each.facts)
     calls = [each.call for each in planned.engines]

@@ -16,21 +16,22 @@ from torchtrt_ws.dtypes import TO_TENSORRT
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.plan_writer import PlanWriter
+from torchtrt_ws.export.engine.weight import Weight
 from torchtrt_ws.export.graph.state import state_names
+from torchtrt_ws.export.sources.gpu import has_gpu
 from torchtrt_ws.export.sources.onnx_model import INSTALL, OnnxModel, write_onnx
 from torchtrt_ws.export.sources.onnx_origin import origin_of, text_origins
 from torchtrt_ws.identifiers import TENSORRT
 from torchtrt_ws.platforms import this_platform
 
 if TYPE_CHECKING:
-    import torch
     from torch.export import ExportedProgram
 
     from torchtrt_ws.export.engine.payload import FilePayload
     from torchtrt_ws.export.graph.interface import Interface
     from torchtrt_ws.export.graph.state import State
 
-__all__ = ["build", "build_plan", "import_tensorrt_rtx", "read_compute_capabilities"]
+__all__ = ["build", "build_plan", "check_for_separate", "import_tensorrt_rtx", "read_compute_capabilities"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ def build(
     profiles: Sequence[OptimizationProfile] | None = None,
     states: Sequence[State] = (),
     folder: Path | None = None,
+    separate: bool = False,
 ) -> BuiltEngine:
     """Builds the engine of a method.
 
@@ -58,18 +60,22 @@ def build(
         profiles: The optimization profiles, within the bounds of `interface`; None for one with these bounds.
         states: Which of `interface` the engine keeps from call to call.
         folder: Where the plan's file lies; None for the system's folder of temporary files.
+        separate: Whether it is without its weights.
 
     Returns:
         The engine; what it takes and gives is without its state. Its streamable bytes are those of the model's
         weights: an estimate, since not all may be streamed.
 
     Raises:
-        EngineError: TensorRT-RTX, onnx or onnxscript is not installed, or TensorRT-RTX cannot build this method.
+        EngineError: TensorRT-RTX, onnx or onnxscript is not installed, or TensorRT-RTX cannot build this method; or
+            with `separate`, there is no GPU here.
         ProgramError: A method that torch.onnx.export refuses, a dtype that TensorRT does not have, a compute
             capability it does not know, or no room for the plan.
     """
     trt = import_tensorrt_rtx()
     read_compute_capabilities(trt, compute_capabilities)
+    if separate:
+        check_for_separate()
     for tensor in (*interface.inputs, *interface.outputs):
         if tensor.dtype not in TO_TENSORRT:
             raise ProgramError(
@@ -81,8 +87,9 @@ def build(
     with tempfile.TemporaryDirectory(prefix="torchtrt-ws-") as scratch:
         model = write_onnx(name, program, interface, Path(scratch))
         profiles = _whole(interface.inputs) if profiles is None else tuple(profiles)
-        payload = build_plan(name, model, interface, compute_capabilities, profiles, folder)
-    streamable = min(model.weight_bytes, payload.size)
+        payload = build_plan(name, model, interface, compute_capabilities, profiles, folder, separate)
+        weights = _weights(name, payload, model) if separate else ()
+    streamable = min(model.weight_bytes, payload.size + sum(each.payload.size for each in weights))
     of_call = interface.without(state_names(states))
     facts = {tensor.name: tensor for tensor in interface.inputs}
     return BuiltEngine(
@@ -104,7 +111,36 @@ def build(
         state=tuple(
             StateTensor(each.input, each.output, facts[each.input].dtype, facts[each.input].shape) for each in states
         ),
+        weights=weights,
     )
+
+
+def _weights(name: str, payload: FilePayload, model: OnnxModel) -> tuple[Weight, ...]:
+    """What the plan misses, from the model that it was built from."""
+    from torchtrt_ws.export.sources import plan_facts, weights  # not at the top: few engines are without theirs
+
+    subject = f"method {name!r}"
+    found = weights.from_onnx(subject, model.path, model.weights)
+    return weights.checked(subject, found, plan_facts.read_missing(subject, payload))
+
+
+def check_for_separate() -> None:
+    """Refuses to build engines without their weights where there is no GPU: before minutes of work, not after.
+
+    Raises:
+        EngineError: There is none.
+
+    Source:
+        Seen with TensorRT-RTX 1.6.1: STRIP_PLAN and REFIT_IDENTICAL run kernels while they build.
+    """
+    if not has_gpu():
+        raise EngineError(
+            'weights="separate"',
+            'no NVIDIA GPU for engine="tensorrt_rtx"',
+            "a GPU: TensorRT-RTX builds engines without their weights (STRIP_PLAN) only where there is one",
+            "Save it on a machine with a GPU; or build the plan there and give save_plan(plan, path, weights=...) "
+            'here; or leave weights="separate" out.',
+        )
 
 
 def build_plan(
@@ -114,6 +150,7 @@ def build_plan(
     compute_capabilities: Sequence[str] | None = None,
     profiles: Sequence[OptimizationProfile] = (),
     folder: Path | None = None,
+    separate: bool = False,
 ) -> FilePayload:
     """Builds a plan with weight streaming from an ONNX model.
 
@@ -124,6 +161,8 @@ def build_plan(
         compute_capabilities: As for `build`.
         profiles: The optimization profiles; none for a method without dynamic dimensions.
         folder: As for `build`.
+        separate: Whether the plan is without its weights, which it then takes back as they are (REFIT_IDENTICAL; with
+            plain REFIT it would be built for any weights, and TensorRT may then leave out a bias).
 
     Returns:
         The plan, in a file without a name.
@@ -144,6 +183,9 @@ def build_plan(
     _check_tensors(name, trt, network, interface)
     config = builder.create_builder_config()
     config.set_flag(trt.BuilderFlag.WEIGHT_STREAMING)
+    if separate:
+        config.set_flag(trt.BuilderFlag.STRIP_PLAN)
+        config.set_flag(trt.BuilderFlag.REFIT_IDENTICAL)
     _set_compute_capabilities(trt, config, compute_capabilities)
     for profile in profiles:
         _add_profile(name, builder, config, profile, log)
@@ -239,14 +281,17 @@ def _check_tensors(name: str, trt: Any, network: Any, interface: Interface) -> N
             )
 
 
-def _load(parser: Any, model: OnnxModel) -> list[torch.Tensor]:
+def _load(parser: Any, model: OnnxModel) -> list[Stored]:
     """Gives the parser the model, and where its large weights are. What it refuses, parsing says. Returns the weights,
     which must stay."""
     parser.load_model_proto(model.path.read_bytes(), str(model.path))
-    kept = []
+    kept: list[Stored] = []
     for name, weight in model.weights.items():
-        weight = weight.cpu().contiguous()  # itself, unless it is a view or on a device
-        parser.load_initializer(name, weight.data_ptr(), weight.nbytes)
+        if isinstance(weight, np.ndarray):
+            parser.load_initializer(name, weight.ctypes.data, weight.nbytes)
+        else:
+            weight = weight.cpu().contiguous()  # itself, unless it is a view or on a device
+            parser.load_initializer(name, weight.data_ptr(), weight.nbytes)
         kept.append(weight)
     return kept
 

@@ -1,0 +1,101 @@
+"""The file with the weights of engines that are stored without them: found by name, told by content."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from executorch.exir._serialize._named_data_store import NamedDataStore
+from executorch.exir._serialize.data_serializer import DataPayload
+from executorch.extension.flat_tensor.serialize.serialize import FlatTensorSerializer
+
+from torchtrt_ws import pte
+from torchtrt_ws.errors import ProgramError
+
+
+@pytest.fixture
+def folder(pte_folder: Path, tmp_path: Path) -> Path:
+    for name in ("stripped.pte", "stripped.ptd", "weights.ptd"):
+        shutil.copy(pte_folder / name, tmp_path / name)
+    return tmp_path
+
+
+def problem(path: Path) -> str:
+    report = pte.read(path)
+    assert report.data_problem is not None and not report.data_files
+    return report.data_problem
+
+
+def test_it_is_found_beside_the_program(folder: Path) -> None:
+    report = pte.read(folder / "stripped.pte")
+    (engine,) = report.engines
+    assert engine.weights is not None and engine.weights.file == "stripped.ptd"
+    assert report.data_files == (str(folder / "stripped.ptd"),) and report.data_problem is None
+
+
+def test_both_may_be_renamed(folder: Path) -> None:
+    (folder / "stripped.pte").rename(folder / "other.pte")
+    assert pte.read(folder / "other.pte").data_files == (str(folder / "stripped.ptd"),)
+    (folder / "stripped.ptd").rename(folder / "other.ptd")
+    assert pte.read(folder / "other.pte").data_files == (str(folder / "other.ptd"),)
+
+
+def test_none_is_an_error_that_names_it(folder: Path) -> None:
+    (folder / "stripped.ptd").unlink()
+    said = problem(folder / "stripped.pte")
+    assert "no file with the weight" in said and "stripped.ptd beside the program" in said and "data=[...]" in said
+
+
+def test_another_one_of_that_name_is_refused(folder: Path) -> None:
+    shutil.copy(folder / "weights.ptd", folder / "stripped.ptd")
+    said = problem(folder / "stripped.pte")
+    assert said.startswith(str(folder / "stripped.ptd")) and "Another save has replaced it" in said
+
+
+def test_given_files_must_have_all_weights(folder: Path) -> None:
+    report = pte.read(folder / "stripped.pte")
+    pte.check_weights(report.file, report.engines, [str(folder / "weights.ptd"), str(folder / "stripped.ptd")])
+    with pytest.raises(ProgramError, match="no file with the weight"):
+        pte.check_weights(report.file, report.engines, [str(folder / "weights.ptd")])
+
+
+def test_a_truncated_one_is_refused(folder: Path) -> None:
+    whole = (folder / "stripped.ptd").read_bytes()
+    (folder / "stripped.ptd").write_bytes(whole[:-4096])
+    with pytest.raises(ProgramError, match=r"stripped\.ptd: found a broken index: \d+ bytes at \d+ of \d+"):
+        pte.regions_in_data_file(folder / "stripped.ptd")
+
+
+def test_digests_of_weights(folder: Path) -> None:
+    path = folder / "stripped.pte"
+    (found,) = pte.check_digests(path).engines
+    assert found.as_recorded and found.other_weights == () and found.weights_problem is None
+    (engine,) = pte.read(path).engines
+    assert engine.weights is not None
+    weight = engine.weights.tensors[1]
+    region = pte.regions_in_data_file(folder / "stripped.ptd")[weight.key]
+    data = bytearray((folder / "stripped.ptd").read_bytes())
+    data[region.offset] ^= 1
+    (folder / "stripped.ptd").write_bytes(data)
+    (found,) = pte.check_digests(path).engines
+    assert found.as_recorded is False and found.other_weights == (weight.name,)
+    assert found.as_dict()["other_weights"] == [weight.name] and found.as_dict()["result"] == "differs"
+    (folder / "stripped.ptd").unlink()
+    (found,) = pte.check_digests(path).engines
+    assert found.as_recorded is False and "no file with the weight" in str(found.weights_problem)
+
+
+def test_an_engine_of_torch_tensorrt_in_a_data_file(pte_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.pte"
+    shutil.copy(pte_folder / "elsewhere.pte", path)
+    report = pte.read(path)
+    (engine,) = report.engines
+    assert (engine.engine_key, engine.engine_bytes, engine.kind) == ("engine_0", 0, "tensorrt")
+    assert "'engine_0'" in str(report.data_problem)
+    store = NamedDataStore()
+    store.add_named_data("engine_0", b"vtrt" * 64, 16, "file")
+    output = store.get_named_data_store_output()
+    file = FlatTensorSerializer().serialize(DataPayload(output.buffers, output.external_data["file"]))
+    (tmp_path / "engines.ptd").write_bytes(bytes(file))
+    assert pte.read(path).data_files == (str(tmp_path / "engines.ptd"),)
