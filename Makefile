@@ -7,6 +7,9 @@ PY := $(VENV)/bin/python
 DEV := build/dev
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
+# Some images set it. Tests start hundreds of processes, each of which would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Where ccache is installed it is used, and a second clone finds what the first compiled.
 ifneq ($(shell command -v ccache),)
 export CMAKE_C_COMPILER_LAUNCHER ?= ccache
@@ -58,7 +61,7 @@ demo: $(DEV)/installed
 test: test-cpp test-python
 
 test-cpp: $(DEV)/installed
-	ctest --test-dir $(DEV) --output-on-failure
+	ctest --test-dir $(DEV) --output-on-failure --parallel 2
 
 test-python: $(DEV)/installed
 	# In the order of the folders: by the number of their tests, the longest would come last.

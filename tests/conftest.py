@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from warm_python import python
 
 from torchtrt_ws import blob, pte
 from torchtrt_ws.pte.layout import U64, Field, open_program, set_header
@@ -23,13 +25,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def pte_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real .pte files, written by tests/pte/make_pte.py in a process of its own."""
-    folder = tmp_path_factory.mktemp("pte")
-    script = ROOT / "tests" / "pte" / "make_pte.py"
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    subprocess.run(
-        [sys.executable, str(script), str(folder)], check=True, env={**os.environ, "PYTHONPATH": path}, timeout=300
-    )
+    """Real .pte files, written by tests/pte/make_pte.py in a process of its own, once for all workers; read only."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pte"
+    with (folder.with_suffix(".lock")).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            made = tmp_path_factory.mktemp("pte")
+            done = python(ROOT / "tests" / "pte" / "make_pte.py", made, exports=True)
+            assert done.returncode == 0, done.stderr
+            made.rename(folder)
     return folder
 
 

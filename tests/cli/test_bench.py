@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import pte
@@ -51,13 +51,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     def run(*arguments: object, columns: int = 80, before: str = "") -> subprocess.CompletedProcess[str]:
         code = f"{before}\nfrom torchtrt_ws.cli.main import main\nmain()"
-        return subprocess.run(
-            [sys.executable, "-c", code, *map(str, arguments)],
-            env={**os.environ, "TORCHTRT_WS_CACHE": str(cache), "COLUMNS": str(columns)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        environment = {**os.environ, "TORCHTRT_WS_CACHE": str(cache), "COLUMNS": str(columns)}
+        return python("-c", code, *arguments, env=environment)
 
     return run
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import cache, pte
@@ -50,9 +51,8 @@ def folder(packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def command(*arguments: object, cache: Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "torchtrt_ws", *map(str, arguments)]
     environment = {**os.environ, "TORCHTRT_WS_CACHE": str(cache), "COLUMNS": "200"}
-    return subprocess.run(line, capture_output=True, text=True, env=environment, timeout=120)
+    return python("-m", "torchtrt_ws", *arguments, env=environment, timeout=120)
 
 
 def answer(*arguments: object, cache: Path) -> dict[str, Any]:

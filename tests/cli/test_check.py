@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from warm_python import python
 
 import torchtrt_ws
 
@@ -24,17 +25,22 @@ X, Y = "x:float32:1..8x4", "y:float32:1..8x4"
 RTX_VERSIONS = {"10": (1, 4, 0, 76), "11": (1, 6, 1, 120)}  # of the stand-in, by TensorRT's headers
 
 
+def clean(environment: dict[str, str]) -> dict[str, str]:
+    """This environment without what is ours, and with what is given."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TORCHTRT_WS_", "STANDIN_"))}
+    return {**kept, **environment}
+
+
 def check(path: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    return check_after(None, path, *arguments, **environment)
+    return python("-m", "torchtrt_ws", "check", path, *arguments, env=clean(environment))
 
 
 def check_after(
-    prepare: Callable[[], None] | None, path: Path, *arguments: object, **environment: str
+    prepare: Callable[[], None], path: Path, *arguments: object, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs it in a process that `prepare` was called in."""
     command = [sys.executable, "-m", "torchtrt_ws", "check", str(path), *map(str, arguments)]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TORCHTRT_WS_", "STANDIN_"))}
-    every = {**kept, **environment}
+    every = clean(environment)
     return subprocess.run(command, capture_output=True, text=True, env=every, timeout=300, preexec_fn=prepare)
 
 
@@ -380,8 +386,8 @@ def test_more_than_all_weights_is_clipped(plans: Path, standins: dict[str, str])
 def test_plans_for_another_platform(plans: Path, standins: dict[str, str]) -> None:
     wrapped = plans / "windows.pte"
     tensors = ("--input", X, "--output", Y, "--target-platform", "windows_x86_64")
-    command = [sys.executable, "-m", "torchtrt_ws", "wrap", str(plans / "windows.plan"), "-o", str(wrapped), *tensors]
-    subprocess.run(command, check=True, timeout=300)
+    command = ["-m", "torchtrt_ws", "wrap", plans / "windows.plan", "-o", wrapped, *tensors]
+    assert python(*command, exports=True).returncode == 0
     assert torchtrt_ws.pte.read(wrapped).engines[0].metadata.target_platform == "windows_x86_64"
     done = check(wrapped, "--isolated", "--json", **standins)
     facts = facts_of(done)
@@ -393,7 +399,7 @@ def test_plans_for_another_platform(plans: Path, standins: dict[str, str]) -> No
     unknown = check(plans / "unknown.pte", "--json", **standins)
     assert (unknown.returncode, facts_of(unknown)["platform"]["verdict"]) == (0, "unknown")
     command[-1] = "win64"
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    refused = python(*command, exports=True)
     assert refused.returncode == 1 and '"windows_x86_64"' in refused.stderr
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm_python import python
 
 from torchtrt_ws.cli.main import SUBCOMMANDS
 
@@ -22,8 +23,7 @@ def completed(line: str) -> list[str]:
         "COMP_WORDS": line,
         "COMP_CWORD": str(len(words) - 1),
     }
-    command = [sys.executable, "-m", "torchtrt_ws"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    done = python("-m", "torchtrt_ws", env=environment, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()
 

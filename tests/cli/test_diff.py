@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
+
+from warm_python import python
 
 from torchtrt_ws import pte
 
 
 def run(*arguments: object, columns: int = 300) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torchtrt_ws", "diff", *map(str, arguments)]
-    environment = {**os.environ, "COLUMNS": str(columns)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    return python("-m", "torchtrt_ws", "diff", *arguments, env={**os.environ, "COLUMNS": str(columns)}, timeout=120)
 
 
 def lines(done: subprocess.CompletedProcess[str]) -> list[str]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from warm_python import python
 
 from torchtrt_ws import __main__ as module_main
 from torchtrt_ws import pte
@@ -22,8 +23,7 @@ HEAVY = {"torch", "executorch", "numpy", "flatbuffers", "cryptography"}
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torchtrt_ws", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=60)
+    return python("-m", "torchtrt_ws", *arguments, env={**os.environ, **environment}, timeout=60)
 
 
 def test_json_is_the_report(pte_folder: Path) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from warm_python import python
 
 from torchtrt_ws import blob, pte
 from torchtrt_ws.cli import _render_streaming
@@ -72,7 +71,6 @@ def test_nothing_moved_or_recorded(
 
 
 def test_the_command(pte_folder: Path) -> None:
-    command = [sys.executable, "-m", "torchtrt_ws", "inspect", str(pte_folder / "several.pte"), "--streaming"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = python("-m", "torchtrt_ws", "inspect", pte_folder / "several.pte", "--streaming", timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "largest weights" in done.stdout

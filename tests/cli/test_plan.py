@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import planning, pte
@@ -25,9 +25,7 @@ SCRATCH, CONTEXT = MIB // 2, MIB // 32
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torchtrt_ws", "plan", *map(str, arguments)]
-    environment = {**os.environ, "COLUMNS": "300"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    return python("-m", "torchtrt_ws", "plan", *arguments, env={**os.environ, "COLUMNS": "300"}, timeout=120)
 
 
 def answer(*arguments: object, code: int = 0) -> dict[str, Any]:

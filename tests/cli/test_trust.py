@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import struct
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_python import python
 
 import torchtrt_ws
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torchtrt_ws", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return python("-m", "torchtrt_ws", *arguments, timeout=120)
 
 
 @pytest.fixture(scope="module")

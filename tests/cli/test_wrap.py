@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import struct
 import subprocess
-import sys
 from pathlib import Path
+
+from warm_python import python
 
 from torchtrt_ws import pte
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torchtrt_ws", "wrap", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return python("-m", "torchtrt_ws", "wrap", *arguments, exports=True)
 
 
 def test_wrap(tmp_path: Path) -> None:

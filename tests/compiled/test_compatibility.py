@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import blob, pte
@@ -75,8 +74,8 @@ def test_their_file_is_read_here(theirs: Callable[[Any], Path], plans: dict[str,
 def test_what_their_file_tells(theirs: Callable[[Any], Path], plans: dict[str, bytes]) -> None:
     """Through the command, as JSON and for people: the plan tells what built it, the program where tensors go."""
     version = ".".join(map(str, plans["a"][24:28]))
-    command = [sys.executable, "-m", "torchtrt_ws", "inspect", str(theirs(4096)), "--digest"]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=120)
+    command = ["-m", "torchtrt_ws", "inspect", theirs(4096), "--digest"]
+    done = python(*command, "--json", timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     answer = json.loads(done.stdout)
     (engine,) = answer["engines"]
@@ -86,7 +85,7 @@ def test_what_their_file_tells(theirs: Callable[[Any], Path], plans: dict[str, b
     assert answer["digests"][0]["sha256"] == hashlib.sha256(plans["a"]).hexdigest()
     assert answer["digests"][0]["result"] == "not recorded"
     assert answer["methods"][0]["inputs"][0]["dtype"] == "float32" and not answer["has_room"]
-    done = subprocess.run([*command, "-d"], capture_output=True, text=True, timeout=120)
+    done = python(*command, "-d", timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"tensorrt-rtx {version}" in done.stdout and "cuda:0" in done.stdout
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from warm_python import python
 
 from torchtrt_ws import pte
 
@@ -28,8 +27,7 @@ def run(name: str, *arguments: object) -> str:
     module = NEEDS.get(name)
     if module is not None and importlib.util.find_spec(module) is None:
         pytest.skip(f"no module {module}: pip install torchtrt-ws[rtx,examples]")
-    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = python(EXAMPLES / f"{name}.py", *arguments, exports=True, timeout=600)
     assert done.returncode == 0, done.stderr
     stops = name not in ANYWHERE and not torch.cuda.is_available()
     assert ("Stopped here: " in done.stdout) == stops

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import pte
@@ -47,8 +48,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(LLM / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    done = python(LLM / script, *arguments, exports=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return done
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import blob, pte, trust
@@ -238,8 +237,7 @@ def test_a_signature_names_each_engine(path: Path, tmp_path: Path) -> None:
 
 
 def test_inspect_says_whose_plan_it_is(path: Path) -> None:
-    command = [sys.executable, "-m", "torchtrt_ws", "inspect", str(path)]
-    done = subprocess.run(command, text=True, capture_output=True, env={**os.environ, "COLUMNS": "120"})
+    done = python("-m", "torchtrt_ws", "inspect", path, env={**os.environ, "COLUMNS": "120"})
     assert done.returncode == 0, done.stderr
     (row,) = [line for line in done.stdout.splitlines() if "same plan as" in line]
     assert [cell.strip() for cell in row.split("│")[1:5]] == ["prefill", "prefill", "tensorrt", "same plan as decode"]

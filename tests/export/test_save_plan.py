@@ -7,12 +7,11 @@ import hashlib
 import json
 import os
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import blob, pte
@@ -348,9 +347,7 @@ def test_big_plans_stay_out_of_memory(tmp_path: Path, size: int) -> None:
         file.write(b"end")
     (tmp_path / "small.plan").write_bytes(rtx_plan())
     arguments = [tmp_path / "big.plan", tmp_path / "big.pte", tmp_path / "small.plan"]
-    done = subprocess.run(
-        [sys.executable, "-c", BIG, *map(str, arguments)], capture_output=True, text=True, timeout=300
-    )
+    done = python("-c", BIG, *arguments, exports=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) < 64 << 20
     engine = only(tmp_path / "big.pte")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_python import python
 
 SWEEP = Path(__file__).with_name("sweep.py")
 
@@ -20,8 +19,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], 
     paths: dict[tuple[str, ...], Path] = {}
     for methods in (ONE, TWO):
         paths[methods] = folder / f"{len(methods)}.pte"
-        command = [sys.executable, str(SWEEP), "--methods", *methods, "--save", str(paths[methods])]
-        subprocess.run(command, check=True, timeout=300)
+        done = python(SWEEP, "--methods", *methods, "--save", paths[methods], exports=True)
+        assert done.returncode == 0, done.stderr
     return paths
 
 
@@ -31,7 +30,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], 
 def test_a_changed_byte_is_refused_or_changes_nothing(
     programs: dict[tuple[str, ...], Path], methods: tuple[str, ...], reader: str, cache: str
 ) -> None:
-    command = [sys.executable, str(SWEEP), "--program", str(programs[methods]), "--methods", *methods]
+    command = [SWEEP, "--program", programs[methods], "--methods", *methods]
     command += ["--every", "23" if methods == ONE else "61", "--reader", reader]
-    done = subprocess.run([*command, "--cache", cache], text=True, capture_output=True, timeout=600)
+    done = python(*command, "--cache", cache, timeout=600)
     assert done.returncode == 0, done.stdout

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from crc32c import crc32c
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import blob, pte
@@ -260,7 +261,7 @@ def test_a_writer_that_is_killed_anywhere(pte_folder: Path, tmp_path: Path) -> N
     wanted, seen = (tmp_path / "wanted.pte").read_bytes(), set()
     for at in range(1, 40):
         path.write_bytes(original)
-        done = subprocess.run([sys.executable, "-c", KILLED, path, str(at)], capture_output=True, text=True)
+        done = python("-c", KILLED, path, at)
         assert path.read_bytes() in (original, wanted)
         seen.add(path.read_bytes() == wanted)
         if done.returncode == 0:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import budget, pte
@@ -410,8 +411,7 @@ def test_a_writer_that_is_killed_anywhere(
     seen = set()
     for at in range(1, 20):
         path.write_bytes(original)
-        command = [sys.executable, "-c", KILLED, path, str(2**50), str(at), how]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env={**os.environ})
+        done = python("-c", KILLED, path, 2**50, at, how)
         found = baked(path)
         assert found in (old, new), (at, how)
         assert all_else(path) == else_before

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from warm_python import python
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -22,9 +23,12 @@ def block(language: str, holding: str = "") -> str:
 
 def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "TORCHTRT_WS_CACHE": str(cwd / "cache")}
-    done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=environment, text=True, capture_output=True, timeout=600
-    )
+    if command[0] == sys.executable:
+        done = python(*command[1:], cwd=cwd, env=environment, exports=True, timeout=600)
+    else:
+        done = subprocess.run(
+            list(map(str, command)), cwd=cwd, env=environment, text=True, capture_output=True, timeout=600
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 

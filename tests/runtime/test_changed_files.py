@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import blob, pte
@@ -70,7 +69,7 @@ print(sorted(program.method_names))
 """
     for value in (None, 5, "100%"):
         torchtrt_ws.set_budget(path, value)
-        done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=300)
+        done = python("-c", code, path, exports=True)
         assert done.stdout == "['forward']\n", done.stderr
 
 

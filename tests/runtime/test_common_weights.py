@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import pte
@@ -223,8 +223,7 @@ def test_one_method_only(parts: Parts, path: Path, order: tuple[str, str]) -> No
 
     for name in order:
         rows = len(parts.inputs[name])
-        command = [sys.executable, "-c", ONE_METHOD, str(path), name, str(rows)]
-        done = subprocess.run(command, text=True, capture_output=True, timeout=120)
+        done = python("-c", ONE_METHOD, path, name, rows, timeout=120)
         assert done.returncode == 0, done.stderr
         with torch.no_grad():
             want = float(parts.methods[name](torch.ones(rows, FEATURES)).sum())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from warm_python import python
 
 import torchtrt_ws
 
@@ -112,13 +111,7 @@ def test_what_cannot_be_a_default_changes_nothing(baked: Path, keywords: dict[st
 
 
 def stock(path: Path, code: str = STOCK, **environment: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
-        env={**os.environ, **environment},
-        text=True,
-        capture_output=True,
-        timeout=300,
-    )
+    done = python("-c", code, path, env={**os.environ, **environment}, exports=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.split(maxsplit=2)
 

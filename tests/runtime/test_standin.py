@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from warm_python import python
 
 HERE = Path(__file__).resolve().parent
 STANDINS = HERE.parent.parent / "build" / "dev" / "tests" / "standin" / "lib"
@@ -39,21 +38,15 @@ def library(pattern: str) -> Path:
     return found[0]
 
 
-def run(script: str, *arguments: object, **environment: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(HERE / f"{script}.py"), *map(str, arguments)],
-        env={**os.environ, **environment},
-        text=True,
-        capture_output=True,
-        timeout=300,
-    )
+def run(script: str, *arguments: object, exports: bool = False, **environment: str) -> None:
+    done = python(HERE / f"{script}.py", *arguments, env={**os.environ, **environment}, exports=exports)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("standin")
-    run("standin_cases", "write", folder, library("libnvinfer.so.??"))
+    run("standin_cases", "write", folder, library("libnvinfer.so.??"), exports=True)
     return folder
 
 
