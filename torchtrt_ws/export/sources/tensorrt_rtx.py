@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from torchtrt_ws.blob import OptimizationProfile, ProfileBounds, StateTensor, TensorFacts
 from torchtrt_ws.dtypes import TO_TENSORRT
 from torchtrt_ws.errors import EngineError, ProgramError
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from torchtrt_ws.export.engine.payload import FilePayload
     from torchtrt_ws.export.graph.interface import Interface
     from torchtrt_ws.export.graph.state import State
+    from torchtrt_ws.export.sources.onnx_weights import Stored
 
 __all__ = ["build", "build_plan", "check_for_separate", "import_tensorrt_rtx", "read_compute_capabilities"]
 
