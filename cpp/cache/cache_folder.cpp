@@ -102,7 +102,8 @@ Result<Descriptor> CacheFolder::open_file(const std::string& name) const {
   if (!file && errno == ENOENT) return file;
   struct stat info{};
   if (!file || fstat(file.get(), &info) != 0) return unusable_cache(path, std::strerror(errno));
-  if (!S_ISREG(info.st_mode) || info.st_nlink != 1) return unusable_cache(path, "no regular file with one name");
+  // No name at all: another process put a newer file in its place meanwhile.
+  if (!S_ISREG(info.st_mode) || info.st_nlink > 1) return unusable_cache(path, "no regular file with one name");
   if (auto why = distrusted(info); !why.empty()) return unusable_cache(path, why);
   return file;
 }

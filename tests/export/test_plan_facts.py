@@ -17,7 +17,7 @@ Profile = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]  # min, opt, 
 class Engine:
     """x [-1, 4] in `profiles`, z [3], y [-1, 4]."""
 
-    refittable, num_io_tensors, streamable_weights_size = False, 3, 64
+    num_io_tensors, streamable_weights_size = 3, 64
 
     def __init__(self, profiles: list[Profile], dynamic: int = -1) -> None:
         self.profiles, self.num_optimization_profiles = profiles, len(profiles)

@@ -31,8 +31,8 @@ WHOLE = BASE + b"".join(each.tobytes() for each in arrays().values())
 class Engine:
     """An engine whose plan is BASE and its weights."""
 
-    def __init__(self, plan: bytes, refittable: bool) -> None:
-        self.refittable = refittable
+    def __init__(self, plan: bytes, takes_weights: bool) -> None:
+        self.takes_weights = takes_weights
         data = plan[len(BASE) :]
         size = COUNT * 2
         self.weights = {name: data[at * size : (at + 1) * size] for at, name in enumerate(NAMES)} if data else {}
@@ -51,7 +51,7 @@ class Refitter:
         self.given: dict[str, bytes] = {}
 
     def get_all_weights(self) -> list[str]:
-        return list(NAMES)
+        return list(NAMES) if self.engine.takes_weights else []
 
     def get_weights_prototype(self, name: str) -> Any:
         size = COUNT if name in NAMES else -1
@@ -72,8 +72,8 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch) -> Any:
         return None
 
     logger.ERROR = 0  # type: ignore[attr-defined]
-    state = SimpleNamespace(refittable=True)
-    runtime = SimpleNamespace(deserialize_cuda_engine=lambda plan: Engine(bytes(plan), state.refittable))
+    state = SimpleNamespace(takes_weights=True)
+    runtime = SimpleNamespace(deserialize_cuda_engine=lambda plan: Engine(bytes(plan), state.takes_weights))
     trt = SimpleNamespace(
         Logger=logger,
         Runtime=lambda logger: runtime,
@@ -112,7 +112,7 @@ def test_a_plan_for_a_device_counts_weights_wherever_they_are(tensorrt: Any, who
 
 
 def test_an_engine_that_cannot_be_refitted_keeps_its_weights(tensorrt: Any, whole: Path, tmp_path: Path) -> None:
-    tensorrt.refittable = False
+    tensorrt.takes_weights = False
     with pytest.raises(torchtrt_ws.EngineError, match="cannot be refitted"):
         strip(whole, tmp_path / "small.pte", weights=arrays())
     assert [each.name for each in tmp_path.iterdir()] == ["whole.pte"]

@@ -61,7 +61,7 @@ def tensorrt(monkeypatch: pytest.MonkeyPatch) -> Any:
         return None
 
     logger.ERROR = 0  # type: ignore[attr-defined]
-    engine = SimpleNamespace(refittable=True, stripped_bytes=2 * 64 * 64 * 2)
+    engine = SimpleNamespace(streamable_weights_size=0, stripped_bytes=2 * 64 * 64 * 2)
     engine.get_engine_stat = lambda stat: engine.stripped_bytes
     runtime = SimpleNamespace(deserialize_cuda_engine=lambda plan: engine)
     stats = SimpleNamespace(STRIPPED_WEIGHTS_SIZE=1)

@@ -330,6 +330,25 @@ def towers(machine: Machine) -> Any:
     return rows
 
 
+def refit(machine: Machine) -> dict[str, Any]:
+    """Plans without their weights, built here, get them from a file (acceptance_refit_test.cpp)."""
+    result: dict[str, Any] = {}
+    folder = machine.scratch / "refit"
+    machine.text(sys.executable, ROOT / "tests" / "gpu" / "refit_plans.py", folder)
+    for case in sorted(folder.iterdir()):
+        environment = {
+            "TORCHTRT_WS_TEST_STRIPPED": str(case),
+            "TORCHTRT_WS_TEST_PLAN": str(plan_file(machine, "small")),
+        }
+        environment["TORCHTRT_WS_TEST_PRODUCT"] = "rtx" if "rtx" in machine.library else "tensorrt"
+        done = machine.run(machine.tool("torchtrt_ws_tensorrt_acceptance"), "--gtest_filter=Refit.*", **environment)
+        line = next((line for line in done.stdout.splitlines() if line.startswith('{"refit"')), '{"refit": {}}')
+        result[case.name] = {**counted(done), "loads": json.loads(line)["refit"], "said": done.stdout[-2000:]}
+        if done.returncode == 0:
+            del result[case.name]["said"]
+    return result
+
+
 def broken_captures(machine: Machine) -> list[dict[str, Any]]:
     """Bare TensorRT: captures into a graph beside a thread whose calls break them. Does the process live?"""
     rows = []
@@ -587,6 +606,7 @@ def sections(machine: Machine, folder: Path) -> dict[str, Callable[[], Any]]:
         "arbiter": lambda: arbiter(machine),
         "full": lambda: {free: machine.json(stress, "full", *big, "--free", free << 20) for free in (300, 130, 60)},
         "acceptance": lambda: acceptance(machine),
+        "refit": lambda: refit(machine),
         "commands": lambda: commands.measure(machine, folder),
         "smollm2": lambda: language.measure(machine, cosine),
         "python_calls": lambda: python_calls(machine),

@@ -300,7 +300,7 @@ def compare(build: Builder, engine: Any, wanted: Any, run: Any, what: str) -> It
 
 
 def missing(build: Builder, engine: Any) -> int:
-    return len(build.trt.Refitter(engine, build.logger).get_missing_weights()) if engine.refittable else 0
+    return len(build.trt.Refitter(engine, build.logger).get_missing_weights())
 
 
 def own_weights(build: Builder, engine: Any) -> dict[str, Any]:

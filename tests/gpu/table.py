@@ -57,6 +57,7 @@ def markdown(results: dict[str, Any]) -> str:
         ("contexts", "Calls at the same time: N threads, a module each, one copy of the weights", _contexts),
         ("arbiter", "Memory made free and given back, sleep and wake, beside a load (medians)", _arbiter),
         ("commands", "`bench`, and `plan` at budgets that bench did not measure", _commands),
+        ("refit", "Plans without their weights, which come from a file at load", _refit),
         ("smollm2", "SmolLM2-135M-Instruct in fp16 answers a question (examples/llm)", _smollm2),
         ("python_calls", "A call from Python with torch's tensors on the device, all waited for", _python_calls),
         ("broken_captures", "Bare TensorRT: captures into a graph that another thread breaks", _broken_captures),
@@ -260,6 +261,24 @@ def _commands(section: dict[str, Any]) -> list[str]:
         ]
         lines += [*_table(["budget", "MB kept", "ms a call", "ms predicted"], rows), ""]
     return lines[:-1]
+
+
+def _refit(section: dict[str, Any]) -> list[str]:
+    rows = []
+    for name, case in section.items():
+        loads = case["loads"]
+        stripped = loads["stripped_bytes"]
+        for how, found in loads.items():
+            if not isinstance(found, dict) or how.endswith("_first"):
+                continue
+            size = loads["full_bytes"] if how == "full" else stripped
+            seconds = found["seconds"]
+            peak = found["host_peak_bytes"] / 1e6
+            label = how.replace("_", ", ")
+            rows.append([name, label, f"{size / 1e6:.2f}", f"{seconds * 1e3:.1f}", f"{peak:.0f}"])
+    passed = ", ".join(f"{name}: {case['passed']} tests passed" for name, case in section.items())
+    lines = _table(["plan", "load of", "plan MB", "ms", "host peak MB"], rows)
+    return [*lines, "", f"Answers are those of the whole plan to the bit at 100, 50 and 0 % ({passed})."]
 
 
 def _smollm2(section: Any) -> list[str]:

@@ -126,6 +126,8 @@ def life(step: str, *path: Any, value: Any) -> Change:
             "commands: big at 3%: plan says {'big': ",
         ),
         (at("commands", value={}), "commands: nothing was measured"),
+        (at("refit", "big", "failed", value=["Refit.It"]), "refit: big: failed: Refit.It"),
+        (at("refit", value={}), "refit: nothing was measured"),
         (at("smollm2", 1, "cosine", value=0.99), "smollm2: at 50%: cosine 0.99"),
         (at("smollm2", 2, "same_text", value=False), "smollm2: at 0%: another text from token"),
         (at("smollm2", value=[]), "smollm2: nothing was measured"),

@@ -83,6 +83,12 @@ def _commands(section: dict[str, Any]) -> Iterator[str]:
                 yield f"{name} at {row['budget']}: plan says {row['planned']}, a load took {row['budgets']}"
 
 
+def _refit(section: dict[str, Any]) -> Iterator[str]:
+    yield from _at_least_one(section)
+    for name, case in section.items():
+        yield from _tests(name, case)
+
+
 def _smollm2(section: Any) -> Iterator[str]:
     if isinstance(section, dict):
         return
@@ -273,5 +279,6 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "arbiter": _arbiter,
     "acceptance": _acceptance,
     "commands": _commands,
+    "refit": _refit,
     "smollm2": _smollm2,
 }

@@ -247,7 +247,7 @@ def _given(
     chosen = {}
     for group in groups:
         share = parts[group.name] or 0
-        if isinstance(form, Percent) and not group.whole:
+        if isinstance(form, Percent):
             share = group.streamable * form.value // 100
         chosen[group.name] = group.streamable if in_the_hole(share, group) else min(share, group.streamable)
     return chosen

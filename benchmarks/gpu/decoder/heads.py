@@ -78,6 +78,10 @@ def write(
                 print(name, flush=True)
 
 
+def address(stored: Any) -> int:
+    return int(stored.data_ptr() if isinstance(stored, torch.Tensor) else stored.ctypes.data)
+
+
 def _program(
     folder: Path, scratch: Path, name: str, module: models.Decoder, batch: int, streaming: Any
 ) -> dict[str, Any]:
@@ -101,7 +105,7 @@ def _program(
         digests = Digests(f"{number:08x}", f"{number:064x}")
         engines[engine] = {
             "model": f"{name}-{engine}.onnx",
-            "weights": {key: names[each.data_ptr()] for key, each in model.weights.items()},
+            "weights": {key: names[address(each)] for key, each in model.weights.items()},
             "weight_bytes": model.weight_bytes,
             "profiles": [[[each.name, each.min, each.opt, each.max] for each in profile] for profile in profiles],
         }
@@ -111,7 +115,8 @@ def _program(
     module.set_batch(batch)
     start = torch.zeros(1, dtype=torch.int64)
     several = torch.export.Dim("count", min=1, max=shape.prompt)
-    shapes: Any = [{"ids": {1: several}, "start": None}, {"ids": {1: 1}, "start": None}] if batch == 1 else None
+    # One profile: TensorRT-RTX keeps the weights of matrix products once for each, so that two take twice the memory.
+    shapes: Any = {"ids": {1: several}, "start": None} if batch == 1 else None
     tensorrt: Any = tensorrt_rtx
     built, tensorrt.build_plan = tensorrt.build_plan, left_out
     path = scratch / f"{name}.pte"

@@ -123,12 +123,24 @@ Status check_unnamed(const std::string& subject, nvinfer1::IRefitter& refitter) 
                  "an engine whose weights have names", "Name them when building (INetworkDefinition::setWeightsName)"};
 }
 
+/// Null where `library` has none, or none for this engine; then `library` says why in its log.
+std::unique_ptr<nvinfer1::IRefitter> make_refitter(const Library& library, nvinfer1::ICudaEngine& engine,
+                                                   Logger& logger) {
+  if (library.create_refitter == nullptr) return nullptr;
+  return std::unique_ptr<nvinfer1::IRefitter>(
+      static_cast<nvinfer1::IRefitter*>(library.create_refitter(&engine, &logger, NV_TENSORRT_VERSION)));
+}
+
 }  // namespace
 
-Status check_has_weights(const std::string& subject, const nvinfer1::ICudaEngine& engine, uint64_t plan_bytes) {
-  // EngineStat::kSTRIPPED_WEIGHTS_SIZE would say it, in TensorRT that has it.
+Status check_has_weights(const std::string& subject, const Library& library, nvinfer1::ICudaEngine& engine,
+                         Logger& logger, uint64_t plan_bytes) {
+  // Not by ICudaEngine::isRefittable(): TensorRT-RTX 1.6.1 says false of one of STRIP_PLAN and REFIT_IDENTICAL.
   const int64_t weights = engine.getStreamableWeightsSize();
-  if (!engine.isRefittable() || weights <= 0 || static_cast<uint64_t>(weights) <= plan_bytes) return ok_status();
+  if (weights <= 0 || static_cast<uint64_t>(weights) / 2 <= plan_bytes) return ok_status();
+  const ErrorScope errors;  // that it takes none is no error
+  const auto refitter = make_refitter(library, engine, logger);
+  if (refitter == nullptr || refitter->getAllWeights(0, nullptr) <= 0) return ok_status();
   return Failure{ErrorCode::BadEngine, subject,
                  "a plan of " + std::to_string(plan_bytes) + " bytes for " + std::to_string(weights) +
                      " bytes of weights: it was stripped of them",
@@ -138,22 +150,16 @@ Status check_has_weights(const std::string& subject, const nvinfer1::ICudaEngine
 
 Status refit(const std::string& subject, const Library& library, nvinfer1::ICudaEngine& engine, Logger& logger,
              const Weights& weights) {
-  if (!engine.isRefittable()) {
-    return Failure{ErrorCode::BadEngine, subject, "a plan that takes no weights",
-                   "one that was built to take them from " + torchtrt_ws::quoted(weights.file()),
-                   "Build it with STRIP_PLAN and REFIT_IDENTICAL, and save the program again"};
-  }
   if (library.create_refitter == nullptr) {
     return Failure{ErrorCode::NotSupported, subject, library.path + " without createInferRefitter_INTERNAL",
                    "a library that can give an engine its weights",
                    std::string("Install a full ") + product_name(library.product) + " " + library.version_text()};
   }
   const ErrorScope errors;
-  const std::unique_ptr<nvinfer1::IRefitter> refitter(
-      static_cast<nvinfer1::IRefitter*>(library.create_refitter(&engine, &logger, NV_TENSORRT_VERSION)));
+  const auto refitter = make_refitter(library, engine, logger);
   if (refitter == nullptr) return failed(subject, errors.words(), "a refitter for the engine");
   refitter->setMaxThreads(static_cast<int32_t>(moving_threads()));  // a wish
-  Status step = compare_names(subject, *refitter, weights);
+  Status step = compare_names(subject, *refitter, weights);         // knows none of a plan that takes none
   for (size_t i = 0; step.ok() && i < weights.size(); ++i) step = check(subject, *refitter, weights[i], weights.file());
   if (!step.ok()) return step;
   for (size_t i = 0; i < weights.size(); ++i) {

@@ -172,6 +172,12 @@ Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::s
   return engine;
 }
 
+Status Runtime::check_has_weights(const std::string& subject, nvinfer1::ICudaEngine& engine, uint64_t plan_bytes) {
+  const DeviceGuard guard(device_);
+  std::lock_guard<std::mutex> lock(mutex_);
+  return tensorrt::check_has_weights(subject, library_, engine, logger_, plan_bytes);
+}
+
 Status Runtime::refit(const std::string& subject, nvinfer1::ICudaEngine& engine, const Weights& weights,
                       Verify verify) {
   const DeviceGuard guard(device_);

@@ -30,6 +30,9 @@ class Runtime {
   Result<std::unique_ptr<nvinfer1::ICudaEngine>> deserialize(const std::string& subject, Payload payload,
                                                              const Verification& verification, bool huge_pages);
 
+  /// Fails with BadEngine if `engine`, which this runtime deserialized, lacks its weights (refit.h).
+  Status check_has_weights(const std::string& subject, nvinfer1::ICudaEngine& engine, uint64_t plan_bytes);
+
   /// Gives `engine`, which this runtime deserialized from a plan without weights, those of `weights`, which are
   /// compared with what the program records of them while TensorRT reads them (refit.h). Nothing runs meanwhile. Fails
   /// with BadEngine, NotSupported, DoesNotFit or EngineFault; the engine is of no use then.

@@ -52,7 +52,7 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   auto engine = runtime.value()->deserialize(subject_, std::move(payload), verification, request.huge_pages);
   if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
   if (!weights) {
-    step = check_has_weights(subject_, *engine.value(), plan_bytes);
+    step = runtime.value()->check_has_weights(subject_, *engine.value(), plan_bytes);
     if (!step.ok()) return step;
   } else {  // before there is a budget: it counts the bytes of weights that TensorRT has
     step = runtime.value()->refit(subject_, *engine.value(), *weights, request.verify);

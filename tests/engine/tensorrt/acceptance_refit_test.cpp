@@ -245,6 +245,13 @@ TEST_F(Refit, NothingRunsOnWeightsThatAreWrong) {
   failed_with(open_stripped(listed, &good), ErrorCode::BadEngine);
 }
 
+/// TensorRT refits such a plan with nothing and runs it, and the answers are garbage.
+TEST_F(Refit, APlanWithoutItsWeightsIsRefusedWhereNoListSaysWhereTheyAre) {
+  const std::string words =
+      failed_with(open_plan(the_case().stripped, metadata_of(the_case().bindings)), ErrorCode::BadEngine);
+  EXPECT_NE(words.find("it was stripped of them"), std::string::npos) << words;
+}
+
 TEST_F(Refit, TellsWhatLoadsTake) {
   const MappedWeights& weights = *the_case().weights;
   std::ostringstream json;

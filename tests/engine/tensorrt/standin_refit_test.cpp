@@ -144,7 +144,7 @@ TEST_F(StandinRefit, ADigestFindsWhatAChecksumDoesNotAndOffFindsNothing) {
 TEST_F(StandinRefit, APlanThatTakesNoWeightsIsRefused) {
   PlanText whole = stripped();
   whole.extra = "weight scale float32 1 00000040\nweight offset float32 1 0000803f\n";
-  EXPECT_TRUE(says(refused(weights(), whole), "a plan that takes no weights"));
+  EXPECT_TRUE(says(refused(weights(), whole), "The engine is not refittable"));
 }
 
 TEST_F(StandinRefit, AFailureOfTensorRTIsToldInItsWords) {

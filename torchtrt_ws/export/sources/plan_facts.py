@@ -153,12 +153,13 @@ def _refused(subject: str, words: str) -> EngineError:
 
 
 def _stripped(trt: Any, engine: Any, size: int) -> bool:
-    """Whether the engine of a plan of `size` bytes is without its weights."""
-    if not engine.refittable:
+    """Whether the engine of a plan of `size` bytes is without its weights. `engine.refittable` does not tell: it is
+    False for a plan of STRIP_PLAN and REFIT_IDENTICAL (TensorRT-RTX 1.6.1)."""
+    if int(engine.streamable_weights_size) // 2 > size:
+        return True
+    if not hasattr(engine, "get_engine_stat"):  # of an older TensorRT
         return False
-    if hasattr(engine, "get_engine_stat"):
-        return int(engine.get_engine_stat(trt.EngineStat.STRIPPED_WEIGHTS_SIZE)) > 0
-    return int(engine.streamable_weights_size) > size  # TensorRT before EngineStat
+    return int(engine.get_engine_stat(trt.EngineStat.STRIPPED_WEIGHTS_SIZE)) > 0
 
 
 def _check_weights(subject: str, trt: Any, engine: Any, logger: Any, size: int) -> None:

@@ -31,8 +31,8 @@ def without_weights(subject: str, payload: BufferPayload | FilePayload | SlicePa
     Raises:
         EngineError: No TensorRT for this plan, no GPU, or a plan that was not built to be refitted.
     """
-    trt, engine, _ = plan_facts.deserialized(subject, payload)
-    if not engine.refittable:
+    trt, engine, logger = plan_facts.deserialized(subject, payload)
+    if not list(trt.Refitter(engine, logger).get_all_weights()):  # `refittable` is False for REFIT_IDENTICAL
         raise EngineError(
             subject,
             "a plan that cannot be refitted: it could not take its weights back",
