@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from tests.export.decoder import export
 from torchtrt_ws.export.graph.interface import read_interface
 from torchtrt_ws.export.sources.onnx_model import write_onnx
-from torchtrt_ws.export.sources.onnx_weights import LEFT_OUT
+from torchtrt_ws.export.sources.onnx_weights import LEFT_OUT, address
 from torchtrt_ws.export.sources.tensorrt_rtx import build_plan
 
 
@@ -43,7 +44,7 @@ def test_no_large_weight_is_copied(dtype: torch.dtype, tmp_path: Path) -> None:
     module = Layers(dtype)
     model, _ = model_of(module, tmp_path)
     large = {name: each for name, each in module.named_parameters() if each.nbytes >= LEFT_OUT}
-    assert sorted(each.data_ptr() for each in model.weights.values()) == sorted(
+    assert sorted(address(each) for each in model.weights.values()) == sorted(
         each.data_ptr() for each in large.values()
     )
     assert model.weight_bytes >= sum(each.nbytes for each in module.parameters())
@@ -61,7 +62,7 @@ def test_the_model_with_its_weights_computes_it(tmp_path: Path) -> None:
     proto = onnx.load(str(model.path), load_external_data=False)
     for initializer in proto.graph.initializer:
         if (weight := model.weights.get(initializer.name)) is not None:
-            data = weight.contiguous().view(torch.uint8).numpy().tobytes()  # as the parser is given it
+            data = ctypes.string_at(address(weight), weight.nbytes)  # as the parser is given it
             whole = np.frombuffer(data, np.float32).reshape(tuple(initializer.dims))
             initializer.CopyFrom(numpy_helper.from_array(whole, initializer.name))
     x = torch.randn(2, 256)

@@ -33,6 +33,7 @@ class Engine:
 
     def __init__(self, plan: bytes, takes_weights: bool) -> None:
         self.takes_weights = takes_weights
+        self.streamable_weights_size = 2 * COUNT * len(NAMES)
         data = plan[len(BASE) :]
         size = COUNT * 2
         self.weights = {name: data[at * size : (at + 1) * size] for at, name in enumerate(NAMES)} if data else {}

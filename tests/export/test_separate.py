@@ -194,7 +194,7 @@ def test_an_engine_for_a_gpu_needs_one_to_be_built_without_weights(
         torchtrt_ws.save(words, tmp_path / "a.pte", engine="tensorrt_rtx", weights="separate")
 
 
-def test_a_plan_without_weights_takes_them_back_as_they_are(monkeypatch: Any) -> None:
+def test_a_plan_without_weights_takes_them_back_as_they_are(monkeypatch: Any, tmp_path: Path) -> None:
     """The flags that are asked of TensorRT-RTX: never REFIT alone."""
     from types import SimpleNamespace
 
@@ -206,20 +206,23 @@ def test_a_plan_without_weights_takes_them_back_as_they_are(monkeypatch: Any) ->
     builder = SimpleNamespace(
         create_network=lambda flags: None,
         create_builder_config=lambda: config,
-        build_serialized_network=lambda network, config: b"plan",
+        build_serialized_network_to_stream=lambda network, config, stream: bool(stream.write(b"plan")),
     )
-    parser = SimpleNamespace(parse_from_file=lambda path: True)
+    parser = SimpleNamespace(load_model_proto=lambda data, path: True, parse_model_proto=lambda: True)
+    model = SimpleNamespace(path=tmp_path / "a.onnx", weights={})
+    model.path.write_bytes(b"model")
     trt = SimpleNamespace(
         Builder=lambda log: builder,
         BuilderFlag=flags,
         NetworkDefinitionCreationFlag=SimpleNamespace(STRONGLY_TYPED=1),
         OnnxParser=lambda network, log: parser,
+        IStreamWriter=object,
     )
     monkeypatch.setattr(tensorrt_rtx, "import_tensorrt_rtx", lambda: trt)
     monkeypatch.setattr(tensorrt_rtx, "_log", lambda trt: None)
     monkeypatch.setattr(tensorrt_rtx, "_check_tensors", lambda *facts: None)
-    tensorrt_rtx.build_plan("forward", SimpleNamespace(path="a.onnx"), SimpleNamespace(), separate=True)  # type: ignore[arg-type]
+    tensorrt_rtx.build_plan("forward", model, SimpleNamespace(), separate=True)  # type: ignore[arg-type]
     assert sorted(asked) == ["REFIT_IDENTICAL", "STRIP_PLAN", "WEIGHT_STREAMING"]
     asked.clear()
-    tensorrt_rtx.build_plan("forward", SimpleNamespace(path="a.onnx"), SimpleNamespace())  # type: ignore[arg-type]
+    tensorrt_rtx.build_plan("forward", model, SimpleNamespace())  # type: ignore[arg-type]
     assert asked == ["WEIGHT_STREAMING"]

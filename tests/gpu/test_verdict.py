@@ -168,7 +168,7 @@ def test_the_exit_code(
     rows = copy.deepcopy(GOOD["answers"])
     rows["small"][0]["largest_difference"] = difference
     (tmp_path / "programs.json").write_text("{}")
-    monkeypatch.setattr(report, "sections", lambda machine: {"answers": lambda: rows})
+    monkeypatch.setattr(report, "sections", lambda machine, folder: {"answers": lambda: rows})
     monkeypatch.setattr(report, "device", lambda: GOOD["device"])
     folders = ["--build", str(tmp_path), "--programs", str(tmp_path), "--out", str(tmp_path)]
     monkeypatch.setattr("sys.argv", ["report.py", "--name", "here", *folders])

@@ -18,20 +18,15 @@ DTYPES = {"HALF": torch.float16, "INT64": torch.int64, "FLOAT": torch.float32, "
 
 
 class Bare:
-    """One context of an engine. `profile`: the profile of several tokens is the first, that of one the last."""
+    """One context of an engine."""
 
     def __init__(self, trt: Any, engine: Any, kept: dict[str, torch.Tensor]) -> None:
         self.trt, self.engine, self.kept = trt, engine, kept
         self.stream: Any = CUDA.Stream()
         self.context = engine.create_execution_context()
-        self.profile = 0
         self.outputs: dict[str, torch.Tensor] = {}
 
     def __call__(self, ids: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
-        wanted = self.engine.num_optimization_profiles - 1 if ids.shape[1] == 1 else 0
-        if wanted != self.profile:
-            self.context.set_optimization_profile_async(wanted, self.stream.cuda_stream)
-            self.profile = wanted
         given = {"ids": ids.cuda(), "start": start.cuda()}
         modes = self.trt.TensorIOMode
         names = [self.engine.get_tensor_name(index) for index in range(self.engine.num_io_tensors)]

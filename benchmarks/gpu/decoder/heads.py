@@ -78,10 +78,6 @@ def write(
                 print(name, flush=True)
 
 
-def address(stored: Any) -> int:
-    return int(stored.data_ptr() if isinstance(stored, torch.Tensor) else stored.ctypes.data)
-
-
 def _program(
     folder: Path, scratch: Path, name: str, module: models.Decoder, batch: int, streaming: Any
 ) -> dict[str, Any]:
@@ -89,6 +85,7 @@ def _program(
     from torchtrt_ws.digests import Digests
     from torchtrt_ws.export.engine.payload import FilePayload
     from torchtrt_ws.export.sources import tensorrt_rtx
+    from torchtrt_ws.export.sources.onnx_weights import address
 
     names = {each.data_ptr(): key for key, each in module.named_parameters()}
     engines: dict[str, Any] = {}

@@ -39,10 +39,15 @@ def curves(results: dict[str, Any], kind: str, batch: int) -> Iterator[tuple[str
             yield rival, found
 
 
+def weight_bytes(results: dict[str, Any]) -> float:
+    found = [results.get(f"build-{batch}", {}).get("weight_bytes") for batch in (1, 8)]
+    return next((each for each in found if each), math.nan)
+
+
 def limit_ms(results: dict[str, Any], device_bytes: float) -> float:
     """The milliseconds that the link needs for what cannot be on the device, at that size of device memory."""
     speed = results.get("link", {}).get("bytes_per_second") or math.nan
-    every = results.get("build-1", {}).get("weight_bytes", math.nan)
+    every = weight_bytes(results)
     return 1e3 * max(0.0, every - device_bytes) / speed
 
 
@@ -101,18 +106,22 @@ def plot(results: dict[str, Any], path: Path, title: str) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     figure, axes = pyplot.subplots(2, len(KINDS), figsize=(15, 8), sharex=True, squeeze=False)
-    every = results.get("build-1", {}).get("weight_bytes")
+    every = weight_bytes(results)
+    colors = {rival: f"C{number}" for number, rival in enumerate(LABELS)}
+    shown = {rival for kind, batch in KINDS for rival, _ in curves(results, kind, batch)}
     for column, (kind, batch) in enumerate(KINDS):
         latency, speed = axes[0][column], axes[1][column]
         for rival, found in curves(results, kind, batch):
             x = [each[0] / 1e9 for each in found]
             for axis, index in ((latency, 1), (speed, 2)):
-                axis.plot(x, [each[index] for each in found], marker="o", markersize=4, label=LABELS[rival])
-        if every and not math.isnan(limit_ms(results, 0)):
+                axis.plot(x, [each[index] for each in found], marker="o", markersize=4, color=colors[rival])
+        if not math.isnan(limit_ms(results, 0)):
             x = [every / 1e9 * step / 50 for step in range(50)]
-            latency.fill_between(x, [limit_ms(results, each * 1e9) for each in x], color="0.85", label="link's limit")
+            latency.fill_between(x, [limit_ms(results, each * 1e9) for each in x], color="0.85")
         latency.set_title(f"{kind}, batch {batch}")
         latency.set_yscale("log")
         speed.set_yscale("log")
@@ -121,9 +130,15 @@ def plot(results: dict[str, Any], path: Path, title: str) -> None:
         speed.grid(alpha=0.3)
     axes[0][0].set_ylabel("ms a call")
     axes[1][0].set_ylabel("tokens a second")
-    axes[0][0].legend(fontsize=8)
+    marks = [
+        Line2D([], [], color=colors[rival], marker="o", markersize=4, label=LABELS[rival])
+        for rival in LABELS
+        if rival in shown
+    ]
+    shade = Patch(color="0.85", label="below the link's limit")
+    figure.legend(handles=[*marks, shade], loc="lower center", ncols=len(marks) + 1, fontsize=9)
     figure.suptitle(title)
-    figure.tight_layout()
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
 

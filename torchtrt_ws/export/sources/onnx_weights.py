@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-__all__ = ["LEFT_OUT", "Stored", "leave_out"]
+__all__ = ["LEFT_OUT", "Stored", "address", "leave_out"]
 
 LEFT_OUT = 64 << 10  # bytes; what is smaller stays in the graph: the parser looks into some of it, such as shapes
 
@@ -52,6 +52,11 @@ def leave_out(graph: Any) -> tuple[int, dict[str, Stored]]:
             left_out[value.name] = raw
             value.const_value = _elsewhere(value, given.nbytes)
     return size, left_out
+
+
+def address(weight: Stored) -> int:
+    """Where the first byte of a `weight` is."""
+    return int(weight.ctypes.data if isinstance(weight, np.ndarray) else weight.data_ptr())
 
 
 def _as_stored(array: np.ndarray[Any, Any]) -> list[int]:

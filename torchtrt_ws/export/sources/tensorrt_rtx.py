@@ -23,6 +23,7 @@ from torchtrt_ws.export.graph.state import state_names
 from torchtrt_ws.export.sources.gpu import has_gpu
 from torchtrt_ws.export.sources.onnx_model import INSTALL, OnnxModel, write_onnx
 from torchtrt_ws.export.sources.onnx_origin import origin_of, text_origins
+from torchtrt_ws.export.sources.onnx_weights import Stored, address
 from torchtrt_ws.identifiers import TENSORRT
 from torchtrt_ws.platforms import this_platform
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from torchtrt_ws.export.engine.payload import FilePayload
     from torchtrt_ws.export.graph.interface import Interface
     from torchtrt_ws.export.graph.state import State
-    from torchtrt_ws.export.sources.onnx_weights import Stored
 
 __all__ = ["build", "build_plan", "check_for_separate", "import_tensorrt_rtx", "read_compute_capabilities"]
 
@@ -290,11 +290,9 @@ def _load(parser: Any, model: OnnxModel) -> list[Stored]:
     parser.load_model_proto(model.path.read_bytes(), str(model.path))
     kept: list[Stored] = []
     for name, weight in model.weights.items():
-        if isinstance(weight, np.ndarray):
-            parser.load_initializer(name, weight.ctypes.data, weight.nbytes)
-        else:
+        if not isinstance(weight, np.ndarray):
             weight = weight.cpu().contiguous()  # itself, unless it is a view or on a device
-            parser.load_initializer(name, weight.data_ptr(), weight.nbytes)
+        parser.load_initializer(name, address(weight), weight.nbytes)
         kept.append(weight)
     return kept
 
