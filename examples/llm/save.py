@@ -45,14 +45,12 @@ def save(
     module = Decoder(load_model(source, dtype), tokens)
     example = torch.zeros(1, min(prompt, 8), dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
     count = torch.export.Dim("count", min=1, max=prompt) if prompt > 1 else 1
-    several = {"ids": {1: count}, "start": None}
-    one = {"ids": {1: 1}, "start": None}
     torchtrt_ws.save(
         module,
         path,
         arg_inputs=example,
-        # A GPU has kernels for prompts, and others for single tokens.
-        dynamic_shapes=[several, one] if engine == "tensorrt_rtx" else several,
+        # One profile for prompts and single tokens: TensorRT-RTX keeps all weights once for each.
+        dynamic_shapes={"ids": {1: count}, "start": None},
         engine=engine,
         weight_streaming_budget=budget,
     )
