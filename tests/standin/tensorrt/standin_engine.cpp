@@ -338,6 +338,10 @@ class HostMemory final : public nvinfer1::apiv::VHostMemory {
   std::vector<uint8_t> bytes_;
 };
 
+nvinfer1::IHostMemory* in_host_memory(std::vector<uint8_t> bytes) {
+  return new Face<nvinfer1::IHostMemory, HostMemory>(std::move(bytes));
+}
+
 // A plan with the weights that the engine has now.
 nvinfer1::IHostMemory* Engine::serialize() const noexcept {
   auto guard = lock();
@@ -358,7 +362,7 @@ nvinfer1::IHostMemory* Engine::serialize() const noexcept {
     }
     text += line + "\n";
   }
-  return new Face<nvinfer1::IHostMemory, HostMemory>(write_plan(text));
+  return in_host_memory(write_plan(text));
 }
 
 }  // namespace
