@@ -18,8 +18,8 @@
 //
 // `--captures N --other sync|load`: instead of all this, N captures of a call into a CUDA graph while another thread
 // synchronizes the device, or loads and runs the plan, over and over: CUDA breaks such captures. After each the context
-// makes a plain call. How many broke, and whether a plain call failed after that; where TensorRT does not survive it the
-// exit code says so.
+// makes a plain call. How many broke, and whether a plain call failed after that; where TensorRT does not survive it
+// the exit code says so.
 //
 // `--changes` adds what TensorRT keeps after that many changes of budget, each with a context that is made, run once
 // and destroyed: the growth over the last nine tenths of them.
