@@ -235,6 +235,20 @@ def test_two_engines_where_it_saves_the_most(two: Path) -> None:
     assert found["needed_bytes"] == 5 * MIB + SCRATCH + CONTEXT + MARGIN, "one block for both"
 
 
+def test_a_percentage_of_a_head_is_what_a_load_takes(two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head is one weight, and so is its scratch: whatever part of it is asked for, all of it takes no more."""
+    report = pte.read(two)
+    big, small = report.engines
+    own = small.metadata.own
+    assert own is not None
+    head = torchtrt_ws.blob.StreamingFacts("head", scratch_bytes=SMALL)
+    small = replace(small, metadata=replace(small.metadata, own=replace(own, streaming=head)))
+    monkeypatch.setattr(pte, "read", lambda path: replace(report, engines=(big, small)))
+    for percent, kept in ((0, 0), (3, SMALL), (19, SMALL), (100, SMALL)):
+        found = planning.plan(two, budget=f"{percent}%").engines
+        assert [each.budget_bytes for each in found] == [BIG * percent // 100, kept], percent
+
+
 def test_batches(one: Path) -> None:
     (engine,) = profile_of(one).engines
     others = (BatchPoints(32, tuple(replace(point, milliseconds=point.milliseconds + 6) for point in engine.points)),)

@@ -1,7 +1,6 @@
 #include <NvInferRuntime.h>
 
 #include <algorithm>
-#include <sstream>
 #include <utility>
 
 #include "../cuda/call.h"
@@ -170,7 +169,7 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
   }
   bool isDebugTensor(char const*) const noexcept override { return false; }
 
-  nvinfer1::IHostMemory* serialize() const noexcept override;
+  nvinfer1::IHostMemory* serialize() const noexcept override { absent("ICudaEngine::serialize"); }
   nvinfer1::IHostMemory* serializeWithConfig(nvinfer1::ISerializationConfig&) const noexcept override {
     absent("ICudaEngine::serializeWithConfig");
   }
@@ -319,50 +318,6 @@ nvinfer1::IExecutionContext* Engine::create(nvinfer1::ExecutionContextAllocation
     return nullptr;
   }
   return make_context(state_, face_, user_managed, std::move(kernels));
-}
-
-class HostMemory final : public nvinfer1::apiv::VHostMemory {
- public:
-  HostMemory(nvinfer1::IHostMemory&, std::vector<uint8_t> bytes) : bytes_(std::move(bytes)) {
-    count_live("host_memory", 1);
-  }
-  ~HostMemory() noexcept override {
-    auto guard = lock();
-    count_live("host_memory", -1);
-  }
-  void* data() const noexcept override { return const_cast<uint8_t*>(bytes_.data()); }
-  std::size_t size() const noexcept override { return bytes_.size(); }
-  DataType type() const noexcept override { return DataType::kUINT8; }
-
- private:
-  std::vector<uint8_t> bytes_;
-};
-
-nvinfer1::IHostMemory* in_host_memory(std::vector<uint8_t> bytes) {
-  return new Face<nvinfer1::IHostMemory, HostMemory>(std::move(bytes));
-}
-
-// A plan with the weights that the engine has now.
-nvinfer1::IHostMemory* Engine::serialize() const noexcept {
-  auto guard = lock();
-  if (auto fault = enter_tensorrt("serialize")) {
-    log_error(*state_->runtime, "ICudaEngine::serialize", fault_words(*fault));
-    return nullptr;
-  }
-  std::istringstream lines(state_->plan.text);
-  std::string text;
-  for (std::string line, key, name; std::getline(lines, line);) {
-    std::istringstream words(line);
-    words >> key >> name;
-    if (key == "weight") {
-      const Plan::Weight& weight = *state_->plan.find_weight(name);
-      std::string dtype, count;
-      words >> dtype >> count;
-      line = key + " " + name + " " + dtype + " " + count + (weight.bytes.empty() ? "" : " " + to_hex(weight.bytes));
-    }
-    text += line + "\n";
-  }
-  return in_host_memory(write_plan(text));
 }
 
 }  // namespace

@@ -236,13 +236,6 @@ uint32_t crc32(uint32_t crc, const void* data, size_t size) {
   return ~crc;
 }
 
-std::string to_hex(const std::vector<uint8_t>& bytes) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string hex;
-  for (const uint8_t byte : bytes) hex += {kDigits[byte >> 4], kDigits[byte & 15]};
-  return hex;
-}
-
 size_t element_size(DataType dtype) {
   for (const Name& known : kDtypes) {
     if (known.dtype == dtype) return known.size;

@@ -78,6 +78,5 @@ std::string parse_plan_text(const std::string& text, Plan& plan);
 uint32_t crc32(uint32_t crc, const void* data, size_t size);
 
 size_t element_size(nvinfer1::DataType dtype);
-std::string to_hex(const std::vector<uint8_t>& bytes);
 
 }  // namespace standin

@@ -80,9 +80,6 @@ struct Face final : Interface {
   Implementation implementation;
 };
 
-/// A plan with that text, as this library reads it.
-std::vector<uint8_t> write_plan(const std::string& text);
-
 /// What an engine of ours is.
 std::shared_ptr<EngineState> state_of(nvinfer1::ICudaEngine& engine);
 
