@@ -49,7 +49,7 @@ def save(
         module,
         path,
         arg_inputs=example,
-        # One profile for prompts and single tokens: TensorRT-RTX keeps all weights once for each.
+        # One profile for prompts and single tokens: TensorRT-RTX keeps most weights once for each.
         dynamic_shapes={"ids": {1: count}, "start": None},
         engine=engine,
         weight_streaming_budget=budget,
