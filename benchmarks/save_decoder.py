@@ -60,7 +60,7 @@ class Stages:
         return run
 
 
-def measure(layers: int, vocabulary: int, folder: Path) -> dict[str, Any]:
+def measure(layers: int, vocabulary: int, profiles: int, folder: Path) -> dict[str, Any]:
     """One save, in this process."""
     sys.path.insert(0, str(ROOT / "benchmarks" / "gpu" / "decoder"))
     import model as models
@@ -88,13 +88,14 @@ def measure(layers: int, vocabulary: int, folder: Path) -> dict[str, Any]:
         decoder,
         path,
         arg_inputs=(models.prompt(shape, 1, 8), torch.zeros(1, dtype=torch.int64)),
-        dynamic_shapes=[{"ids": {1: count}, "start": None}, {"ids": {1: 1}, "start": None}],
+        dynamic_shapes=[{"ids": {1: count}, "start": None}, {"ids": {1: 1}, "start": None}][:profiles],
         engine="tensorrt_rtx",
     )
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
     return {
         "layers": layers,
         "vocabulary": vocabulary,
+        "profiles": profiles,
         "weight_bytes": weights,
         "file_bytes": path.stat().st_size,
         "seconds": seconds,
@@ -120,8 +121,9 @@ def markdown(results: dict[str, Any]) -> str:
     lines += ["share of the weights, which are one of it."]
     for label, found in results.items():
         weights = found["weight_bytes"]
+        profiles = f"{found.get('profiles', 2)} profiles" if found.get("profiles", 2) > 1 else "one profile"
         versions = ", ".join(f"{name} {each}" for name, each in found["versions"].items())
-        lines += ["", f"## {label}: {found['layers']} layers, {weights / 1e9:.2f} GB", ""]
+        lines += ["", f"## {label}: {found['layers']} layers, {weights / 1e9:.2f} GB, {profiles}", ""]
         lines += [f"{found['machine']}, {versions}. Load of the machine: {found['load']:.1f}.", ""]
         lines += ["| stage | s | processor s | peak |", "|---|---|---|---|"]
         for stage, each in found["stages"].items():
@@ -137,11 +139,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--vocabulary", type=int, default=16384)
+    parser.add_argument(
+        "--profiles", type=int, choices=(1, 2), default=2, help="TensorRT-RTX keeps most weights once for each"
+    )
     parser.add_argument("--label", default="now")
     parser.add_argument("--folder", type=Path, help="with room for twice the weights")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        found = measure(given.layers, given.vocabulary, Path(folder))
+        found = measure(given.layers, given.vocabulary, given.profiles, Path(folder))
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[given.label] = found
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")

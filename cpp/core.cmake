@@ -62,6 +62,9 @@ add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/budget/room_plan.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/written.cpp
   ${CMAKE_CURRENT_LIST_DIR}/cache/cache_folder.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/cache/cache_key.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/cache/new_file.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/cache/refit_cache_file.cpp
   ${CMAKE_CURRENT_LIST_DIR}/cache/runtime_cache_file.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/crc32c.cpp
   ${CMAKE_CURRENT_LIST_DIR}/digest/scattered_crc32c.cpp

@@ -16,9 +16,9 @@ namespace {
 static_assert(kEngineBudgetPrefix.size() + kMaxEngineName == 63);  // ExecuTorch's kMaxOptionKeyLength, less the NUL
 
 constexpr std::string_view kGeneralKeys[] = {kBudgetKey, kTotalBudgetKey, kPercentKey, kReserveKey};
-constexpr std::string_view kOtherKeys[] = {kCudaGraphKey, kUseCudaGraphsKey, kDeviceIdKey,
-                                           kVerifyKey,    kShareEnginesKey,  kShareScratchKey,
-                                           kContextsKey,  kHugePagesKey,     kRuntimeCacheKey};
+constexpr std::string_view kOtherKeys[] = {kCudaGraphKey,    kUseCudaGraphsKey, kDeviceIdKey, kVerifyKey,
+                                           kShareEnginesKey, kShareScratchKey,  kContextsKey, kHugePagesKey,
+                                           kRuntimeCacheKey, kRefitCacheKey};
 
 template <typename Keys>
 bool is_one_of(const Keys& keys, std::string_view key) {

@@ -68,8 +68,8 @@ struct Request {
 /// value that something stronger would beat; a key given twice; two general forms at once; two baked budgets.
 /// Notes: an empty option is a warning and counts as absent; an unknown key is a warning that lists the known ones.
 /// kCudaGraphKey, kUseCudaGraphsKey, kDeviceIdKey, kVerifyKey, kShareEnginesKey, kShareScratchKey, kContextsKey,
-/// kHugePagesKey and kRuntimeCacheKey are known, and left to others. `process` and `environment` are, too.
-/// Cases: tests/budget/resolve_cases.json.
+/// kHugePagesKey, kRuntimeCacheKey and kRefitCacheKey are known, and left to others. `process` and `environment` are,
+/// too. Cases: tests/budget/resolve_cases.json.
 [[nodiscard]] Result<Request> read_request(const std::vector<Option>& options, const std::vector<BakedSpec>& baked,
                                            std::string_view engine_name);
 

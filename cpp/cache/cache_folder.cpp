@@ -22,7 +22,7 @@ namespace torchtrt_ws {
 namespace {
 
 constexpr int64_t kDefaultLimit = int64_t{16} << 30;  // bytes
-constexpr const char* kEntrySuffixes[] = {".packed", ".runtime"};
+constexpr const char* kEntrySuffixes[] = {".packed", ".runtime", ".refit"};
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);

@@ -30,8 +30,8 @@ class Descriptor {
 };
 
 /// The folder of what loads prepare, for those that come later: a host engine's packed weights (`.packed`), the kernels
-/// that TensorRT-RTX compiled for a plan (`.runtime`). It is the one that was chosen, else TORCHTRT_WS_CACHE, else
-/// $XDG_CACHE_HOME/torchtrt_ws, else ~/.cache/torchtrt_ws.
+/// that TensorRT-RTX compiled for a plan (`.runtime`), a plan with the weights it was saved without (`.refit`). It is
+/// the one that was chosen, else TORCHTRT_WS_CACHE, else $XDG_CACHE_HOME/torchtrt_ws, else ~/.cache/torchtrt_ws.
 ///
 /// What is in it decides what models compute, so it has rules, and what breaks them is not used: the folder is made
 /// with mode 0700; it and its files belong to this user or root, and nobody else may write them; files are regular,

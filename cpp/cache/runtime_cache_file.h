@@ -8,20 +8,13 @@
 
 #include "base/result.h"
 #include "cache/cache_folder.h"
+#include "cache/cache_key.h"
 
 namespace torchtrt_ws {
 
-/// What the kernels in a runtime cache were compiled for.
-struct RuntimeCacheKey {
-  std::string plan;     ///< 64 hex digits that tell the plan from others (engine/tensorrt/plan_digest.h).
-  std::string library;  ///< "rtx1.6.1"
-  std::string device;   ///< As CUDA names it: "NVIDIA H100 80GB HBM3".
-  int major;            ///< Of the device's compute capability, and so the next.
-  int minor;
-};
-
-/// The file's name: "<plan>-<library>-sm<major><minor>-<16 hex digits of the device's name>.runtime".
-std::string runtime_cache_name(const RuntimeCacheKey& key);
+/// "<plan>-<library>-sm<major><minor>-<16 hex digits of the device's name>.runtime": what the kernels in it were
+/// compiled for.
+std::string runtime_cache_name(const CacheKey& key);
 
 /// A runtime's own cache of compiled kernels for one plan on one device, in a file of the cache folder.
 ///
@@ -36,7 +29,7 @@ std::string runtime_cache_name(const RuntimeCacheKey& key);
 class RuntimeCacheFile {
  public:
   /// `folder`: where; empty for the default one. Fails with NotSupported (CacheFolder::open()).
-  static Result<RuntimeCacheFile> in(const std::string& folder, const RuntimeCacheKey& key);
+  static Result<RuntimeCacheFile> in(const std::string& folder, const CacheKey& key);
 
   /// Where it is, whether it is there or not.
   std::string path() const { return folder_.path() + "/" + name_; }

@@ -143,17 +143,10 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   const auto only_one = lock_patiently(*mutex);
   const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
   const GraphUse graphs = how.cuda_graph.value_or(baked_graphs.value_or(GraphUse::Off));
-  const OpenRequest how_to_open{metadata,
-                                identity.name,
-                                how.device_id,
-                                graphs,
-                                how.verify,
-                                identity.scope,
-                                share_scratch,
-                                request.value().margin.value_or(kDefaultMargin),
-                                how.huge_pages,
-                                how.runtime_cache,
-                                weights ? &*weights : nullptr};
+  const OpenRequest how_to_open{
+      metadata,       identity.name,     how.device_id,   graphs,
+      how.verify,     identity.scope,    share_scratch,   request.value().margin.value_or(kDefaultMargin),
+      how.huge_pages, how.runtime_cache, how.refit_cache, weights ? &*weights : nullptr};
   std::unique_lock<std::mutex> planned;  // until the engine has gone, if something fails
   auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
   if (!opened.ok()) return std::move(opened).failure();

@@ -62,6 +62,13 @@ bool* switch_of(std::string_view key, OpenOptions& options) {
   return nullptr;
 }
 
+/// The option that is a folder called `key`; null where there is none.
+std::string* folder_of(std::string_view key, OpenOptions& options) {
+  if (key == kRuntimeCacheKey) return &options.runtime_cache;
+  if (key == kRefitCacheKey) return &options.refit_cache;
+  return nullptr;
+}
+
 }  // namespace
 
 std::vector<Option> copy_options(executorch::runtime::Span<const executorch::runtime::BackendOption> options) {
@@ -116,13 +123,13 @@ Result<OpenOptions> read_open_options(const std::vector<Option>& options, OpenOp
                        "Set the option with a bool."};
       }
       *switched = *wish;
-    } else if (option.key == kRuntimeCacheKey) {
+    } else if (std::string* folder = folder_of(option.key, read)) {
       const auto* text = std::get_if<std::string>(&option.value);
       if (text == nullptr || text->empty()) {
         return Failure{ErrorCode::BadOption, option.key, text == nullptr ? "a value that is no text" : "an empty text",
-                       "a folder, or off", "Leave it out for the default folder."};
+                       "a folder, or off", "Leave it out for what is usual."};
       }
-      read.runtime_cache = *text;
+      *folder = *text;
     } else if (option.key == kVerifyKey) {
       const auto* text = std::get_if<std::string>(&option.value);
       const std::optional<Verify> verify = text == nullptr ? std::nullopt : parse_verify(*text);

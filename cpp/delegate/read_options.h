@@ -30,6 +30,7 @@ struct OpenOptions {
   bool share_scratch = true;
   bool huge_pages = true;
   std::string runtime_cache;  // OpenRequest::runtime_cache
+  std::string refit_cache = "off";
   int contexts = 1;
 };
 

@@ -29,6 +29,7 @@ struct OpenRequest {
   int64_t margin = kDefaultMargin;       // bytes that what nobody asked for leaves free on the device
   bool huge_pages = true;                // for the memory that large weights are read into; a wish
   std::string runtime_cache = "off";     // the folder of what TensorRT-RTX compiles; empty: the default; "off": none
+  std::string refit_cache = "off";       // the folder of plans that were refitted; "off": none
   // For an engine whose metadata says that it has no weights: where they are, for as long as the call takes. null: the
   // program was loaded without data files.
   const WeightsSource* weights = nullptr;
@@ -42,7 +43,7 @@ using OpenEngine = Result<std::unique_ptr<Engine>> (*)(Payload payload, const Op
 /// crosses between them: those of this file and of engine.h, engine_probe.h, graph_use.h, payload.h,
 /// weights.h, blob/metadata.h, blob/weight_facts.h, blob/verification.h, budget/ladder.h, base/result.h and
 /// torchtrt_ws/check.h.
-inline constexpr int kEngineAbi = 8;
+inline constexpr int kEngineAbi = 9;
 
 /// Makes an engine kind known; there is one for each adapter ("host", "tensorrt"), whose library calls this while it is
 /// loaded, and stays loaded. Returns false for a second registration of a name, and for an adapter that was compiled

@@ -24,7 +24,7 @@ Bytes some(size_t size, uint8_t seed = 1) {
   return bytes;
 }
 
-const RuntimeCacheKey kKey{std::string(64, 'a'), "rtx1.6.1", "NVIDIA H100", 9, 0};
+const CacheKey kKey{std::string(64, 'a'), "rtx1.6.1", "NVIDIA H100", 9, 0};
 
 class RuntimeCacheFileTest : public ::testing::Test {
  protected:
@@ -38,19 +38,19 @@ class RuntimeCacheFileTest : public ::testing::Test {
     fs::remove_all(root_);
   }
 
-  RuntimeCacheFile file(const RuntimeCacheKey& key = kKey) const {
+  RuntimeCacheFile file(const CacheKey& key = kKey) const {
     auto opened = RuntimeCacheFile::in(root_ + "/cache", key);
     EXPECT_TRUE(opened.ok());
     return std::move(opened).value();
   }
 
-  Bytes read(const RuntimeCacheKey& key = kKey) const {
+  Bytes read(const CacheKey& key = kKey) const {
     auto found = file(key).read();
     EXPECT_TRUE(found.ok());
     return found.ok() ? std::move(found).value() : Bytes{};
   }
 
-  bool write(const Bytes& bytes, bool replace = false, const RuntimeCacheKey& key = kKey) const {
+  bool write(const Bytes& bytes, bool replace = false, const CacheKey& key = kKey) const {
     auto written = file(key).write(bytes.data(), bytes.size(), replace);
     EXPECT_TRUE(written.ok());
     return written.ok() && written.value();
@@ -69,10 +69,10 @@ void put(const std::string& path, const std::string& bytes) { std::ofstream(path
 TEST_F(RuntimeCacheFileTest, TheNameSaysWhatItIsFor) {
   EXPECT_EQ(runtime_cache_name(kKey).rfind(std::string(64, 'a') + "-rtx1.6.1-sm90-", 0), 0u);
   EXPECT_EQ(fs::path(runtime_cache_name(kKey)).extension(), ".runtime");
-  for (const RuntimeCacheKey& other : {RuntimeCacheKey{std::string(64, 'b'), "rtx1.6.1", "NVIDIA H100", 9, 0},
-                                       RuntimeCacheKey{std::string(64, 'a'), "rtx1.7.1", "NVIDIA H100", 9, 0},
-                                       RuntimeCacheKey{std::string(64, 'a'), "rtx1.6.1", "NVIDIA H200", 9, 0},
-                                       RuntimeCacheKey{std::string(64, 'a'), "rtx1.6.1", "NVIDIA H100", 12, 0}}) {
+  for (const CacheKey& other : {CacheKey{std::string(64, 'b'), "rtx1.6.1", "NVIDIA H100", 9, 0},
+                                CacheKey{std::string(64, 'a'), "rtx1.7.1", "NVIDIA H100", 9, 0},
+                                CacheKey{std::string(64, 'a'), "rtx1.6.1", "NVIDIA H200", 9, 0},
+                                CacheKey{std::string(64, 'a'), "rtx1.6.1", "NVIDIA H100", 12, 0}}) {
     EXPECT_NE(runtime_cache_name(other), runtime_cache_name(kKey));
   }
 }
@@ -120,7 +120,7 @@ TEST_F(RuntimeCacheFileTest, ADamagedFileIsAsNone) {
 
 TEST_F(RuntimeCacheFileTest, AFileUnderAnotherNameIsNone) {
   ASSERT_TRUE(write(some(100)));
-  RuntimeCacheKey other = kKey;
+  CacheKey other = kKey;
   other.minor = 1;
   fs::copy(file().path(), file(other).path());
   EXPECT_TRUE(read(other).empty());

@@ -195,6 +195,15 @@ def test_runtime_caches_are_entries(packed: Path, folder: Path) -> None:
     assert not [file.name for file in folder.iterdir() if not file.name.endswith(".lock")]
 
 
+def test_refitted_plans_are_entries(packed: Path, folder: Path) -> None:
+    """As cpp/cache/cache_key.cpp names them: a plan, the weights that it was given, and what they are for."""
+    name = f"{digest(packed / 'a.pte')}-{DIGEST}-rtx1.6.1-sm90-{'0' * 16}.refit"
+    (folder / name).write_bytes(bytes(5000))
+    belonging = {entry["kind"]: entry for entry in answer(packed / "a.pte", cache=folder)["entries"]}
+    assert belonging["refitted plan"]["name"] == name
+    assert "refitted plan" in command("cache", packed / "a.pte", cache=folder).stdout
+
+
 def test_leftovers_go(folder: Path) -> None:
     (folder / f"{DIGEST}-1.5.1-{'0' * 16}.packed.a1B2c3").write_bytes(bytes(5000))
     (entry,) = cache.entries([DIGEST])

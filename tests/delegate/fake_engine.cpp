@@ -188,6 +188,7 @@ Device& device() {
 Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& request) {
   device().huge_pages = request.huge_pages;
   device().runtime_cache = request.runtime_cache;
+  device().refit_cache = request.refit_cache;
   device().graphs = request.cuda_graph;
   device().margin = request.margin;
   device().engine.assign(reinterpret_cast<const char*>(payload.data()), payload.size());

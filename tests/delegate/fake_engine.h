@@ -30,6 +30,7 @@ struct Device {
   bool payload_held = false;
   bool huge_pages = false;    // what the last engine was opened with
   std::string runtime_cache;  // likewise
+  std::string refit_cache;    // likewise
   std::string input_name = "x";
   GraphUse graphs = GraphUse::Off;  // what the last engine was opened with
   int64_t margin = -1;              // likewise

@@ -190,21 +190,25 @@ TEST_F(Load, HugePagesUnlessTheyAreNotWanted) {
   EXPECT_FALSE(device().huge_pages);
 }
 
-TEST_F(Load, TheFolderOfTheRuntimeCache) {
+TEST_F(Load, TheFoldersOfTheCaches) {
   {
     Loaded loaded(make_blob("e"));
     EXPECT_EQ(device().runtime_cache, "") << "the default one";
+    EXPECT_EQ(device().refit_cache, "off");
   }
   for (const char* said : {"/some/folder", "off"}) {
-    Loaded loaded(make_blob("e"), {{"runtime_cache", text(said)}});
+    Loaded loaded(make_blob("e"), {{"runtime_cache", text(said)}, {"refit_cache", text("/plans")}});
     EXPECT_EQ(loaded.error, Error::Ok);
     EXPECT_EQ(device().runtime_cache, said);
+    EXPECT_EQ(device().refit_cache, "/plans");
   }
-  for (const executorch::runtime::OptionValue& wrong :
-       {executorch::runtime::OptionValue(text("")), executorch::runtime::OptionValue(true),
-        executorch::runtime::OptionValue(1)}) {
-    Loaded loaded(make_blob("e"), {{"runtime_cache", wrong}});
-    EXPECT_EQ(loaded.error, Error::InvalidProgram);
+  for (const char* key : {"runtime_cache", "refit_cache"}) {
+    for (const executorch::runtime::OptionValue& wrong :
+         {executorch::runtime::OptionValue(text("")), executorch::runtime::OptionValue(true),
+          executorch::runtime::OptionValue(1)}) {
+      Loaded loaded(make_blob("e"), {{key, wrong}});
+      EXPECT_EQ(loaded.error, Error::InvalidProgram);
+    }
   }
 }
 

@@ -151,16 +151,39 @@ def add(folder: Path, name: str, facts: dict[str, Any]) -> None:
     path.write_text(json.dumps({**all_facts, name: facts}, indent=1) + "\n")
 
 
+def write_separate(folder: Path, stripped: Path) -> None:
+    """The programs of separate_programs.py, from the plans that stripped_plans.py built on a GPU."""
+    import torchtrt_ws
+
+    (folder / "separate").mkdir(exist_ok=True)
+    for name, whole in {"chain": "small", "big": "big"}.items():
+        layers, features = plans.PLANS[whole]
+        shape = f"float16:{plans.BATCH}x{features}"
+        torchtrt_ws.save_plan(
+            stripped / f"{name}.stripped.plan",
+            folder / "separate" / f"{name}.pte",
+            inputs=f"x:{shape}",
+            outputs=f"y:{shape}",
+            weights={f"layers.{layer}.weight": plans.weights(features, layer) for layer in range(layers)},
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--large", action="store_true", help="the program of 5.4 GB alone, beside what is there")
     parser.add_argument("--smollm2", action="store_true", help="the language model alone, beside what is there")
+    parser.add_argument(
+        "--separate", type=Path, metavar="PLANS", help="those with weights of their own alone, likewise"
+    )
     parser.add_argument("--without-minilm", action="store_true", help="the model's packages are not installed")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     if arguments.large:
         add(arguments.folder, "large", write_measured(arguments.folder, "large", plans.LARGE))
+        return
+    if arguments.separate:
+        write_separate(arguments.folder, arguments.separate)
         return
     if arguments.smollm2:
         add(arguments.folder, "smollm2", language.write(arguments.folder))

@@ -1,18 +1,25 @@
 """Builds plans with and without their weights for tests/engine/tensorrt/acceptance_refit_test.cpp, on a GPU.
 
-    python tests/gpu/refit_plans.py FOLDER [--only chain]
+    python tests/gpu/refit_plans.py FOLDER chain big [llama:8] [model.onnx]
     TORCHTRT_WS_TEST_STRIPPED=FOLDER/chain torchtrt_ws_tensorrt_acceptance --gtest_filter='Refit.*'
 
-FOLDER/NAME then holds full.plan, stripped.plan, weights.bin (each weight at a multiple of 256 bytes) and weights.txt:
-the engine's tensors, and what lies where. Networks: those of stripped_plans.py.
+FOLDER/NAME then holds full.plan, stripped.plan, weights.bin (each weight at a multiple of 256 bytes), weights.txt (the
+engine's tensors, and what lies where) and seconds.json (what the two builds took). Networks: those of
+stripped_plans.py; an ONNX model of static shapes, whose name is its file's; `llama:LAYERS`, of llama_network.py: 32 of
+them are 15 GB of weights, which take 48 GB of disk.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import llama_network
 import numpy as np
 import plans
 import stripped_plans
@@ -20,13 +27,36 @@ import stripped_plans
 ALIGNMENT = 256
 
 
+def network_of(word: str) -> tuple[str, stripped_plans.Network]:
+    """The network of an argument, and its name."""
+    if word in stripped_plans.NAMES:
+        return word, stripped_plans.chain(word)
+    if word.startswith("llama:"):
+        layers = int(word.removeprefix("llama:"))
+
+        def define(trt: Any, builder: Any, _: Any) -> tuple[Any, Any]:
+            network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+            return network, llama_network.Layers(trt, network, layers)
+
+        return f"llama-{layers}", stripped_plans.Network(define, partial(llama_network.weight, layers=layers))
+    path = Path(word)
+    return path.stem, stripped_plans.onnx_model(path, [])
+
+
 def write(folder: Path, network: stripped_plans.Network) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     build = stripped_plans.Builder(plans.import_tensorrt(), network)
-    (folder / "full.plan").write_bytes(build.build())
-    stripped = build.build("STRIP_PLAN", "REFIT_IDENTICAL")
-    (folder / "stripped.plan").write_bytes(stripped)
-    engine = build.load(stripped)
+    seconds = {}
+    for name, flags in {"full": (), "stripped": ("STRIP_PLAN", "REFIT_IDENTICAL")}.items():
+        start = time.perf_counter()
+        plan = build.build(*flags)
+        seconds[name] = time.perf_counter() - start
+        (folder / f"{name}.plan").write_bytes(plan)
+        size = plan.nbytes
+        if name == "stripped":
+            engine = build.load(plan)
+        del plan
+    (folder / "seconds.json").write_text(json.dumps(seconds) + "\n")
     refitter = build.trt.Refitter(engine, build.logger)
     lines = []
     for tensor in build.tensors(engine):
@@ -39,19 +69,19 @@ def write(folder: Path, network: stripped_plans.Network) -> None:
             file.write(bytes(-file.tell() % ALIGNMENT))
             torch_dtype = stripped_plans.TORCH.get(dtype, dtype.lower())
             lines.append(f"weight {name} {torch_dtype} {values.size} {file.tell()} {values.nbytes}")
-            file.write(values.tobytes())
+            file.write(values.reshape(-1).view(np.uint8).data)
     (folder / "weights.txt").write_text("\n".join(lines) + "\n")
-    print(f"{folder}: {len(stripped)} bytes without weights", file=sys.stderr, flush=True)
+    print(f"{folder}: {size} bytes without weights, built in {seconds} s", file=sys.stderr, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", choices=sorted(stripped_plans.NAMES))
+    parser.add_argument("networks", nargs="+")
     arguments = parser.parse_args()
-    for name in stripped_plans.NAMES:
-        if arguments.only in (None, name):
-            write(arguments.folder / name, stripped_plans.chain(name))
+    for word in arguments.networks:
+        name, network = network_of(word)
+        write(arguments.folder / name, network)
 
 
 if __name__ == "__main__":

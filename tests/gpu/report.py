@@ -13,9 +13,11 @@ something for say so.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -35,6 +37,7 @@ import verdict
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PERCENTS = (100, 75, 50, 25, 0)
+UNASKED = ("refit_large",)  # sections that run only where they are named: minutes, and 48 GB of disk
 # What each tool of compute-sanitizer runs. Plans that are refused make TensorRT throw inside, which is no business of
 # the sanitizer. Under racecheck a run takes seconds, so one test of each kind of work: host and device tensors,
 # streams, changes of shape and budget, graphs.
@@ -85,8 +88,8 @@ class Machine:
             env={**os.environ, **environment},
         )
 
-    def text(self, *arguments: object, **environment: str) -> str:
-        done = self.run(*arguments, **environment)
+    def text(self, *arguments: object, timeout: int = 300, **environment: str) -> str:
+        done = self.run(*arguments, timeout=timeout, **environment)
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(map(str, arguments))}: exit {done.returncode}: {done.stderr[-2000:]}")
         return done.stdout
@@ -330,23 +333,55 @@ def towers(machine: Machine) -> Any:
     return rows
 
 
-def refit(machine: Machine) -> dict[str, Any]:
+def refit(machine: Machine, *networks: str, tests: str = "Refit.*") -> dict[str, Any]:
     """Plans without their weights, built here, get them from a file (acceptance_refit_test.cpp)."""
     result: dict[str, Any] = {}
-    folder = machine.scratch / "refit"
-    machine.text(sys.executable, ROOT / "tests" / "gpu" / "refit_plans.py", folder)
+    folder = Path(tempfile.mkdtemp(dir=machine.scratch))
+    machine.text(sys.executable, ROOT / "tests" / "gpu" / "refit_plans.py", folder, *networks, timeout=400)
     for case in sorted(folder.iterdir()):
         environment = {
             "TORCHTRT_WS_TEST_STRIPPED": str(case),
             "TORCHTRT_WS_TEST_PLAN": str(plan_file(machine, "small")),
         }
         environment["TORCHTRT_WS_TEST_PRODUCT"] = "rtx" if "rtx" in machine.library else "tensorrt"
-        done = machine.run(machine.tool("torchtrt_ws_tensorrt_acceptance"), "--gtest_filter=Refit.*", **environment)
+        done = machine.run(
+            machine.tool("torchtrt_ws_tensorrt_acceptance"), f"--gtest_filter={tests}", timeout=400, **environment
+        )
         line = next((line for line in done.stdout.splitlines() if line.startswith('{"refit"')), '{"refit": {}}')
-        result[case.name] = {**counted(done), "loads": json.loads(line)["refit"], "said": done.stdout[-2000:]}
+        seconds = json.loads((case / "seconds.json").read_text())
+        result[case.name] = {
+            **counted(done),
+            "build_seconds": seconds,
+            "loads": json.loads(line)["refit"],
+            "said": done.stdout[-2000:],
+        }
         if done.returncode == 0:
             del result[case.name]["said"]
+    shutil.rmtree(folder)
     return result
+
+
+def refit_networks(machine: Machine) -> list[str]:
+    """Those that every machine can build, and MiniLM where its model is among the programs."""
+    model = machine.programs / "minilm.onnx"
+    return ["chain", "big", *([str(model)] if model.exists() else [])]
+
+
+def separate(machine: Machine) -> Any:
+    """separate_programs.py, in a process of its own."""
+    if not (machine.programs / "separate").is_dir():
+        return {"skipped": "no programs with weights of their own (programs.py --separate PLANS)"}
+    return machine.json(sys.executable, ROOT / "tests" / "gpu" / "separate_programs.py", machine.programs)
+
+
+def separate_save(machine: Machine) -> Any:
+    """separate_save.py, in a process of its own, where the exporter is installed."""
+    if not all(importlib.util.find_spec(each) for each in ("torch", "executorch", "tensorrt_rtx")):
+        return {"skipped": "no torch, no executorch or no tensorrt_rtx in Python"}
+    folder = Path(tempfile.mkdtemp(dir=machine.scratch))
+    found = machine.json(sys.executable, ROOT / "tests" / "gpu" / "separate_save.py", folder)
+    shutil.rmtree(folder)
+    return found
 
 
 def broken_captures(machine: Machine) -> list[dict[str, Any]]:
@@ -606,7 +641,10 @@ def sections(machine: Machine, folder: Path) -> dict[str, Callable[[], Any]]:
         "arbiter": lambda: arbiter(machine),
         "full": lambda: {free: machine.json(stress, "full", *big, "--free", free << 20) for free in (300, 130, 60)},
         "acceptance": lambda: acceptance(machine),
-        "refit": lambda: refit(machine),
+        "refit": lambda: refit(machine, *refit_networks(machine)),
+        "refit_large": lambda: refit(machine, "llama:32", tests="Refit.TheAnswer*:Refit.Tells*"),
+        "separate": lambda: separate(machine),
+        "separate_save": lambda: separate_save(machine),
         "commands": lambda: commands.measure(machine, folder),
         "smollm2": lambda: language.measure(machine, cosine),
         "python_calls": lambda: python_calls(machine),
@@ -634,7 +672,7 @@ def main() -> None:
     results: dict[str, Any] = json.loads(target.read_text()) if arguments.only and target.exists() else {}
     results["device"] = device()
     for name, measure in sections(machine, arguments.out).items():
-        if arguments.only and name not in arguments.only:
+        if name in UNASKED if not arguments.only else name not in arguments.only:
             continue
         started = time.perf_counter()
         try:

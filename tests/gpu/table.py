@@ -58,6 +58,9 @@ def markdown(results: dict[str, Any]) -> str:
         ("arbiter", "Memory made free and given back, sleep and wake, beside a load (medians)", _arbiter),
         ("commands", "`bench`, and `plan` at budgets that bench did not measure", _commands),
         ("refit", "Plans without their weights, which come from a file at load", _refit),
+        ("refit_large", "The same of a decoder of Llama 3 8B's shape", _refit),
+        ("separate", "Programs with their weights in a file of their own (torchtrt_ws.load)", _separate),
+        ("separate_save", "A decoder saved here, whole and with its weights apart", _separate_save),
         ("smollm2", "SmolLM2-135M-Instruct in fp16 answers a question (examples/llm)", _smollm2),
         ("python_calls", "A call from Python with torch's tensors on the device, all waited for", _python_calls),
         ("broken_captures", "Bare TensorRT: captures into a graph that another thread breaks", _broken_captures),
@@ -264,21 +267,49 @@ def _commands(section: dict[str, Any]) -> list[str]:
 
 
 def _refit(section: dict[str, Any]) -> list[str]:
-    rows = []
+    rows, built = [], []
     for name, case in section.items():
         loads = case["loads"]
-        stripped = loads["stripped_bytes"]
         for how, found in loads.items():
             if not isinstance(found, dict) or how.endswith("_first"):
                 continue
-            size = loads["full_bytes"] if how == "full" else stripped
-            seconds = found["seconds"]
-            peak = found["host_peak_bytes"] / 1e6
-            label = how.replace("_", ", ")
-            rows.append([name, label, f"{size / 1e6:.2f}", f"{seconds * 1e3:.1f}", f"{peak:.0f}"])
+            plan = loads["full_bytes" if how.startswith("full") else "stripped_bytes"]
+            times = [f"{found['seconds'] * 1e3:.1f}", f"{loads['weights_bytes'] / found['seconds'] / 1e9:.1f}"]
+            rows.append(
+                [name, how.replace("_", ", "), f"{plan / 1e6:.2f}", *times, f"{found['host_peak_bytes'] / 1e6:.0f}"]
+            )
+        if seconds := case.get("build_seconds"):
+            saved = 100 * (1 - loads["stripped_bytes"] / loads["full_bytes"])
+            built.append(
+                f"{name}: built in {seconds['full']:.1f} s, without its weights in {seconds['stripped']:.1f} s and "
+                f"{saved:.2f} % smaller; {loads['weights_bytes'] / 1e6:.0f} MB of weights."
+            )
     passed = ", ".join(f"{name}: {case['passed']} tests passed" for name, case in section.items())
-    lines = _table(["plan", "load of", "plan MB", "ms", "host peak MB"], rows)
-    return [*lines, "", f"Answers are those of the whole plan to the bit at 100, 50 and 0 % ({passed})."]
+    lines = _table(["plan", "load of", "plan MB", "ms", "GB/s of weights", "host peak MB"], rows)
+    return [*lines, "", f"Answers are those of the whole plan to the bit at 100, 50 and 0 % ({passed}).", *built]
+
+
+def _separate(section: dict[str, Any]) -> list[str]:
+    if "skipped" in section:
+        return [f"Skipped: {section['skipped']}"]
+    head = ["program", "its MB", "whole MB", *next(iter(section.values()))["loads"], "to the bit at"]
+    rows = []
+    for name, row in section.items():
+        times = [f"{load['seconds'] * 1e3:.0f} ms" for load in row["loads"].values()]
+        equal = ", ".join(budget for budget, same in row["equal"].items() if same)
+        rows.append([name, f"{row['program_bytes'] / 1e6:.2f}", f"{row['whole_bytes'] / 1e6:.2f}", *times, equal])
+    return _table(head, rows)
+
+
+def _separate_save(section: dict[str, Any]) -> list[str]:
+    if "skipped" in section:
+        return [f"Skipped: {section['skipped']}"]
+    lines = _table(["file", "MB"], [[name, f"{size / 1e6:.1f}"] for name, size in section["bytes"].items()])
+    took = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in section["seconds"].items())
+    equal = ", ".join(budget for budget, same in section["equal"].items() if same)
+    merged = "the same" if section["merged_equal"] else "another"
+    said = f"The same logits to the bit at {equal}; {merged} from the merged program; cosine with eager"
+    return [*lines, "", f"{took}. {said} {section['cosine']:.6f}."]
 
 
 def _smollm2(section: Any) -> list[str]:

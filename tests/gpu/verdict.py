@@ -89,6 +89,36 @@ def _refit(section: dict[str, Any]) -> Iterator[str]:
         yield from _tests(name, case)
 
 
+def _separate(section: Any) -> Iterator[str]:
+    if "skipped" in section:
+        return
+    yield from _at_least_one(section)
+    for name, row in section.items():
+        for budget, same in row["equal"].items():
+            if not same:
+                yield f"{name} at {budget}: not what the whole program answers"
+        if not row["cached_equal"]:
+            yield f"{name} from the cache: not what the whole program answers"
+        hits = [load["cache_hits"] for load in row["loads"].values()]
+        if hits != [0, 0, 0, 1]:
+            yield f"{name}: cache hits {hits}"
+        if f"{name}.ptd" not in row["without_weights"]:
+            yield f"{name} without its weights: {row['without_weights']}"
+
+
+def _separate_save(section: Any) -> Iterator[str]:
+    if "skipped" in section:
+        return
+    yield from _at_least_one(section["equal"])
+    for budget, same in section["equal"].items():
+        if not same:
+            yield f"at {budget}: not what the whole program answers"
+    if not section["merged_equal"]:
+        yield "merged: not what the whole program answers"
+    if not section["cosine"] >= LEAST_COSINE:
+        yield f"cosine {section['cosine']}"
+
+
 def _smollm2(section: Any) -> Iterator[str]:
     if isinstance(section, dict):
         return
@@ -280,5 +310,8 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "acceptance": _acceptance,
     "commands": _commands,
     "refit": _refit,
+    "refit_large": _refit,
+    "separate": _separate,
+    "separate_save": _separate_save,
     "smollm2": _smollm2,
 }

@@ -44,7 +44,7 @@ class StandinTest : public ::testing::Test {
   static std::vector<int64_t> live_objects() {
     std::vector<int64_t> live;
     for (const char* kind : {"device", "pinned", "weights", "scratch", "context", "stream", "event", "graph",
-                             "graph_exec", "runtime", "engine", "execution_context", "refitter"}) {
+                             "graph_exec", "runtime", "engine", "execution_context", "refitter", "host_memory"}) {
       live.push_back(standin_live(kind));
     }
     return live;

@@ -66,7 +66,7 @@ int64_t standin_bytes(const char* kind);
 
 /* What lives now. Memory: "device" (cudaMalloc), "pinned", "weights", "scratch", "context" (TensorRT's own),
  * "graph_memory", and "device_total", all on devices. Objects: "stream", "event", "graph", "graph_exec", "runtime",
- * "engine", "execution_context", "refitter". */
+ * "engine", "execution_context", "refitter", "host_memory" (IHostMemory). */
 int64_t standin_live(const char* kind);
 int64_t standin_live_bytes(const char* kind);
 int64_t standin_peak_bytes(const char* kind);

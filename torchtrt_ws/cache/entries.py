@@ -12,17 +12,19 @@ from typing import Any
 from torchtrt_ws.cache.folder import distrusted, folder, opened
 from torchtrt_ws.cache.use import in_use
 
-__all__ = ["LEFTOVER", "PACKED_WEIGHTS", "RUNTIME_CACHE", "Entry", "entries", "entries_in"]
+__all__ = ["LEFTOVER", "PACKED_WEIGHTS", "REFITTED", "RUNTIME_CACHE", "Entry", "entries", "entries_in"]
 
 PACKED_WEIGHTS = "packed weights"
 RUNTIME_CACHE = "runtime cache"
+REFITTED = "refitted plan"
 LEFTOVER = "leftover"  # of a process that was killed while it wrote
 # cpp/engine/host/packed_file.cpp: the engine's SHA-256, ExecuTorch's version, a fingerprint of the processor.
 # cpp/cache/runtime_cache_file.cpp: the plan's SHA-256 (or one of samples of it, where its file records none),
-# TensorRT-RTX's version and the device's compute capability, a digest of the device's name. ".XXXXXX" while it is
+# TensorRT-RTX's version and the device's compute capability, a digest of the device's name.
+# cpp/cache/refit_cache_file.cpp: likewise, and a digest of the weights behind the plan's. ".XXXXXX" while it is
 # written, as mkostemp makes it.
-_ENTRY = re.compile(r"([0-9a-f]{64})-(.+)-([0-9a-f]{16})\.(packed|runtime)(\.[A-Za-z0-9]{6})?")
-_KINDS = {"packed": PACKED_WEIGHTS, "runtime": RUNTIME_CACHE}
+_ENTRY = re.compile(r"([0-9a-f]{64})-(.+)-([0-9a-f]{16})\.(packed|runtime|refit)(\.[A-Za-z0-9]{6})?")
+_KINDS = {"packed": PACKED_WEIGHTS, "runtime": RUNTIME_CACHE, "refit": REFITTED}
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Entry:
     """One thing in the cache.
 
     Args:
-        kind: "packed weights" of a host engine, the "runtime cache" of a TensorRT-RTX engine, or "leftover".
+        kind: "packed weights" of a host engine, the "runtime cache" of a TensorRT-RTX engine, a "refitted plan" (in the
+            folder that loads named with `refit_cache`), or "leftover".
         name: Its file in the folder.
         sha256: The digest of the engine that it belongs to, as `torchtrt-ws inspect` shows it. The runtime cache of a
             plan that is not compared with a digest in its file has one of the plan's samples.

@@ -22,6 +22,7 @@ def set_defaults(
     share_activation_memory: bool | None = None,
     huge_pages: bool | None = None,
     runtime_cache: str | os.PathLike[str] | None = None,
+    refit_cache: str | os.PathLike[str] | None = None,
     verify: str | None = None,
 ) -> None:
     """Says what loads in this process do, from now on, where they do not say it themselves.
@@ -42,6 +43,7 @@ def set_defaults(
         share_activation_memory: Let the execution contexts of a program work in one piece of device memory.
         huge_pages: Ask the system for huge pages for the host memory that large engines are read into.
         runtime_cache: The folder for the kernels that TensorRT-RTX compiles, or "off".
+        refit_cache: The folder for plans that were saved without their weights, with them; or "off".
         verify: "checksum", "digest" or "off".
 
     Raises:
@@ -58,6 +60,7 @@ def set_defaults(
             share_activation_memory=share_activation_memory,
             huge_pages=huge_pages,
             runtime_cache=runtime_cache,
+            refit_cache=refit_cache,
             verify=verify,
         ),
     }

@@ -41,6 +41,7 @@ def load(
     mmap: bool | None = None,
     huge_pages: bool | None = None,
     runtime_cache: str | os.PathLike[str] | None = None,
+    refit_cache: str | os.PathLike[str] | None = None,
     verify: str | None = None,
     trusted_keys: Iterable[Key] | None = None,
     etdump: bool = False,
@@ -91,6 +92,10 @@ def load(
             process need not compile them: made where it is missing, and not used where others may write it. "off":
             none. None: that of the packed weights (`torchtrt-ws cache`). Needs an adapter that was compiled with
             TensorRT-RTX's own headers; another one says so in the log, if a folder is given.
+        refit_cache: The folder that keeps a TensorRT plan which was saved without its weights, together with them, so
+            that later loads read it instead of refitting. It takes the size of the weights there, and once more in host
+            memory while it is written. Made where it is missing, and not used where others may write it. "off": none,
+            and so for None. Worth it where refitting takes longer than reading: measure.
         verify: How each engine's bytes are compared with what the file records of them: "checksum" (CRC-32C: finds
             damage, at the speed of memory), "digest" (SHA-256: finds whatever differs) or "off". None: "checksum".
         trusted_keys: Load only what one of these keys signed (`torchtrt-ws sign`): public Ed25519 keys in PEM, for each
@@ -127,6 +132,7 @@ def load(
         share_activation_memory=share_activation_memory,
         huge_pages=huge_pages,
         runtime_cache=runtime_cache,
+        refit_cache=refit_cache,
         verify=verify,
     )
     # A verified copy is in memory already, so that is mapped whatever `mmap` says.

@@ -21,6 +21,7 @@ def switch_options(
     share_activation_memory: bool | None = None,
     huge_pages: bool | None = None,
     runtime_cache: str | os.PathLike[str] | None = None,
+    refit_cache: str | os.PathLike[str] | None = None,
     verify: str | None = None,
 ) -> dict[str, bool | int | str]:
     """Turns keywords of `load` into the backend's options.
@@ -32,13 +33,14 @@ def switch_options(
         share_activation_memory: Whether a program's execution contexts work in one piece of device memory.
         huge_pages: Whether they are asked for, for the memory that large engines are read into.
         runtime_cache: The folder for the kernels that TensorRT-RTX compiles, or "off".
+        refit_cache: The folder for plans that were saved without their weights, with them; or "off".
         verify: "checksum", "digest" or "off".
 
     Returns:
         Option key to value; None leaves an option out.
 
     Raises:
-        ProgramError: Another word for `verify` or `cuda_graph`; a `runtime_cache` that is empty, or longer than an
+        ProgramError: Another word for `verify` or `cuda_graph`; a folder for a cache that is empty, or longer than an
             option holds.
     """
     _check("verify", verify, VERIFY, "Leave it out for the checksum.")
@@ -50,19 +52,20 @@ def switch_options(
         "use_shared_engines": share_engines,
         "use_shared_activation_scratch": share_activation_memory,
         "huge_pages": huge_pages,
-        "runtime_cache": None if runtime_cache is None else _folder(runtime_cache),
+        "runtime_cache": None if runtime_cache is None else _folder("runtime_cache", runtime_cache),
+        "refit_cache": None if refit_cache is None else _folder("refit_cache", refit_cache),
         "verify": verify,
     }
     return {key: value for key, value in switches.items() if value is not None}
 
 
-def _folder(path: str | os.PathLike[str]) -> str:
+def _folder(keyword: str, path: str | os.PathLike[str]) -> str:
     folder = os.fspath(path)
     size = len(os.fsencode(folder))
     if 0 < size <= MOST_TEXT:
         return folder
     raise ProgramError(
-        "runtime_cache", f"{size} bytes", f'a folder of 1 to {MOST_TEXT} bytes, or "off"', "Set TORCHTRT_WS_CACHE."
+        keyword, f"{size} bytes", f'a folder of 1 to {MOST_TEXT} bytes, or "off"', "Choose one with a shorter path."
     )
 
 

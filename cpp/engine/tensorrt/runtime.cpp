@@ -105,8 +105,8 @@ Status compare_read(const Verification& verification, const StreamReader& reader
   return compared;
 }
 
-/// The least plan for which huge pages are asked for.
-constexpr uint64_t kPlanForHugePages = uint64_t{256} << 20;  // bytes
+/// The least buffer for which huge pages are asked for.
+constexpr uint64_t kBufferForHugePages = uint64_t{256} << 20;  // bytes
 
 void say_no_huge_pages() {
   static std::once_flag said;
@@ -138,7 +138,8 @@ Result<std::shared_ptr<Runtime>> Runtime::shared(const std::string& subject, Pro
 }
 
 Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::string& subject, Payload payload,
-                                                                    const Verification& verification, bool huge_pages) {
+                                                                    const Verification& verification,
+                                                                    uint64_t huge_buffer) {
   const uint8_t* const plan = payload.data();
   const uint64_t size = payload.size();
   const DeviceGuard guard(device_);
@@ -152,7 +153,7 @@ Result<std::unique_ptr<nvinfer1::ICudaEngine>> Runtime::deserialize(const std::s
   {
     std::lock_guard<std::mutex> lock(mutex_);
     std::optional<HugePageWatcher> watcher;
-    if (huge_pages && size >= kPlanForHugePages) watcher.emplace(size);
+    if (huge_buffer >= kBufferForHugePages) watcher.emplace(huge_buffer);
     const Traced stage("deserialize");
     engine.reset(runtime_->deserializeCudaEngine(reader));
     if (watcher && watcher->stop() == HugePageWatcher::Outcome::Refused) say_no_huge_pages();
@@ -193,6 +194,25 @@ Status Runtime::refit(const std::string& subject, nvinfer1::ICudaEngine& engine,
   Status verified = compared.get();
   if (verify != Verify::Off) note_stage("verify weights", verified_in);
   return verified.ok() ? refitted : verified;
+}
+
+Result<std::unique_ptr<nvinfer1::IHostMemory>> Runtime::serialize(const std::string& subject,
+                                                                  nvinfer1::ICudaEngine& engine) {
+  const DeviceGuard guard(device_);
+  const ErrorScope errors;
+  std::lock_guard<std::mutex> lock(mutex_);
+  const Traced stage("serialize");
+  const std::unique_ptr<nvinfer1::ISerializationConfig> config(engine.createSerializationConfig());
+  // A plan that was built without its weights is serialized without them unless told otherwise.
+  const bool told = config != nullptr && config->clearFlag(nvinfer1::SerializationFlag::kEXCLUDE_WEIGHTS);
+  std::unique_ptr<nvinfer1::IHostMemory> plan(told ? engine.serializeWithConfig(*config) : nullptr);
+  if (plan != nullptr) return plan;
+  const std::string words = errors.words();
+  if (says_out_of_memory(words)) {
+    return Failure{ErrorCode::DoesNotFit, subject, words, "enough host memory for its plan", "Free memory in the host"};
+  }
+  return Failure{ErrorCode::NotSupported, subject, words.empty() ? "no plan from TensorRT, and no reason" : words,
+                 "its plan with its weights", "Load it without a refit cache"};
 }
 
 Result<HeaderValidity> Runtime::validity(const std::string& subject, const uint8_t* plan, uint64_t size) {

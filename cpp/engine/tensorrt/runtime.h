@@ -25,10 +25,11 @@ class Runtime {
   /// Deserializes `payload` on this runtime's device, giving its pages back as they are read, and then releases it.
   /// Engine host code stays disallowed (IRuntime::setEngineHostCodeAllowed): a plan is data here.
   /// The payload is compared with what `verification` knows of it: a checksum as it is read, a digest in a thread
-  /// beside TensorRT's reading. `huge_pages`: ask for them for the memory that a large plan's weights are read into.
-  /// Fails with BadEngine, Incompatible, DoesNotFit or EngineFault.
+  /// beside TensorRT's reading. `huge_buffer`: bytes of the memory that TensorRT is to be expected to fill with
+  /// weights, for which huge pages are asked, if they are many; 0: not asked. Fails with BadEngine, Incompatible,
+  /// DoesNotFit or EngineFault.
   Result<std::unique_ptr<nvinfer1::ICudaEngine>> deserialize(const std::string& subject, Payload payload,
-                                                             const Verification& verification, bool huge_pages);
+                                                             const Verification& verification, uint64_t huge_buffer);
 
   /// Fails with BadEngine if `engine`, which this runtime deserialized, lacks its weights (refit.h).
   Status check_has_weights(const std::string& subject, nvinfer1::ICudaEngine& engine, uint64_t plan_bytes);
@@ -37,6 +38,10 @@ class Runtime {
   /// compared with what the program records of them while TensorRT reads them (refit.h). Nothing runs meanwhile. Fails
   /// with BadEngine, NotSupported, DoesNotFit or EngineFault; the engine is of no use then.
   Status refit(const std::string& subject, nvinfer1::ICudaEngine& engine, const Weights& weights, Verify verify);
+
+  /// The plan of `engine`, which this runtime deserialized, with the weights that it has now. Fails with NotSupported
+  /// or DoesNotFit.
+  Result<std::unique_ptr<nvinfer1::IHostMemory>> serialize(const std::string& subject, nvinfer1::ICudaEngine& engine);
 
   /// What TensorRT-RTX says of the first bytes of `plan`. Fails with NotSupported where this adapter's headers have no
   /// such call, or for a plan that is shorter than its header.

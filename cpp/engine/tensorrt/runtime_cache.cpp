@@ -1,7 +1,5 @@
 #include "engine/tensorrt/runtime_cache.h"
 
-#include <cuda_runtime_api.h>
-
 #include <array>
 #include <atomic>
 #include <mutex>
@@ -11,7 +9,7 @@
 
 #include "cache/runtime_cache_file.h"
 #include "engine/log.h"
-#include "engine/tensorrt/cuda.h"
+#include "engine/tensorrt/device_key.h"
 #include "engine/tensorrt/logger.h"
 #include "torchtrt_ws/option_keys.h"
 
@@ -59,7 +57,7 @@ class RtxRuntimeCache final : public RuntimeCache {
   /// The cache, with what lies in the file. Without either, contexts are made without.
   void prepare() {
     const ErrorScope errors;
-    auto file = RuntimeCacheFile::in(use_.folder, key());
+    auto file = RuntimeCacheFile::in(use_.folder, device_key(use_.plan, library_, device_));
     if (!file.ok()) return say_unusable(file.failure());
     file_.emplace(std::move(file).value());
     auto config = make_config();
@@ -88,14 +86,6 @@ class RtxRuntimeCache final : public RuntimeCache {
     const std::string words = errors.words();
     log_info(subject_ + ": TensorRT-RTX does not take the runtime cache " + file_->path() +
              (words.empty() ? "" : " (" + words + ")") + ": kernels are compiled, and it is written again");
-  }
-
-  RuntimeCacheKey key() const {
-    cudaDeviceProp properties{};
-    const cudaError_t asked = cudaGetDeviceProperties(&properties, device_);
-    ignore(asked);
-    if (asked != cudaSuccess) properties = {};
-    return {use_.plan, "rtx" + library_.version_text(), properties.name, properties.major, properties.minor};
   }
 
   std::unique_ptr<nvinfer1::IRuntimeConfig> make_config() {
@@ -143,7 +133,7 @@ class RtxRuntimeCache final : public RuntimeCache {
 }  // namespace
 
 bool keeps_runtime_cache(Product product, const std::string& asked) {
-  return product == Product::TensorRTRTX && asked != kRuntimeCacheOff;
+  return product == Product::TensorRTRTX && asked != kCacheOff;
 }
 
 std::unique_ptr<RuntimeCache> make_runtime_cache(const std::string& subject, nvinfer1::ICudaEngine& engine,
@@ -156,7 +146,7 @@ std::unique_ptr<RuntimeCache> make_runtime_cache(const std::string& subject, nvi
 
 bool keeps_runtime_cache(Product, const std::string& asked) {
   static std::once_flag said;
-  if (asked.empty() || asked == kRuntimeCacheOff) return false;
+  if (asked.empty() || asked == kCacheOff) return false;
   std::call_once(said, [] {
     log_info(std::string(kRuntimeCacheKey) + " has no effect: this adapter was compiled with headers of TensorRT " +
              std::to_string(NV_TENSORRT_MAJOR) + "." + std::to_string(NV_TENSORRT_MINOR) +

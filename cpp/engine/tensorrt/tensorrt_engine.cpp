@@ -12,7 +12,9 @@
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
 #include "engine/tensorrt/plan_digest.h"
+#include "engine/tensorrt/refit_cache.h"
 #include "engine/tensorrt/traced.h"
+#include "torchtrt_ws/option_keys.h"
 
 namespace torchtrt_ws::tensorrt {
 
@@ -47,21 +49,49 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
   if (keeps_runtime_cache(product, request.runtime_cache)) {
     cache.plan = plan_digest(payload.data(), payload.size(), request.metadata, request.verify);
   }
-  const uint64_t plan_bytes = payload.size();
-  const cudaError_t before = cudaPeekAtLastError();
-  auto engine = runtime.value()->deserialize(subject_, std::move(payload), verification, request.huge_pages);
-  if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
-  if (!weights) {
-    step = runtime.value()->check_has_weights(subject_, *engine.value(), plan_bytes);
-    if (!step.ok()) return step;
-  } else {  // before there is a budget: it counts the bytes of weights that TensorRT has
-    step = runtime.value()->refit(subject_, *engine.value(), *weights, request.verify);
-    if (!step.ok()) return step;
-  }
+  auto engine = weights ? open_refitted(*runtime.value(), std::move(payload), verification, *weights, request)
+                        : open_whole(*runtime.value(), std::move(payload), verification, request);
+  if (!engine.ok()) return std::move(engine).failure();
   loaded_plan_ = true;
   return take(
       std::make_shared<SharedPlan>(subject_, std::move(runtime).value(), std::move(engine).value(), device_, cache),
       request);
+}
+
+Result<CudaEngine> TensorRTEngine::open_whole(Runtime& runtime, Payload payload, const Verification& verification,
+                                              const OpenRequest& request) const {
+  const uint64_t plan_bytes = payload.size();
+  const cudaError_t before = cudaPeekAtLastError();
+  auto engine = runtime.deserialize(subject_, std::move(payload), verification, request.huge_pages ? plan_bytes : 0);
+  if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
+  Status whole = runtime.check_has_weights(subject_, *engine.value(), plan_bytes);
+  if (!whole.ok()) return std::move(whole).failure();
+  return engine;
+}
+
+/// The weights come before there is a budget: it counts the bytes of weights that TensorRT has.
+Result<CudaEngine> TensorRTEngine::open_refitted(Runtime& runtime, Payload payload, const Verification& verification,
+                                                 const Weights& weights, const OpenRequest& request) {
+  std::optional<RefitCache> cache;
+  if (!request.refit_cache.empty() && request.refit_cache != kCacheOff) {
+    cache.emplace(subject_, request.refit_cache, runtime, device_, payload.data(), payload.size(),
+                  *request.metadata.own->weights, request.verify);
+    auto found = cache->find(request.huge_pages);
+    refit_cache_hits_ = cache->hits();
+    if (!found.ok() || found.value() != nullptr) return found;
+  }
+  const cudaError_t before = cudaPeekAtLastError();
+  // TensorRT-RTX 1.6.1 fills the memory for the weights with zeros while it reads a plan that has none.
+  const uint64_t weight_bytes = request.huge_pages ? weights.bytes() : 0;
+  auto engine = runtime.deserialize(subject_, std::move(payload), verification, weight_bytes);
+  if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
+  Status refitted = runtime.refit(subject_, *engine.value(), weights, request.verify);
+  if (!refitted.ok()) return std::move(refitted).failure();
+  if (cache) {
+    cache->keep(*engine.value());
+    refit_cache_misses_ = cache->misses();
+  }
+  return engine;
 }
 
 Status TensorRTEngine::take(std::shared_ptr<SharedPlan> plan, const OpenRequest& request) {
@@ -192,9 +222,11 @@ EngineCounters TensorRTEngine::counters() const noexcept {
   EngineCounters counters;
   counters.graph_hits = execution_->graph_hits();
   counters.context_seconds = context_seconds_;
+  counters.cache_hits = refit_cache_hits_;
+  counters.cache_misses = refit_cache_misses_;
   if (loaded_plan_ && plan_->cache() != nullptr) {
-    counters.cache_hits = plan_->cache()->hits();
-    counters.cache_misses = plan_->cache()->misses();
+    counters.cache_hits += plan_->cache()->hits();
+    counters.cache_misses += plan_->cache()->misses();
   }
   return counters;
 }

@@ -15,6 +15,8 @@
 
 namespace torchtrt_ws::tensorrt {
 
+using CudaEngine = std::unique_ptr<nvinfer1::ICudaEngine>;
+
 /// A TensorRT or TensorRT-RTX plan behind the Engine port. The caller serializes its calls (engine/engine.h).
 class TensorRTEngine final : public Engine {
  public:
@@ -50,6 +52,10 @@ class TensorRTEngine final : public Engine {
   TensorRTEngine(std::string subject, int device) : subject_(std::move(subject)), device_(device) {}
 
   Status load(Payload payload, const OpenRequest& request);
+  Result<CudaEngine> open_whole(Runtime& runtime, Payload payload, const Verification& verification,
+                                const OpenRequest& request) const;
+  Result<CudaEngine> open_refitted(Runtime& runtime, Payload payload, const Verification& verification,
+                                   const Weights& weights, const OpenRequest& request);
   Status take(std::shared_ptr<SharedPlan> plan, const OpenRequest& request);
   Status make_context_here();
   void save_cache() noexcept;
@@ -62,7 +68,9 @@ class TensorRTEngine final : public Engine {
   std::shared_ptr<ActivationBlock> block_;  // null: contexts have memory of their own
   Io io_;
   std::unique_ptr<Execution> execution_;
-  bool loaded_plan_ = false;    // and does not share one that was loaded before
+  bool loaded_plan_ = false;  // and does not share one that was loaded before
+  uint64_t refit_cache_hits_ = 0;
+  uint64_t refit_cache_misses_ = 0;
   double context_seconds_ = 0;  // what making the last context took
 };
 

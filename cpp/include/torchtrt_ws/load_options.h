@@ -87,6 +87,11 @@ class LoadOptions {
   /// ~/.cache/torchtrt_ws. At most 255 bytes. Needs an adapter that was compiled with TensorRT-RTX's own headers.
   LoadOptions& set_runtime_cache(std::string_view folder) { return add_text(kRuntimeCacheKey, folder); }
 
+  /// The folder that keeps a TensorRT plan which was saved without its weights, with them: the next load reads it
+  /// instead of refitting. Takes their size on the disk, and in host memory once more while it is written. Made where
+  /// it is missing, and not used where others may write it. "off", as unless set: none. At most 255 bytes.
+  LoadOptions& set_refit_cache(std::string_view folder) { return add_text(kRefitCacheKey, folder); }
+
   /// How each engine's bytes are compared with what the file records of them: "checksum" (the default; finds damage),
   /// "digest" (SHA-256; some 1 to 2 GB/s) or "off".
   LoadOptions& set_verify(std::string_view how) { return add_text(kVerifyKey, how); }

@@ -29,10 +29,13 @@ inline constexpr std::string_view kVerifyKey = "verify";       // "checksum" (th
 inline constexpr std::string_view kShareEnginesKey = "use_shared_engines";             // a bool; true where not given
 inline constexpr std::string_view kShareScratchKey = "use_shared_activation_scratch";  // a bool; true where not given
 inline constexpr std::string_view kHugePagesKey = "huge_pages";                        // a bool; true where not given
-// Where TensorRT-RTX's compiled kernels are kept: a folder, or kRuntimeCacheOff; beside a host engine's packed weights
+// Where TensorRT-RTX's compiled kernels are kept: a folder, or kCacheOff; beside a host engine's packed weights
 // where not given.
 inline constexpr std::string_view kRuntimeCacheKey = "runtime_cache";
-inline constexpr std::string_view kRuntimeCacheOff = "off";
+// Where a TensorRT plan that was saved without its weights is kept with them: a folder, or kCacheOff, as where not
+// given.
+inline constexpr std::string_view kRefitCacheKey = "refit_cache";
+inline constexpr std::string_view kCacheOff = "off";
 
 inline constexpr std::string_view kContextsKey =
     "contexts";  // how many loads of the file will share; 1 where not given

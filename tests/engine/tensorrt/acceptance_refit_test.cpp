@@ -11,9 +11,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <sstream>
 
 #include "../../standin/plan_writer.h"
@@ -23,40 +23,26 @@
 namespace torchtrt_ws::testing {
 namespace {
 
-std::vector<uint8_t> read_all(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  EXPECT_TRUE(file.good()) << path;
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-/// A file of weights, mapped as ExecuTorch maps a companion: each weight under its name as key.
-class MappedWeights final : public WeightsSource {
+/// A file, mapped as a program is: what has read it gives its pages back.
+class MappedFile {
  public:
-  MappedWeights(const std::string& path, SeparateWeights listed, const std::vector<size_t>& offsets)
-      : listed_(std::move(listed)), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  explicit MappedFile(const std::string& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     struct stat info{};
     EXPECT_EQ(fstat(file_, &info), 0) << path;
     size_ = static_cast<size_t>(info.st_size);
     data_ = static_cast<uint8_t*>(mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file_, 0));
-    for (size_t i = 0; i < offsets.size(); ++i) {
-      WeightFacts& facts = listed_.tensors[i];
-      EXPECT_LE(offsets[i] + static_cast<size_t>(facts.bytes), size_);
-      Crc32c crc;
-      crc.update(data_ + offsets[i], static_cast<size_t>(facts.bytes));
-      facts.crc32c = crc.value();
-      at_[facts.key] = {offsets[i], static_cast<size_t>(facts.bytes)};
-    }
+    EXPECT_NE(data_, MAP_FAILED) << path;
   }
-  ~MappedWeights() override {
+  ~MappedFile() {
     munmap(data_, size_);
     close(file_);
   }
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
 
-  [[nodiscard]] Result<Payload> find(const std::string& key, const std::string& weight) const override {
-    const auto found = at_.find(key);
-    if (found != at_.end()) return Payload(data_ + found->second.first, found->second.second, nullptr);
-    return Failure{ErrorCode::BadEngine, weight, "no such weight in the data files", "its bytes", "Load them"};
-  }
+  [[nodiscard]] const uint8_t* data() const { return data_; }
+  [[nodiscard]] size_t size() const { return size_; }
+  [[nodiscard]] Payload payload() const { return {data_, size_, nullptr}; }
 
   /// The file is not in memory afterwards, as far as the system follows advice.
   void make_cold() const {
@@ -65,25 +51,53 @@ class MappedWeights final : public WeightsSource {
     (void)posix_fadvise(file_, 0, 0, POSIX_FADV_DONTNEED);
   }
 
-  [[nodiscard]] size_t size() const { return size_; }
-  SeparateWeights listed_;
-  std::map<std::string, std::pair<size_t, size_t>> at_;
-
  private:
   int file_;
   size_t size_ = 0;
   uint8_t* data_ = nullptr;
 };
 
+/// A file of weights, as ExecuTorch maps a companion: each weight under its name as key.
+class MappedWeights final : public WeightsSource {
+ public:
+  MappedWeights(const std::string& path, SeparateWeights listed, const std::vector<size_t>& offsets)
+      : listed_(std::move(listed)), file_(path) {
+    for (size_t i = 0; i < offsets.size(); ++i) {
+      WeightFacts& facts = listed_.tensors[i];
+      EXPECT_LE(offsets[i] + static_cast<size_t>(facts.bytes), file_.size());
+      Crc32c crc;
+      crc.update(file_.data() + offsets[i], static_cast<size_t>(facts.bytes));
+      facts.crc32c = crc.value();
+      at_[facts.key] = {offsets[i], static_cast<size_t>(facts.bytes)};
+    }
+  }
+
+  [[nodiscard]] Result<Payload> find(const std::string& key, const std::string& weight) const override {
+    const auto found = at_.find(key);
+    if (found != at_.end()) return Payload(file_.data() + found->second.first, found->second.second, nullptr);
+    return Failure{ErrorCode::BadEngine, weight, "no such weight in the data files", "its bytes", "Load them"};
+  }
+
+  [[nodiscard]] const MappedFile& file() const { return file_; }
+  SeparateWeights listed_;
+  std::map<std::string, std::pair<size_t, size_t>> at_;
+
+ private:
+  MappedFile file_;
+};
+
 struct Case {
-  std::vector<uint8_t> stripped, full;
-  std::vector<Binding> bindings;  // one input, one output, of static shapes
+  std::unique_ptr<MappedFile> stripped, full;
+  std::vector<Binding> bindings;  // of static shapes
   std::unique_ptr<MappedWeights> weights;
 };
 
 /// Lines of `weights.txt`: "input NAME DTYPE 16,1024", "output ...", "weight NAME DTYPE COUNT OFFSET BYTES".
 Case read_case(const std::string& folder) {
-  Case read{read_all(folder + "/stripped.plan"), read_all(folder + "/full.plan"), {}, nullptr};
+  Case read{std::make_unique<MappedFile>(folder + "/stripped.plan"),
+            std::make_unique<MappedFile>(folder + "/full.plan"),
+            {},
+            nullptr};
   SeparateWeights listed;
   std::vector<size_t> offsets;
   std::ifstream lines(folder + "/weights.txt");
@@ -117,21 +131,29 @@ Case write_case() {
     std::ofstream(folder + "/" + name, std::ios::binary)
         .write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
   };
+  constexpr int kCount = 128;  // elements of each weight: a plan with them must not look as if it had none
+  std::vector<float> scale(kCount), offset(kCount);
+  scale[0] = 2;
+  offset[0] = 1;
+  const std::string count = std::to_string(kCount), bytes = std::to_string(4 * kCount);
   PlanText text;
   text.rtx = is_rtx();
+  text.streamable = 2 * 4 * kCount;
   text.io =
       "input x float32 8,4 8,4 8,4\n"
       "output y float32 affine 0 1*x scale scale offset offset\n";
-  text.extra = "refittable 1\nweight scale float32 1\nweight offset float32 1\n";
+  text.extra = "refittable 1\nweight scale float32 " + count + "\nweight offset float32 " + count + "\n";
   auto plan = write_plan(text, standin_version(is_rtx()));
   write("stripped.plan", plan.data(), plan.size());
-  text.extra = "weight scale float32 1 00000040\nweight offset float32 1 0000803f\n";
+  const std::string zeros(8 * (kCount - 1), '0');  // hexadecimal digits
+  text.extra = "weight scale float32 " + count + " 00000040" + zeros + "\nweight offset float32 " + count +
+               " 0000803f" + zeros + "\n";
   plan = write_plan(text, standin_version(is_rtx()));
   write("full.plan", plan.data(), plan.size());
-  const std::vector<float> values = {2, 0, 0, 0, 1};
-  write("weights.bin", values.data(), values.size() * sizeof(float));
-  const std::string list =
-      "input x float32 8,4\noutput y float32 8,4\nweight scale float32 1 0 4\nweight offset float32 1 16 4\n";
+  scale.insert(scale.end(), offset.begin(), offset.end());
+  write("weights.bin", scale.data(), scale.size() * sizeof(float));
+  const std::string list = "input x float32 8,4\noutput y float32 8,4\nweight scale float32 " + count + " 0 " + bytes +
+                           "\nweight offset float32 " + count + " " + bytes + " " + bytes + "\n";
   write("weights.txt", list.data(), list.size());
   return read_case(folder);
 }
@@ -156,14 +178,25 @@ class Refit : public Acceptance {
  protected:
   void SetUp() override {
     Acceptance::SetUp();
+    char root[] = "/tmp/acceptance_refit_test.XXXXXX";
+    ASSERT_NE(mkdtemp(root), nullptr);
+    root_ = root;
     const bool other_plans = std::getenv("TORCHTRT_WS_TEST_PLAN") != nullptr;
     if (other_plans && std::getenv("TORCHTRT_WS_TEST_STRIPPED") == nullptr) {
       GTEST_SKIP() << "no folder of a plan without weights";
     }
   }
 
+  void TearDown() override {
+    std::filesystem::remove_all(root_);
+    Acceptance::TearDown();
+  }
+
+  std::string cache_folder() const { return root_ + "/cache"; }
+
   static Result<std::unique_ptr<Engine>> open_stripped(const SeparateWeights& listed, const WeightsSource* source,
-                                                       Verify verify = Verify::Checksum) {
+                                                       Verify verify = Verify::Checksum,
+                                                       const std::string& cache = "off") {
     const Case& given = the_case();
     HeldWeights described;
     described.listed = listed;
@@ -172,34 +205,62 @@ class Refit : public Acceptance {
     const std::string name = "forward";
     OpenRequest request{metadata, name, {}, GraphUse::Off, verify};
     request.weights = source;
-    return tensorrt_kind()(Payload(given.stripped.data(), given.stripped.size(), nullptr), request);
+    request.refit_cache = cache;
+    return tensorrt_kind()(given.stripped->payload(), request);
   }
 
-  static Result<std::unique_ptr<Engine>> open_stripped() {
-    return open_stripped(the_case().weights->listed_, the_case().weights.get());
+  static Result<std::unique_ptr<Engine>> open_stripped(const std::string& cache = "off") {
+    return open_stripped(the_case().weights->listed_, the_case().weights.get(), Verify::Checksum, cache);
+  }
+
+  /// A plan as a whole one.
+  static Result<std::unique_ptr<Engine>> open_whole(const MappedFile& plan) {
+    const Metadata metadata = metadata_of(the_case().bindings);
+    const std::string name = "forward";
+    return tensorrt_kind()(plan.payload(), {metadata, name, {}});
   }
 
   /// What the engine says with that share of its weights on the device.
-  static std::vector<uint8_t> answer(Engine& engine, int percent) {
+  static std::vector<std::vector<uint8_t>> answer(Engine& engine, int percent) {
     engine.drop_context();
     EXPECT_TRUE(is_ok(engine.set_budget(engine.streamable_bytes() / 100 * percent)));
     EXPECT_TRUE(is_ok(engine.make_context()));
-    const TensorSpec& in = engine.inputs().front();
-    const TensorSpec& out = engine.outputs().front();
-    Tensor x(in.dtype, {in.max.begin(), in.max.end()}), y(out.dtype, {out.max.begin(), out.max.end()});
-    if (in.dtype == ScalarType::Half) {
-      std::vector<uint16_t> values(x.nbytes() / 2);
-      for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<uint16_t>(0x3800 + i * 37 % 0x400);
+    std::vector<Tensor> inputs, outputs;
+    for (const TensorSpec& spec : engine.inputs()) inputs.push_back(filled(spec));
+    for (const TensorSpec& spec : engine.outputs()) outputs.emplace_back(spec.dtype, sizes_of(spec));
+    std::vector<TensorView> views;
+    for (const Tensor& each : inputs) views.push_back(each.view());
+    std::vector<Tensor*> results;
+    for (Tensor& each : outputs) results.push_back(&each);
+    Sink sink(results);
+    EXPECT_TRUE(is_ok(engine.run(views, sink)));
+    std::vector<std::vector<uint8_t>> said;
+    for (const Tensor& each : outputs) said.push_back(each.get<uint8_t>());
+    return said;
+  }
+
+  static std::vector<SizesType> sizes_of(const TensorSpec& spec) { return {spec.max.begin(), spec.max.end()}; }
+
+  static Tensor filled(const TensorSpec& spec) {
+    Tensor x(spec.dtype, sizes_of(spec));
+    const size_t count = x.nbytes() / bytes_of(spec.dtype);
+    if (spec.dtype == ScalarType::Half) {
+      std::vector<uint16_t> values(count);
+      for (size_t i = 0; i < count; ++i) values[i] = static_cast<uint16_t>(0x3800 + i * 37 % 0x400);
+      x.put(values);
+    } else if (spec.dtype == ScalarType::Long) {
+      std::vector<int64_t> values(count);
+      for (size_t i = 0; i < count; ++i) values[i] = static_cast<int64_t>(i % 2);  // a token, a position, a mask
       x.put(values);
     } else {
-      std::vector<float> values(x.nbytes() / 4);
-      for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 17) / 8;
+      std::vector<float> values(count);
+      for (size_t i = 0; i < count; ++i) values[i] = static_cast<float>(i % 17) / 8;
       x.put(values);
     }
-    Sink sink({&y});
-    EXPECT_TRUE(is_ok(engine.run({x.view()}, sink)));
-    return y.get<uint8_t>();
+    return x;
   }
+
+  std::string root_;
 
   template <typename Load>
   static double seconds(const Load& load) {
@@ -210,15 +271,28 @@ class Refit : public Acceptance {
 };
 
 TEST_F(Refit, TheAnswerIsThatOfTheWholePlanToTheBitAtEveryBudget) {
-  auto full = open_plan(the_case().full, metadata_of(the_case().bindings));
+  auto full = open_whole(*the_case().full);
   ASSERT_TRUE(is_ok(full));
   auto refitted = open_stripped();
   ASSERT_TRUE(is_ok(refitted));
   EXPECT_EQ(refitted.value()->streamable_bytes(), full.value()->streamable_bytes());
-  for (const int percent : {100, 50, 0}) {
+  for (const int percent : {0, 50, 100}) {  // up: weights that leave the device take seconds to
     const auto wanted = answer(*full.value(), percent);
     EXPECT_EQ(answer(*refitted.value(), percent), wanted) << percent;
-    EXPECT_NE(wanted, std::vector<uint8_t>(wanted.size())) << "zeros prove nothing";
+    EXPECT_NE(wanted.front(), std::vector<uint8_t>(wanted.front().size())) << "zeros prove nothing";
+  }
+}
+
+TEST_F(Refit, TheAnswerFromTheCacheIsThatOfTheWholePlanToTheBit) {
+  auto full = open_whole(*the_case().full);
+  ASSERT_TRUE(is_ok(full));
+  const auto wanted = answer(*full.value(), 50);
+  full.value().reset();
+  for (const uint64_t hits : {0, 1}) {
+    auto opened = open_stripped(cache_folder());
+    ASSERT_TRUE(is_ok(opened));
+    EXPECT_EQ(opened.value()->counters().cache_hits, hits);
+    EXPECT_EQ(answer(*opened.value(), 50), wanted);
   }
 }
 
@@ -248,16 +322,15 @@ TEST_F(Refit, NothingRunsOnWeightsThatAreWrong) {
 
 /// TensorRT refits such a plan with nothing and runs it, and the answers are garbage.
 TEST_F(Refit, APlanWithoutItsWeightsIsRefusedWhereNoListSaysWhereTheyAre) {
-  const std::string words =
-      failed_with(open_plan(the_case().stripped, metadata_of(the_case().bindings)), ErrorCode::BadEngine);
+  const std::string words = failed_with(open_whole(*the_case().stripped), ErrorCode::BadEngine);
   EXPECT_NE(words.find("it was stripped of them"), std::string::npos) << words;
 }
 
 TEST_F(Refit, TellsWhatLoadsTake) {
   const MappedWeights& weights = *the_case().weights;
   std::ostringstream json;
-  json << "{\"refit\": {\"stripped_bytes\": " << the_case().stripped.size()
-       << ", \"full_bytes\": " << the_case().full.size() << ", \"weights_bytes\": " << weights.size();
+  json << "{\"refit\": {\"stripped_bytes\": " << the_case().stripped->size()
+       << ", \"full_bytes\": " << the_case().full->size() << ", \"weights_bytes\": " << weights.file().size();
   const auto measure = [&](const char* what, const std::function<Result<std::unique_ptr<Engine>>()>& load) {
     std::ofstream("/proc/self/clear_refs") << 5;  // the peak begins anew
     const int64_t before = peak_kib();
@@ -272,12 +345,17 @@ TEST_F(Refit, TellsWhatLoadsTake) {
   };
   for (int again = 0; again < 2; ++again) {  // the first one starts CUDA
     const std::string suffix = again == 0 ? "_first" : "";
-    measure(("full" + suffix).c_str(), [] { return open_plan(the_case().full, metadata_of(the_case().bindings)); });
+    measure(("full_warm" + suffix).c_str(), [] { return open_whole(*the_case().full); });
     measure(("stripped_warm" + suffix).c_str(), [] { return open_stripped(); });
   }
   measure("stripped_warm_unverified", [&] { return open_stripped(weights.listed_, &weights, Verify::Off); });
-  weights.make_cold();
+  weights.file().make_cold();
   measure("stripped_cold", [] { return open_stripped(); });
+  the_case().full->make_cold();
+  measure("full_cold", [] { return open_whole(*the_case().full); });
+  std::filesystem::remove_all(root_ + "/cache");
+  measure("cache_filled", [&] { return open_stripped(cache_folder()); });
+  measure("cache_warm", [&] { return open_stripped(cache_folder()); });
   std::cout << json.str() << "}}\n";
 }
 

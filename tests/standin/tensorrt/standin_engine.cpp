@@ -170,11 +170,13 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
   bool isDebugTensor(char const*) const noexcept override { return false; }
 
   nvinfer1::IHostMemory* serialize() const noexcept override { absent("ICudaEngine::serialize"); }
-  nvinfer1::IHostMemory* serializeWithConfig(nvinfer1::ISerializationConfig&) const noexcept override {
-    absent("ICudaEngine::serializeWithConfig");
+  nvinfer1::IHostMemory* serializeWithConfig(nvinfer1::ISerializationConfig& config) const noexcept override {
+    auto guard = lock();
+    return standin::serialize(*state_, config);
   }
   nvinfer1::ISerializationConfig* createSerializationConfig() noexcept override {
-    absent("ICudaEngine::createSerializationConfig");
+    auto guard = lock();
+    return enter("createSerializationConfig") ? nullptr : make_serialization_config(*state_);
   }
   nvinfer1::IEngineInspector* createEngineInspector() const noexcept override {
     absent("ICudaEngine::createEngineInspector");

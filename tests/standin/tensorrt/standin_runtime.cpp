@@ -278,6 +278,21 @@ class Runtime final : public nvinfer1::apiv::VRuntime {
 
 }  // namespace
 
+std::vector<uint8_t> write_plan(const std::string& text) {
+  Header header{};
+  std::memcpy(header.magic, kMagic, 4);
+  std::memcpy(header.tag, kPlanTag, 12);
+  header.size = sizeof header + text.size() + 4;
+  for (int i = 0; i < 4; ++i) header.version[i] = static_cast<uint8_t>(kVersion[i]);
+  header.text_size = static_cast<uint32_t>(text.size());
+  std::vector<uint8_t> bytes(header.size);
+  std::memcpy(bytes.data(), &header, sizeof header);
+  std::memcpy(bytes.data() + sizeof header, text.data(), text.size());
+  const uint32_t crc = crc32(0, bytes.data(), bytes.size() - 4);
+  std::memcpy(bytes.data() + bytes.size() - 4, &crc, 4);
+  return bytes;
+}
+
 nvinfer1::IRuntime* make_runtime(nvinfer1::ILogger* logger) { return new Face<nvinfer1::IRuntime, Runtime>(logger); }
 
 }  // namespace standin

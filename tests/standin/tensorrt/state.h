@@ -80,6 +80,15 @@ struct Face final : Interface {
   Implementation implementation;
 };
 
+/// A plan with that text, as this library reads it.
+std::vector<uint8_t> write_plan(const std::string& text);
+
+/// As TensorRT makes it: one of a plan that was built without its weights leaves them out.
+nvinfer1::ISerializationConfig* make_serialization_config(const EngineState& engine);
+
+/// The plan with the weights that the engine has now, if `config` says so.
+nvinfer1::IHostMemory* serialize(const EngineState& engine, const nvinfer1::ISerializationConfig& config);
+
 /// What an engine of ours is.
 std::shared_ptr<EngineState> state_of(nvinfer1::ICudaEngine& engine);
 
