@@ -38,6 +38,8 @@ def write(folder: Path, library: str) -> None:
 
     import torchtrt_ws
 
+    sys.path.remove(str(STANDIN))  # its folder tensorrt would be taken for the package, where there is none
+
     def make(**fields: Any) -> bytes:
         sizes = {"streamable": STREAMABLE, "resident": RESIDENT, "scratch": SCRATCH, "context": CONTEXT}
         return plan.write(plan.Plan(weights=bytes(STREAMABLE), **sizes, **fields))
@@ -141,7 +143,7 @@ def write_variants(folder: Path, make: Callable[..., bytes], rtx_version: tuple[
         weight = f"scale{scale:.0f}"
         payload = make(
             outputs=(plan.Output("y", {"x": 1.0}, scale=weight, offset="offset"),),
-            extra=f"refittable 1\nweight {weight} float32 1\nweight offset float32 1\n",
+            extra=("refittable 1", f"weight {weight} float32 1", "weight offset float32 1"),
             **fields,
         )
         path = folder / "parts" / f"{name}.pte"

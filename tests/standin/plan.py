@@ -119,7 +119,7 @@ class Plan:
     context: int = 4 << 20
     capturable: bool = True
     weights: bytes = field(default=b"", repr=False)
-    extra: str = ""  # further lines
+    extra: Sequence[str] = ()  # further lines, before those of the tensors
 
     def text(self) -> str:
         lines = [
@@ -133,8 +133,9 @@ class Plan:
         ]
         if self.compute is not None:
             lines.insert(0, f"compute {self.compute}")
+        lines += self.extra
         lines += [tensor.line() for tensor in self.inputs] + [tensor.line() for tensor in self.outputs]
-        return "\n".join(lines) + "\n" + self.extra
+        return "\n".join(lines) + "\n"
 
 
 def write(plan: Plan | None = None) -> bytes:
