@@ -161,6 +161,7 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   Engine& engine = *plan.value().opened.engine;
 
   planned = lock_patiently(planning());
+  // Of several plans as the first one is recorded, whichever it is: the totals are sums of those.
   const std::optional<Shares> shares = recorded_shares(metadata, how.share_engines && can_be_shared(key));
   LiveHandles& live = LiveHandles::instance();
   const Handles sharing = live.sharing(engine.weights());

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -304,3 +305,16 @@ def test_a_plan_that_tells_needs_none(tmp_path: Path) -> None:
     head[28:36] = b"vtrt" + (0b11000).to_bytes(4, "little")
     assert engine(save(tmp_path / "a.pte", bytes(head))).compute_capabilities == ("8.9", "12.0")
     assert engine(save(tmp_path / "a.pte", bytes(head), compute_capabilities=HOPPER)).compute_capabilities == ("9.0",)
+
+
+def test_cache_knows_what_belongs_to_a_plan_of_it(folder: Path, tmp_path: Path) -> None:
+    """What TensorRT-RTX compiled is kept for the plan that ran, not for all of them."""
+    tmp_path.chmod(0o700)
+    digests = [each.sha256 for each in engine(folder / "m.pte").variants]
+    for digest in (digests[1], "ab" * 32):
+        (tmp_path / f"{digest}-rtx1.6.1-sm90-{'0' * 16}.runtime").write_bytes(bytes(5000))
+    done = python(
+        "-m", "torchtrt_ws", "cache", folder / "m.pte", "--json", env={**os.environ, "TORCHTRT_WS_CACHE": str(tmp_path)}
+    )
+    (entry,) = json.loads(done.stdout)["entries"]
+    assert entry["engines"] == [f"{folder / 'm.pte'}: forward"] and entry["sha256"] == digests[1]

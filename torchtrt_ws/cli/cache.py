@@ -68,8 +68,9 @@ def _engines_of(paths: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in paths:
         for engine in pte.read(Path(path)).engines:
-            if engine.sha256 is not None:
-                found.setdefault(engine.sha256, []).append(f"{path}: {engine.name}")
+            plans = [each.sha256 for each in engine.variants] or [engine.sha256]
+            for digest in filter(None, plans):
+                found.setdefault(digest, []).append(f"{path}: {engine.name}")
     return found
 
 
