@@ -68,8 +68,10 @@ def _engines_of(paths: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in paths:
         for engine in pte.read(Path(path)).engines:
-            plans = [each.sha256 for each in engine.variants] or [engine.sha256]
-            for digest in filter(None, plans):
+            digests = [each.sha256 for each in engine.variants]
+            if not digests and engine.sha256 is not None:
+                digests = [engine.sha256]
+            for digest in digests:
                 found.setdefault(digest, []).append(f"{path}: {engine.name}")
     return found
 
