@@ -46,11 +46,13 @@ add_library(torchtrt_ws_core STATIC
   ${CMAKE_CURRENT_LIST_DIR}/base/pieces.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/quote.cpp
   ${CMAKE_CURRENT_LIST_DIR}/base/result.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/blob/as_variant.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/blob.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/fields.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/header.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/json.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/metadata.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/blob/variant_facts.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/verification.cpp
   ${CMAKE_CURRENT_LIST_DIR}/blob/weight_facts.cpp
   ${CMAKE_CURRENT_LIST_DIR}/budget/decimal.cpp

@@ -7,12 +7,17 @@ import struct
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.identifiers import RTX_MAGIC, is_program
 
-__all__ = ["HEADER_SIZE", "builder_of", "check_plan"]
+__all__ = ["HEADER_SIZE", "builder_of", "check_plan", "compute_capabilities_of", "runtime_of"]
 
 _TENSORRT_MAGIC = b"ftrt"  # seen, TensorRT 8 to 10; not documented, so that its absence says nothing
 _SAFETENSORS_HEADER_LIMIT = 100_000_000  # bytes of its JSON, which a u64 before it tells (safetensors' README)
 _RTX_HEADER = struct.Struct("<4s12xQ4B")  # u64 size of the plan at 16, version at 24 (seen, 1.4 to 1.7)
-HEADER_SIZE = 32  # bytes of a plan that the functions here look at
+# Behind it a second magic and a mask of the GPUs that it was built for (seen, 1.6.1, one bit for each that its
+# ComputeCapability names, in that order; bit 6 besides where none was asked for).
+_RTX_TARGETS = struct.Struct("<28x4sI")
+_RTX_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
+_RUNTIMES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx", "tensorrt_rtx": "tensorrt_rtx"}
+HEADER_SIZE = 36  # bytes of a plan that the functions here look at
 
 
 def builder_of(head: bytes) -> str | None:
@@ -30,6 +35,41 @@ def builder_of(head: bytes) -> str | None:
         return None
     _, _, *version = _RTX_HEADER.unpack_from(head)
     return "tensorrt-rtx " + ".".join(map(str, version))
+
+
+def compute_capabilities_of(head: bytes) -> tuple[str, ...]:
+    """Which GPUs a plan was built for, as far as its first bytes tell.
+
+    Args:
+        head: The first `HEADER_SIZE` bytes, or all if there are fewer.
+
+    Returns:
+        Such as ("8.9",); none where the plan is not bound to some, or does not tell.
+    """
+    if not head.startswith(RTX_MAGIC) or len(head) < _RTX_TARGETS.size:
+        return ()
+    magic, mask = _RTX_TARGETS.unpack_from(head)
+    if magic != RTX_MAGIC or mask >> len(_RTX_CAPABILITIES):
+        return ()
+    return tuple(each for bit, each in enumerate(_RTX_CAPABILITIES) if mask >> bit & 1)
+
+
+def runtime_of(head: bytes, builder: str) -> str:
+    """Which library reads a plan, in the words of `torchtrt_ws.blob.Variant.runtime`.
+
+    Args:
+        head: The first `HEADER_SIZE` bytes, or all if there are fewer.
+        builder: What is recorded of its builder, such as "tensorrt 11.1.0.5".
+
+    Returns:
+        "tensorrt_rtx 1.6.1", or "" where neither tells a version.
+    """
+    name, _, version = (builder_of(head) or builder).partition(" ")
+    if not version:  # a plan of TensorRT, whose header does not tell it
+        name, _, version = builder.partition(" ")
+    numbers = version.split(".")[:3]
+    known = name in _RUNTIMES and len(numbers) == 3 and all(each.isdecimal() for each in numbers)
+    return f"{_RUNTIMES[name]} {'.'.join(numbers)}" if known else ""
 
 
 def check_plan(subject: str, head: bytes, size: int) -> str:

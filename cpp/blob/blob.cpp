@@ -3,10 +3,25 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/quote.h"
 
 namespace torchtrt_ws {
+namespace {
+
+Status check_variants(const std::vector<VariantFacts>& variants, uint64_t engine_size) {
+  for (const VariantFacts& each : variants) {
+    if (wire::fits(each.offset, each.size, engine_size)) continue;
+    return Failure{ErrorCode::BadBlob, "engine blob: variants",
+                   std::to_string(each.size) + " bytes at offset " + std::to_string(each.offset) + " of the engine",
+                   "plans within its " + std::to_string(engine_size) + " bytes",
+                   "The file is damaged or truncated: save or copy it again"};
+  }
+  return ok_status();
+}
+
+}  // namespace
 
 Result<Blob> read_blob(const void* data, std::size_t size) {
   auto header = parse_header(data, size);
@@ -27,6 +42,10 @@ Result<Blob> read_blob(const void* data, std::size_t size) {
                               : "a blob with torchtrt_ws.weights that is not " + quoted(wire::kMagicStripped),
                    quoted(wire::kMagicStripped) + " where the weights are in a file of their own, and only there",
                    "Save the program again with torchtrt-ws"};
+  }
+  if (own) {
+    Status within = check_variants(own->variants, h.engine_size);
+    if (!within.ok()) return std::move(within).failure();
   }
   std::string key = h.engine_size == 0 ? metadata.value().engine_key : std::string();
   if (h.engine_size == 0 && key.empty()) {

@@ -15,7 +15,8 @@ struct Blob {
   Header header;
   Metadata metadata;
   const uint8_t* engine;
-  uint64_t engine_size;    ///< Bytes. 0: it is in a data file of the program, under `engine_key`.
+  uint64_t engine_size;  ///< Bytes, of all plans where there are several. 0: it is in a data file of the program, under
+                         ///< `engine_key`.
   std::string engine_key;  ///< Empty unless `engine_size` is 0.
 };
 

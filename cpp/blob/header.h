@@ -33,7 +33,10 @@ inline constexpr std::size_t kMaxBindings = 4096;  // of a list of tensors in th
 inline constexpr std::size_t kMaxFileName = 255;   // bytes, of the companion's name: Linux's NAME_MAX
 inline constexpr std::size_t kMaxJsonDepth = 32;   // the format itself needs 5
 inline constexpr std::size_t kMaxRank = 8;         // TensorRT's Dims::MAX_DIMS (NvInferRuntimeBase.h)
-inline constexpr int kSchemaVersion = 2;           // of the `torchtrt_ws` key; higher is refused
+inline constexpr std::size_t kMaxVariants = 64;    // plans of one engine
+inline constexpr int kSchemaVersion = 3;           // of the `torchtrt_ws` key; higher is refused
+inline constexpr int kVariantsSchema = 3;          // of engines of several plans, whose bytes together are no plan
+inline constexpr int kStrippedSchema = 2;          // of engines without their weights
 inline constexpr int kWholeSchema = 1;             // of engines with their weights: older readers take these
 
 /// True if [offset, offset + size) lies within `total` bytes. Subtracts: `size` is hostile, and a sum wraps.

@@ -1,11 +1,9 @@
 #include "blob/metadata.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <limits>
 #include <set>
-#include <system_error>
 #include <utility>
 
 #include "base/engine_name.h"
@@ -153,26 +151,20 @@ std::vector<StateTensor> read_state(Fields& own, const std::vector<Binding>& bin
   return state;
 }
 
-/// Eight lower-case hex digits, if the key is there.
-std::optional<uint32_t> read_crc32c(Fields& own) {
-  if (!own.has("crc32c")) return std::nullopt;
-  const std::string text = own.text("crc32c");
-  uint32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
-  const bool lower = text.find_first_of("ABCDEF") == std::string::npos;
-  if (text.size() == 8 && lower && error == std::errc() && end == text.data() + text.size()) return value;
-  own.refuse("crc32c", torchtrt_ws::quoted(text), "8 lower-case hex digits");
-  return std::nullopt;
+/// Schema 2 is 1 with `weights`, and 3 is 2 with `variants`: whoever knows 1 alone must not run an engine without its
+/// weights, and whoever knows 2 not take several plans for one.
+void check_schema(Fields& own, int schema) {
+  const bool weights = own.has("weights"), variants = own.has("variants");
+  const int expected = variants ? wire::kVariantsSchema : weights ? wire::kStrippedSchema : wire::kWholeSchema;
+  if (schema == expected && (weights || !variants)) return;
+  own.refuse(
+      "schema",
+      std::to_string(schema) + (weights ? " with weights" : " without weights") + (variants ? ", with variants" : ""),
+      std::to_string(expected) + ", and variants only of weights elsewhere");
 }
 
-/// Schema 2 is 1 with `weights`: whoever knows 1 alone must not run an engine without them.
-std::optional<SeparateWeights> read_weights_of(Fields& own, int schema) {
-  const bool given = own.has("weights");
-  if (given != (schema == wire::kSchemaVersion)) {
-    own.refuse("schema", std::to_string(schema) + (given ? " with weights" : " without weights"),
-               given ? std::to_string(wire::kSchemaVersion) : std::to_string(wire::kWholeSchema));
-  }
-  if (!given) return std::nullopt;
+std::optional<SeparateWeights> read_weights_of(Fields& own) {
+  if (!own.has("weights")) return std::nullopt;
   Fields weights = own.object("weights");
   return read_weights(weights);
 }
@@ -205,7 +197,10 @@ OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   compare_names(own, "inputs", facts.inputs, bindings, true);
   compare_names(own, "outputs", facts.outputs, bindings, false);
   facts.profiles = read_profiles(own, facts.inputs);
-  facts.weights = read_weights_of(own, facts.schema);
+  check_schema(own, facts.schema);
+  facts.weights = read_weights_of(own);
+  facts.compute_capabilities = read_compute_capabilities(own);
+  if (own.has("variants")) facts.variants = read_variants(own, facts.weights);
   if (own.has("method")) {
     Fields method = own.object("method");
     facts.method_inputs = read_names(method, "inputs");

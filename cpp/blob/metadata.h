@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "blob/variant_facts.h"
 #include "blob/weight_facts.h"
 
 namespace torchtrt_ws {
@@ -72,6 +73,8 @@ struct OwnFacts {
   std::vector<TensorFacts> outputs;               ///< Same names and order as the outputs of io_bindings.
   std::vector<std::vector<ProfileBounds>> profiles;  ///< For each, one for each of `inputs`. Empty: not known at save.
   std::optional<SeparateWeights> weights;            ///< The engine's bytes have none; nullopt: they have them all.
+  std::vector<std::string> compute_capabilities;     ///< Of the plan: "8.9", ...; empty: not known to be bound to some.
+  std::vector<VariantFacts> variants;       ///< Where there are several plans: `sha256` and `crc32c` are of all bytes.
   std::vector<std::string> method_inputs;   ///< Of the program's method that it belongs to. Empty: not recorded.
   std::vector<std::string> method_outputs;  ///< Likewise.
 };
@@ -90,10 +93,10 @@ struct Metadata {
 /// in Torch-TensorRT's files) is never decoded.
 ///
 /// Only `io_bindings` is required of a Torch-TensorRT file; the other keys have the defaults of its own reader. All of
-/// schema 1 but `builder`, `streamable_bytes` and `streamable_estimated` is required of ours; schema 2 has `weights`.
-/// Errors: BadBlob for text that is no JSON object (strict: UTF-8, no comments, no NaN), that is over 4 MiB or 32
-/// levels, that repeats a key in one object, or has a missing, wrongly typed or out-of-range value; NewerSchema. Never
-/// throws, but for std::bad_alloc. Cases: tests/blob/golden, tests/blob/hostile.
+/// schema 1 but `builder`, `streamable_bytes` and `streamable_estimated` is required of ours; schema 2 has `weights`,
+/// schema 3 `variants` too. Errors: BadBlob for text that is no JSON object (strict: UTF-8, no comments, no NaN), that
+/// is over 4 MiB or 32 levels, that repeats a key in one object, or has a missing, wrongly typed or out-of-range value;
+/// NewerSchema. Never throws, but for std::bad_alloc. Cases: tests/blob/golden, tests/blob/hostile.
 [[nodiscard]] Result<Metadata> parse_metadata(std::string_view json);
 
 }  // namespace torchtrt_ws

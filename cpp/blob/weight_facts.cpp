@@ -1,5 +1,6 @@
 #include "blob/weight_facts.h"
 
+#include <charconv>
 #include <limits>
 #include <set>
 #include <utility>
@@ -23,6 +24,17 @@ bool is_file_name(const std::string& name) {
 
 bool is_sha256(const std::string& text) noexcept {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+std::optional<uint32_t> read_crc32c(Fields& fields) {
+  if (!fields.has("crc32c")) return std::nullopt;
+  const std::string text = fields.text("crc32c");
+  uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  const bool lower = text.find_first_of("ABCDEF") == std::string::npos;
+  if (text.size() == 8 && lower && error == std::errc() && end == text.data() + text.size()) return value;
+  fields.refuse("crc32c", torchtrt_ws::quoted(text), "8 lower-case hex digits");
+  return std::nullopt;
 }
 
 SeparateWeights read_weights(Fields& fields) {

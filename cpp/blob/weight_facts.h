@@ -30,6 +30,9 @@ struct SeparateWeights {
 /// Reads that object; what is wrong with it is the failure of `fields`' document.
 [[nodiscard]] SeparateWeights read_weights(Fields& fields);
 
+/// The `crc32c` of an object as 8 lower-case hex digits, where the key is there.
+[[nodiscard]] std::optional<uint32_t> read_crc32c(Fields& fields);
+
 /// 64 lower-case hex digits?
 [[nodiscard]] bool is_sha256(const std::string& text) noexcept;
 

@@ -26,6 +26,7 @@
 #include "delegate/log_load.h"
 #include "delegate/note_loaded.h"
 #include "delegate/open_or_share.h"
+#include "delegate/open_plan.h"
 #include "delegate/process_defaults.h"
 #include "delegate/program_memory.h"
 #include "delegate/read_options.h"
@@ -132,27 +133,35 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   auto open = find_engine_kind(identity.kind);
   if (!open.ok()) return std::move(open).failure();
   const OpenOptions& how = wanted.value();
-  PayloadKey key = key_of(identity.kind, how.device_id.value_or(metadata.device_id), payload.data(), payload.size(),
-                          metadata, how.verify);
-  if (metadata.own && metadata.own->weights) {
-    Status noted =
-        note_weights(key, "engine '" + identity.name + "'", *metadata.own->weights, weights ? &*weights : nullptr);
-    if (!noted.ok()) return std::move(noted).failure();
-  }
-  const auto mutex = opening(key);
-  const auto only_one = lock_patiently(*mutex);
+  const int device = how.device_id.value_or(metadata.device_id);
   const bool share_scratch = how.share_scratch && metadata.own && metadata.own->program_engines > 1;
   const GraphUse graphs = how.cuda_graph.value_or(baked_graphs.value_or(GraphUse::Off));
-  const OpenRequest how_to_open{
-      metadata,       identity.name,     how.device_id,   graphs,
-      how.verify,     identity.scope,    share_scratch,   request.value().margin.value_or(kDefaultMargin),
-      how.huge_pages, how.runtime_cache, how.refit_cache, weights ? &*weights : nullptr};
+  const auto open_one = [&](const Metadata& of_plan, Payload bytes) -> Result<OpenedPlan> {
+    const WeightsSource* const source = weights ? &*weights : nullptr;
+    PayloadKey key = key_of(identity.kind, device, bytes.data(), bytes.size(), of_plan, how.verify);
+    if (of_plan.own && of_plan.own->weights) {
+      Status noted = note_weights(key, "engine '" + identity.name + "'", *of_plan.own->weights, source);
+      if (!noted.ok()) return std::move(noted).failure();
+    }
+    auto mutex = opening(key);
+    auto only_one = lock_patiently(*mutex);
+    const OpenRequest how_to_open{
+        of_plan,        identity.name,     how.device_id,   graphs,
+        how.verify,     identity.scope,    share_scratch,   request.value().margin.value_or(kDefaultMargin),
+        how.huge_pages, how.runtime_cache, how.refit_cache, source};
+    auto opened = open_or_share(open.value(), std::move(bytes), how_to_open, how.share_engines ? &key : nullptr);
+    if (!opened.ok()) return std::move(opened).failure();
+    return OpenedPlan{std::move(key), std::move(mutex), std::move(only_one), std::move(opened).value()};
+  };
   std::unique_lock<std::mutex> planned;  // until the engine has gone, if something fails
-  auto opened = open_or_share(open.value(), std::move(payload), how_to_open, how.share_engines ? &key : nullptr);
-  if (!opened.ok()) return std::move(opened).failure();
-  Engine& engine = *opened.value().engine;
+  auto plan = open_plan(identity.kind, identity.name, metadata, device, how.verify, std::move(payload), open_one);
+  if (!plan.ok()) return std::move(plan).failure();
+  identity.variant = plan.value().variant;
+  PayloadKey& key = plan.value().key;
+  Engine& engine = *plan.value().opened.engine;
 
   planned = lock_patiently(planning());
+  // Of several plans as the first one is recorded, whichever it is: the totals are sums of those.
   const std::optional<Shares> shares = recorded_shares(metadata, how.share_engines && can_be_shared(key));
   LiveHandles& live = LiveHandles::instance();
   const Handles sharing = live.sharing(engine.weights());
@@ -168,8 +177,9 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   }
   log_notes(identity.name, applied.value().notes);
 
-  auto handle = std::make_shared<Handle>(std::move(identity), shares, std::move(opened.value().engine), applied.value(),
-                                         how.share_engines ? std::optional(std::move(key)) : std::nullopt);
+  auto handle =
+      std::make_shared<Handle>(std::move(identity), shares, std::move(plan.value().opened.engine), applied.value(),
+                               how.share_engines ? std::optional(std::move(key)) : std::nullopt);
   if (first == nullptr) {
     for (const auto& sleeper : sharing) sleeper->wake_others(applied.value());
   }

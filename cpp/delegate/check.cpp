@@ -15,6 +15,7 @@
 #include "blob/blob.h"
 #include "blob/verification.h"
 #include "delegate/check_budgets.h"
+#include "delegate/check_variants.h"
 #include "delegate/error.h"
 #include "delegate/load_request.h"
 #include "delegate/process_defaults.h"
@@ -133,13 +134,14 @@ void check_engine(const uint8_t* payload, const DelegateRecord& delegate, const 
     engine.facts.push_back({"adapter", Verdict::Ok, "that of " + quoted(engine.kind) + " engines is loaded", "", {}});
     const ProbeEngine probe_engine = find_engine_probe(engine.kind);
     const int device = around.how.device_id.value_or(read.metadata.device_id);
+    const Blob plan = likeliest_plan(read, engine.kind, device, engine.facts);
     Probe probe;
     if (probe_engine != nullptr) {
-      probe = probe_engine({read.metadata, engine.name, read.engine, read.engine_size, device});
+      probe = probe_engine({plan.metadata, engine.name, plan.engine, plan.engine_size, device});
     }
     engine.facts.insert(engine.facts.end(), std::make_move_iterator(probe.facts.begin()),
                         std::make_move_iterator(probe.facts.end()));
-    ask_for_budget(read, engine, delegate.specs, around, probe, checked);
+    ask_for_budget(plan, engine, delegate.specs, around, probe, checked);
   }
   if (around.digests) {
     const std::string subject = "engine '" + engine.name + "'";

@@ -39,6 +39,7 @@ Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<
   noted_.name = identity_.name;
   noted_.method = identity_.method;
   noted_.kind = identity_.kind;
+  noted_.variant = identity_.variant;
   noted_.device = engine_->device_name();
   planned_.reserve(engine_->outputs().size());  // so that a run takes no memory
   noted_.source.reserve(32);                    // longer than all sources: noting takes no memory

@@ -32,6 +32,7 @@ struct Identity {
   std::string method;
   std::string kind;
   const void* scope;  // the runtime allocator, which one extension::Module's methods share: it tells programs apart
+  std::string variant = {};  // EngineReport::variant
 };
 
 struct Applied;  // delegate/apply.h

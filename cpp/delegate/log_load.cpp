@@ -32,6 +32,7 @@ std::string load_json(const EngineReport& report, const Applied& applied, std::c
                                        {"method", report.method},
                                        {"kind", report.kind},
                                        {"device", report.device},
+                                       {"variant", report.variant},
                                        {"requested", applied.requested},
                                        {"source", report.source},
                                        {"resolved_bytes", applied.resolved},
@@ -57,7 +58,8 @@ void log_load(const EngineReport& report, const Applied& applied, std::chrono::d
   log_info("engine '" + report.name + "' (" + report.kind + "): requested=" + applied.requested +
            " source=" + report.source + " resolved=" + std::to_string(applied.resolved) +
            " actual=" + std::to_string(report.budget_bytes) + " streamable=" + std::to_string(report.streamable_bytes) +
-           " scratch=" + std::to_string(report.scratch_bytes) + " bytes");
+           " scratch=" + std::to_string(report.scratch_bytes) + " bytes" +
+           (report.variant.empty() ? "" : ", plan " + report.variant));
 }
 
 }  // namespace torchtrt_ws

@@ -45,6 +45,7 @@ nb::dict engine_report(uint64_t id) {
   fields["method"] = report.method;
   fields["kind"] = report.kind;
   fields["device"] = report.device;
+  fields["variant"] = report.variant;
   fields["streamable_bytes"] = report.streamable_bytes;
   fields["budget_bytes"] = report.budget_bytes;
   fields["wanted_bytes"] = report.wanted_bytes;

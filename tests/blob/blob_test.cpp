@@ -5,8 +5,10 @@
 #include <cstdio>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "blob/as_variant.h"
 #include "blob/bytes.h"
 #include "core/files.h"
 
@@ -79,6 +81,24 @@ Json to_json(const std::optional<SeparateWeights>& weights) {
   return {{"file", weights->file}, {"tensors", tensors}};
 }
 
+Json to_json(const std::vector<VariantFacts>& variants) {
+  Json list = Json::array();
+  for (const VariantFacts& each : variants) {
+    list.push_back({{"offset", each.offset},
+                    {"size", each.size},
+                    {"sha256", each.sha256},
+                    {"crc32c", hex(each.crc32c)},
+                    {"builder", each.builder},
+                    {"runtime", each.runtime},
+                    {"compute_capabilities", each.compute_capabilities},
+                    {"hardware_compatible", each.hardware_compatible},
+                    {"streamable_bytes", to_json(each.streamable_bytes)},
+                    {"streamable_estimated", each.streamable_estimated},
+                    {"weights", each.weights ? Json(*each.weights) : Json(nullptr)}});
+  }
+  return list;
+}
+
 Json to_json(const OwnFacts& own) {
   return {{"schema", own.schema},
           {"name", own.name},
@@ -99,6 +119,8 @@ Json to_json(const OwnFacts& own) {
           {"method_inputs", own.method_inputs},
           {"method_outputs", own.method_outputs},
           {"weights", to_json(own.weights)},
+          {"compute_capabilities", own.compute_capabilities},
+          {"variants", to_json(own.variants)},
           {"optimization_profiles", profiles_to_json(own)}};
 }
 
@@ -186,6 +208,28 @@ TEST(ReadBlob, AliasesNeedTR02) {
 TEST(ReadBlob, TR02WithoutAliasesIsAccepted) {
   const std::string bytes = make_blob(R"({"io_bindings":[]})", "engine", true);
   EXPECT_TRUE(read_blob(bytes.data(), bytes.size()).ok());
+}
+
+TEST(ReadBlob, AVariantIsAnEngineOfItsOwn) {
+  const std::string bytes = testing::read_file("blob/golden/variants.bin");
+  const Metadata metadata = read_blob(bytes.data(), bytes.size()).value().metadata;
+  const std::vector<VariantFacts>& variants = metadata.own->variants;
+  const Metadata first = as_variant(metadata, 0), second = as_variant(metadata, 1);
+  for (const auto& [one, facts] : {std::pair{&first, &variants[0]}, std::pair{&second, &variants[1]}}) {
+    EXPECT_EQ(one->own->sha256, facts->sha256);
+    EXPECT_EQ(one->own->crc32c, facts->crc32c);
+    EXPECT_EQ(one->own->builder, facts->builder);
+    EXPECT_EQ(one->own->streamable_bytes, facts->streamable_bytes);
+    EXPECT_EQ(one->hardware_compatible, facts->hardware_compatible);
+    EXPECT_TRUE(one->own->variants.empty());
+    EXPECT_EQ(one->own->name, metadata.own->name);
+  }
+  ASSERT_EQ(first.own->weights->tensors.size(), 2U) << "in the order of the engine's list";
+  EXPECT_EQ(first.own->weights->tensors[0].name, "a");
+  EXPECT_EQ(first.own->weights->tensors[1].name, "b");
+  EXPECT_EQ(second.own->weights->tensors.size(), metadata.own->weights->tensors.size());
+  EXPECT_EQ(made_for(variants[0]), "compute capability 8.9 or 12.0, tensorrt_rtx 1.6.1");
+  EXPECT_EQ(made_for(variants[1]), "any GPU");
 }
 
 TEST(ReadBlob, EngineIsInTheCallersBuffer) {

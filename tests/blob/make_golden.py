@@ -127,6 +127,35 @@ def weights(*tensors: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {"schema": 2, "weights": {key: item for key, item in value.items() if item is not ...}}
 
 
+def variant(**changes: Any) -> dict[str, Any]:
+    """One entry of the key `variants`: the first plan of `ENGINE`, with changes as above."""
+    value = {
+        "offset": 0,
+        "size": 32,
+        "sha256": hashlib.sha256(ENGINE[:32]).hexdigest(),
+        "crc32c": f"{crc32c(ENGINE[:32]):08x}",
+        "builder": "tensorrt-rtx 1.6.1.120",
+        "runtime": "tensorrt_rtx 1.6.1",
+        "compute_capabilities": [{"name": "8.9"}],
+        "hardware_compatible": False,
+        "streamable_bytes": 16,
+        "streamable_estimated": True,
+        **changes,
+    }
+    return {key: item for key, item in value.items() if item is not ...}
+
+
+def variants(*plans: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The keys of an engine with two plans, or `plans`, with changes to all of our facts."""
+    listed = list(plans or (variant(), variant(offset=32, compute_capabilities=...)))
+    return {**weights(), "schema": 3, "variants": listed, **changes}
+
+
+def of_second(**changes: Any) -> dict[str, Any]:
+    """The same, with changes to the second plan."""
+    return variants(variant(), variant(**{"offset": 32, **changes}))
+
+
 def dump(**changes: Any) -> bytes:
     return json.dumps(document(**changes), separators=(",", ":")).encode()
 
@@ -235,6 +264,29 @@ def golden() -> dict[str, tuple[bytes, str]]:
             ),
         ),
     )
+    plans = (
+        blob.Variant(
+            0,
+            20,
+            hashlib.sha256(ENGINE[:20]).hexdigest(),
+            f"{crc32c(ENGINE[:20]):08x}",
+            "tensorrt-rtx 1.6.1.120",
+            "tensorrt_rtx 1.6.1",
+            ("8.9", "12.0"),
+            streamable_bytes=2**63 - 1,
+            streamable_estimated=True,
+            weights=("b", "a"),
+        ),
+        blob.Variant(32, 32, "0" * 64, "00000000", hardware_compatible=True),
+    )
+    assert stripped_full.own is not None and stripped.own is not None
+    with_variants = dataclasses.replace(
+        stripped_full,
+        own=dataclasses.replace(stripped_full.own, schema=blob.VARIANTS_SCHEMA_VERSION, variants=plans),
+    )
+    with_capabilities = dataclasses.replace(
+        stripped, own=dataclasses.replace(stripped.own, compute_capabilities=("7.5", "120.10"))
+    )
     with_streaming = dataclasses.replace(minimal, own=dataclasses.replace(minimal.own, streaming=STREAMING))
     names = [("input_0", True), ("output_0", False)]
     theirs = {
@@ -271,6 +323,11 @@ def golden() -> dict[str, tuple[bytes, str]]:
             blob.write(ENGINE, stripped_full),
             "full.bin without its weights: aliases, two names for one weight, the largest sizes",
         ),
+        "variants.bin": (
+            blob.write(ENGINE, with_variants),
+            "schema 3: stripped_full.bin with two plans, one for two GPUs and on two of the weights",
+        ),
+        "compute_capabilities.bin": (blob.write(HOST_ENGINE, with_capabilities), "stripped.bin, bound to two GPUs"),
         "torch_tensorrt.bin": (
             raw(json.dumps(theirs, **compact).encode()),
             "as Torch-TensorRT 2.14 writes it: names only, and no key of ours",
@@ -322,6 +379,19 @@ def hostile_headers() -> dict[str, tuple[bytes, str]]:
             "TR02, and weights elsewhere",
         ),
         "magic_stripped_of_theirs": (raw(short, magic=b"TR03"), "TR03 without our key"),
+        "magic_full_with_variants": (raw(dump(torchtrt_ws=own(**variants()))), "TR01, and several plans"),
+        "variants_past_engine": (
+            raw(dump(torchtrt_ws=own(**of_second(size=33))), magic=b"TR03"),
+            "the second plan is one byte longer than the engine",
+        ),
+        "variants_behind_engine": (
+            raw(dump(torchtrt_ws=own(**of_second(offset=80, size=1))), magic=b"TR03"),
+            "the second plan lies behind the engine",
+        ),
+        "variants_sum_wraps": (
+            raw(dump(torchtrt_ws=own(**of_second(offset=2**63 - 16, size=2**63 - 1))), magic=b"TR03"),
+            "the end of the second plan is past 2^64",
+        ),
         "magic_lower_case": (raw(text, magic=b"tr01"), "the magic in lower case"),
         "bare_plan": (ENGINE, "a plan without a blob around it"),
         "metadata_in_header": (raw(text, metadata_offset=16, engine_offset=end - 64), "metadata overlaps the header"),
@@ -421,7 +491,7 @@ def hostile_json() -> dict[str, tuple[bytes, str]]:
 def hostile_own() -> dict[str, tuple[bytes, str]]:
     tensor = document()["torchtrt_ws"]["inputs"][0]
     changes: dict[str, tuple[dict[str, Any], str]] = {
-        "own_schema_3": ({"schema": 3, "name": 7}, "a newer schema, whose other keys may mean anything"),
+        "own_schema_4": ({"schema": 4, "name": 7}, "a newer schema, whose other keys may mean anything"),
         "own_schema_2e62": ({"schema": 2**62}, "a schema far ahead"),
         "own_schema_0": ({"schema": 0}, "schema 0"),
         "own_schema_missing": ({"schema": ...}, "no schema"),
@@ -536,6 +606,54 @@ def hostile_weights() -> dict[str, tuple[dict[str, Any], str]]:
         "weights_shape_dynamic": (weights(weight(shape=[-1])), "a shape that varies"),
         "weights_shape_rank": (weights(weight(shape=[1] * 9)), "a shape of 9 dimensions"),
         "weights_sha256_missing": (weights(weight(sha256=...)), "no digest"),
+        "variants_schema_2": (variants(schema=2), "several plans in schema 2: its readers take them for one"),
+        "variants_schema_3_only": ({**weights(), "schema": 3}, "schema 3 without plans"),
+        "variants_without_weights": (variants(weights=...), "several whole engines"),
+        "variants_null": (variants(variants=None), "plans are null"),
+        "variants_object": (variants(variants={}), "plans in an object"),
+        "variants_empty": (variants(variants=[]), "no plans"),
+        "variants_one": (variants(variant()), "one plan in a list"),
+        "variants_65": (variants(*(variant(offset=32 * i) for i in range(65))), "65 plans"),
+        "variants_number": (variants(variants=[1, 2]), "plans that are numbers"),
+        "variants_first_offset": (variants(variant(offset=16), variant(offset=48)), "a first plan not at the start"),
+        "variants_overlap": (of_second(offset=16), "plans that overlap"),
+        "variants_equal_offsets": (of_second(offset=0), "two plans at one place"),
+        "variants_misaligned": (of_second(offset=40), "a plan that is not aligned"),
+        "variants_out_of_order": (
+            variants(variant(), variant(offset=64), variant(offset=32)),
+            "plans out of order",
+        ),
+        "variants_overlap_wraps": (
+            variants(variant(size=2**63 - 1), variant(offset=32)),
+            "a plan of 2^63-1 bytes before another one",
+        ),
+        "variants_offset_negative": (of_second(offset=-16), "a negative offset"),
+        "variants_offset_huge": (of_second(offset=2**64), "an offset of 2^64"),
+        "variants_offset_float": (of_second(offset=32.0), "an offset that is a float"),
+        "variants_offset_missing": (of_second(offset=...), "no offset"),
+        "variants_size_zero": (of_second(size=0), "a plan of 0 bytes"),
+        "variants_size_missing": (of_second(size=...), "no size"),
+        "variants_sha256_short": (of_second(sha256="ab"), "a digest of 2 digits"),
+        "variants_sha256_missing": (of_second(sha256=...), "no digest"),
+        "variants_crc32c_upper": (of_second(crc32c="ABCDEF01"), "a checksum in upper case"),
+        "variants_crc32c_missing": (of_second(crc32c=...), "no checksum"),
+        "variants_runtime_null": (of_second(runtime=None), "a runtime that is null"),
+        "variants_builder_nul": (of_second(builder="a\0b"), "a builder with NUL"),
+        "variants_compatible_number": (of_second(hardware_compatible=1), "hardware_compatible is 1"),
+        "variants_streamable_negative": (of_second(streamable_bytes=-1), "negative streamable bytes"),
+        "variants_capabilities_text": (of_second(compute_capabilities="8.9"), "capabilities in a text"),
+        "variants_capabilities_texts": (of_second(compute_capabilities=["8.9"]), "capabilities that are texts"),
+        "variants_capability_number": (of_second(compute_capabilities=[{"name": 8.9}]), "a capability as a number"),
+        "variants_capability_words": (of_second(compute_capabilities=[{"name": "sm_89"}]), "a capability in words"),
+        "variants_capability_long": (of_second(compute_capabilities=[{"name": "8.9999"}]), "a capability too long"),
+        "variants_capability_newline": (of_second(compute_capabilities=[{"name": "8.9\n"}]), "one with a newline"),
+        "variants_capability_twice": (of_second(compute_capabilities=[{"name": "8.9"}] * 2), "a capability twice"),
+        "variants_weights_empty": (of_second(weights=[]), "a plan that takes no weights"),
+        "variants_weights_null": (of_second(weights=None), "a plan's weights are null"),
+        "variants_weights_unknown": (of_second(weights=[{"name": "other"}]), "a weight that is in no list"),
+        "variants_weights_twice": (of_second(weights=[{"name": "layer.weight"}] * 2), "a plan's weight twice"),
+        "own_capabilities_object": ({"compute_capabilities": {}}, "compute_capabilities in an object"),
+        "own_capability_empty": ({"compute_capabilities": [{"name": ""}]}, "a compute capability without a name"),
     }
 
 
@@ -588,7 +706,7 @@ def main() -> None:
             if folder == "golden":
                 rows.append({"file": name, "why": why, "want": describe(contents)})
             else:
-                code = "NewerSchema" if name in ("own_schema_3.bin", "own_schema_2e62.bin") else "BadBlob"
+                code = "NewerSchema" if name in ("own_schema_4.bin", "own_schema_2e62.bin") else "BadBlob"
                 rows.append({"file": name, "why": why, "error": "BlobError", "code": code})
         (target / "manifest.json").write_text(manifest(rows))
 

@@ -150,14 +150,14 @@ TEST(ParseMetadata, EscapedAndForeignNamesAreKept) {
 
 TEST(ParseMetadata, ANewerSchemaIsToldApart) {
   Json json = good();
-  json["torchtrt_ws"] = {{"schema", 3}, {"name", 7}};  // the rest may mean anything
+  json["torchtrt_ws"] = {{"schema", 4}, {"name", 7}};  // the rest may mean anything
   json["io_bindings"] = "changed too";
   const auto result = parse(json);
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.failure().code, ErrorCode::NewerSchema);
   EXPECT_EQ(
       result.failure().message(),
-      "engine blob: torchtrt_ws.schema: found 3; expected 2 or less. The file was written by a newer torchtrt-ws: "
+      "engine blob: torchtrt_ws.schema: found 4; expected 3 or less. The file was written by a newer torchtrt-ws: "
       "upgrade torchtrt-ws here.");
   json["torchtrt_ws"]["schema"] = INT64_MAX;
   EXPECT_EQ(parse(json).failure().code, ErrorCode::NewerSchema);

@@ -83,6 +83,36 @@ def separate_weights() -> st.SearchStrategy[blob.SeparateWeights]:
     return st.builds(blob.SeparateWeights, files, lists)
 
 
+CAPABILITIES = st.lists(st.from_regex(r"[0-9]{1,3}\.[0-9]{1,3}", fullmatch=True), max_size=3, unique=True).map(tuple)
+
+
+@st.composite
+def variants(draw: st.DrawFn, weights: blob.SeparateWeights) -> tuple[blob.Variant, ...]:
+    names = [each.name for each in weights.tensors]
+    found: list[blob.Variant] = []
+    end = 0
+    for _ in range(draw(st.sampled_from([0, 2, 3]))):
+        offset = end + (16 * draw(st.integers(0, 3)) if found else 0)
+        size = draw(st.integers(1, 40))
+        found.append(
+            blob.Variant(
+                offset,
+                size,
+                draw(st.from_regex(r"[0-9a-f]{64}", fullmatch=True)),
+                draw(st.from_regex(r"[0-9a-f]{8}", fullmatch=True)),
+                draw(TEXTS),
+                draw(TEXTS),
+                draw(CAPABILITIES),
+                draw(st.booleans()),
+                draw(st.none() | SIZES),
+                draw(st.booleans()),
+                draw(st.none() | st.lists(st.sampled_from(names), min_size=1, unique=True).map(tuple)),
+            )
+        )
+        end = -(-(offset + size) // 16) * 16
+    return tuple(found)
+
+
 def streaming_facts() -> st.SearchStrategy[blob.StreamingFacts]:
     weights = st.builds(blob.WeightSize, TEXTS, SIZES)
     lists = st.lists(weights, max_size=3).map(tuple)
@@ -107,6 +137,7 @@ def metadata(draw: st.DrawFn) -> blob.Metadata:
     if draw(st.booleans()):
         described = draw(tensors(inputs))
         weights = draw(st.none() | separate_weights())
+        plans = () if weights is None else draw(variants(weights))
         own = blob.OwnFacts(
             name=draw(st.from_regex(r"[A-Za-z0-9_.-]{1,39}", fullmatch=True)),
             kind=draw(NAMES),
@@ -123,7 +154,9 @@ def metadata(draw: st.DrawFn) -> blob.Metadata:
             state=draw(states([*inputs, *outputs])),
             streaming=draw(st.none() | streaming_facts()),
             weights=weights,
-            schema=1 if weights is None else 2,
+            compute_capabilities=draw(CAPABILITIES),
+            variants=plans,
+            schema=3 if plans else 1 if weights is None else 2,
         )
     return blob.Metadata(
         io_bindings=bindings,
@@ -200,7 +233,7 @@ def test_the_layout_in_bytes() -> None:
     assert written[32 + len(text) : engine_offset].strip(b"\0") == b""
 
 
-@given(metadata(), st.binary(min_size=1, max_size=64))
+@given(metadata(), st.binary(min_size=1, max_size=64).map(lambda engine: engine + bytes(200)))  # 3 plans fit
 def test_round_trip(metadata: blob.Metadata, engine: bytes) -> None:
     written = blob.write(engine, metadata)
     read = blob.read(written)
@@ -226,7 +259,7 @@ def test_a_prefix_for_an_engine_of_many_gigabytes() -> None:
     assert int.from_bytes(prefix[16:24], "little") == 5 * 2**30
 
 
-@given(metadata(), st.binary(min_size=1, max_size=64))
+@given(metadata(), st.binary(min_size=1, max_size=64).map(lambda engine: engine + bytes(200)))  # 3 plans fit
 def test_torch_tensorrt_reads_what_we_write(theirs: ModuleType, metadata: blob.Metadata, engine: bytes) -> None:
     if metadata.stripped:  # they cannot refit, and must not compute without weights
         with pytest.raises(ValueError, match="magic"):
@@ -247,7 +280,7 @@ def test_torch_tensorrt_refuses_an_engine_without_its_weights(theirs: ModuleType
     assert theirs.deserialize_engine(whole)[0] == blob.read(contents).engine
 
 
-@given(metadata(), st.binary(min_size=1, max_size=64))
+@given(metadata(), st.binary(min_size=1, max_size=64).map(lambda engine: engine + bytes(200)))  # 3 plans fit
 def test_we_write_what_torch_tensorrt_writes(theirs: ModuleType, metadata: blob.Metadata, engine: bytes) -> None:
     plain = dataclasses.replace(metadata, own=None)
     written = theirs.serialize_engine(engine, as_theirs(theirs, plain))
@@ -346,7 +379,8 @@ def test_names_of_tensors_in_paths_are_escaped() -> None:
         ({"io_bindings": [blob.Binding("x")]}, "tuples"),
         ({"aliased_io": (blob.Alias("y", "x"),)}, "the name of an output"),
         ({"own": blob.OwnFacts("a b", "host", "0" * 64)}, "torchtrt_ws.name"),
-        ({"own": blob.OwnFacts("a", "host", "0" * 64, schema=3)}, "upgrade"),
+        ({"own": blob.OwnFacts("a", "host", "0" * 64, schema=4)}, "upgrade"),
+        ({"own": blob.OwnFacts("a", "host", "0" * 64, schema=3)}, "3 without weights"),
         ({"own": blob.OwnFacts("a", "host", "0" * 64, schema=2)}, "2 without weights"),
     ],
 )

@@ -2,10 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
-
-#include "digest/crc32c.h"
-#include "digest/sha256.h"
+#include "data_files.h"
 #include "fake_engine.h"
 #include "mapped_file.h"
 #include "torchtrt_ws/engines.h"
@@ -15,30 +12,6 @@ namespace torchtrt_ws::testing {
 namespace {
 
 using executorch::runtime::Error;
-using executorch::runtime::FreeableBuffer;
-
-/// What ExecuTorch makes of data files: names, and where their bytes are.
-class DataMap final : public executorch::runtime::NamedDataMap {
- public:
-  executorch::runtime::Result<const executorch::runtime::TensorLayout> get_tensor_layout(
-      std::string_view) const override {
-    return Error::NotFound;
-  }
-  executorch::runtime::Result<FreeableBuffer> get_data(std::string_view key) const override {
-    const auto found = parts.find(std::string(key));
-    if (found == parts.end()) return Error::NotFound;
-    ++held;
-    return FreeableBuffer(
-        found->second.first, found->second.second, [](void* count, void*, size_t) { --*static_cast<int*>(count); },
-        &held);
-  }
-  Error load_data_into(std::string_view, void*, size_t) const override { return Error::NotSupported; }
-  executorch::runtime::Result<uint32_t> get_num_keys() const override { return static_cast<uint32_t>(parts.size()); }
-  executorch::runtime::Result<const char*> get_key(uint32_t) const override { return Error::NotSupported; }
-
-  std::map<std::string, std::pair<const void*, size_t>> parts;
-  mutable int held = 0;  // buffers that were not given back
-};
 
 /// A blob as Torch-TensorRT 2.15 writes one for an engine outside of it.
 std::vector<char> outside_blob(const std::string& key) {
@@ -49,18 +22,7 @@ std::vector<char> outside_blob(const std::string& key) {
 
 /// A blob of an engine without weights, which has one: `value`.
 std::vector<char> stripped_blob(const std::string& value) {
-  std::string json = blob_json("e");
-  const std::string schema = R"("schema":1)";
-  Crc32c crc;
-  crc.update(value.data(), value.size());
-  const std::string digest = sha256_hex(value.data(), value.size());
-  const std::string size = std::to_string(value.size());
-  json.replace(json.find(schema), schema.size(),
-               R"("schema":2,"weights":{"file":"model.ptd","tensors":[{"name":"w","key":"weights/1","dtype":"uint8",)"
-               R"("count":)" +
-                   size + R"(,"bytes":)" + size + R"(,"crc32c":)" + std::to_string(crc.value()) + R"(,"sha256":")" +
-                   digest + R"("}]})");
-  return pack_blob(json, "fake engine", "TR03");
+  return pack_blob(stripped_json("e", 2, value), "fake engine", "TR03");
 }
 
 class DataFiles : public ::testing::Test {

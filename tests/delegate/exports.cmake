@@ -8,7 +8,7 @@ set(torchtrt_ws
   registration_status reset_state restore_budgets save_budgets set_budget set_budgets set_defaults set_headroom set_priority set_steps
   sleep verdict_name wake
   caller_stream fact_of find_engine_kind is_traced log_error log_info note_event note_stage provide_device_memory register_engine_kind
-  register_engine_probe)
+  register_engine_probe register_surroundings)
 set(torchtrt_ws_host "")
 set(torchtrt_ws_tensorrt "")
 

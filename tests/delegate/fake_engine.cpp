@@ -192,6 +192,9 @@ Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& re
   device().graphs = request.cuda_graph;
   device().margin = request.margin;
   device().engine.assign(reinterpret_cast<const char*>(payload.data()), payload.size());
+  if (const auto refused = device().refuses.find(device().engine); refused != device().refuses.end()) {
+    return Failure{refused->second, "engine '" + request.name + "'", "a plan that is refused", "another", ""};
+  }
   if (const auto& own = request.metadata.own; own && own->weights) {
     auto weights = torchtrt_ws::Weights::find("engine '" + request.name + "'", *own->weights, request.weights);
     if (!weights.ok()) return std::move(weights).failure();
@@ -204,7 +207,10 @@ Result<std::unique_ptr<Engine>> open_fake(Payload payload, const OpenRequest& re
 
 void reset_device() {
   static const bool registered = register_engine_kind("fake", &open_fake);
+  static const bool described =
+      register_surroundings("fake", [](const uint8_t*, uint64_t, int) { return device().here; });
   (void)registered;
+  (void)described;
   executorch::runtime::runtime_init();
   device() = Device{};
   EXPECT_EQ(set_defaults({}), executorch::runtime::Error::Ok);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/engine_kind.h"
+#include "engine/surroundings.h"
 
 namespace torchtrt_ws::testing {
 
@@ -39,6 +40,8 @@ struct Device {
   EngineCounters counters;                                  // what engines say they have counted
   const executorch::runtime::NamedDataMap* data = nullptr;  // the data files of programs that are loaded from now on
   std::string engine;                                       // the bytes that the last engine was opened with
+  Surroundings here = {"9.0", "fake 1.0"};                  // what plans are chosen for
+  std::map<std::string, ErrorCode> refuses;                 // engines of these bytes are not opened
 };
 Device& device();
 

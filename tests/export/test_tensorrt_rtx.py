@@ -16,6 +16,7 @@ from torchtrt_ws import pte
 from torchtrt_ws.blob import ProfileBounds, StateTensor
 from torchtrt_ws.export.sources import tensorrt_rtx
 from torchtrt_ws.export.streaming import StreamingOptions
+from torchtrt_ws.plan_header import HEADER_SIZE, compute_capabilities_of
 from torchtrt_ws.platforms import this_platform
 
 trt = pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
@@ -165,6 +166,12 @@ def test_several_methods_and_dtypes(tmp_path: Path) -> None:
     }
     assert sum(each.baked_budget or 0 for each in report.engines) == 1000
     assert all(each.compile_specs[-1].value == b"cuda:0" for each in report.engines)
+    data = (tmp_path / "a.pte").read_bytes()
+    for each in report.engines:
+        assert each.compute_capabilities == ("8.6", "8.9")
+        assert compute_capabilities_of(data[each.engine_offset :][:HEADER_SIZE]) == ("8.6", "8.9"), (
+            "the plan's own words"
+        )
 
 
 @pytest.mark.parametrize(

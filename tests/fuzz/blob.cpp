@@ -21,6 +21,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   check(engine == data + header.engine_offset && engine_size == header.engine_size, "the engine is where it says");
   check(wire::fits(header.engine_offset, engine_size, size), "the engine lies in the blob");
   check((engine_size == 0) != engine_key.empty(), "an engine, or where a data file has it");
+  for (const auto& each : metadata.own ? metadata.own->variants : std::vector<torchtrt_ws::VariantFacts>()) {
+    check(wire::fits(each.offset, each.size, engine_size), "a plan lies in the engine");
+    check(header.stripped, "several plans need TR03");
+  }
   check(header.aliased || metadata.aliased_io.empty(), "aliases need TR02");
   return 0;
 }

@@ -2,6 +2,7 @@
 #include "blob/metadata.h"
 
 #include "base/engine_name.h"
+#include "blob/as_variant.h"
 #include "blob/header.h"
 #include "fuzz/check.h"
 
@@ -37,6 +38,21 @@ void check_profiles(const torchtrt_ws::OwnFacts& own) {
   }
 }
 
+void check_variants(const torchtrt_ws::OwnFacts& own) {
+  if (own.variants.empty()) return;
+  check(own.weights && own.variants.size() >= 2 && own.variants.size() <= wire::kMaxVariants, "plans in range");
+  uint64_t end = 0;
+  for (std::size_t i = 0; i < own.variants.size(); ++i) {
+    const auto& each = own.variants[i];
+    check(each.size >= 1 && each.offset % wire::kEngineAlignment == 0, "a plan is aligned, and has bytes");
+    check(each.offset >= end && (i > 0 || each.offset == 0), "plans follow each other");
+    end = each.offset + each.size;  // both below 2^63
+    const auto one = torchtrt_ws::as_variant({{}, {}, false, 0, "", "", own}, i);
+    check(one.own->weights->tensors.size() == (each.weights ? each.weights->size() : own.weights->tensors.size()),
+          "a plan takes weights of the list, each once");
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
@@ -56,8 +72,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   check(metadata.device_id >= 0, "the device's index is not negative");
   if (!metadata.own.has_value()) return 0;
   const torchtrt_ws::OwnFacts& own = *metadata.own;
-  check(own.schema == (own.weights ? wire::kSchemaVersion : wire::kWholeSchema) && own.program_engines >= 1,
+  const int without = own.weights ? wire::kStrippedSchema : wire::kWholeSchema;
+  check(own.schema == (own.variants.empty() ? without : wire::kVariantsSchema) && own.program_engines >= 1,
         "schema and engines are in range");
+  check_variants(own);
   check(torchtrt_ws::is_engine_name(own.name) && !own.kind.empty(), "the engine has a name and a kind");
   check(own.sha256.size() == 64 && own.sha256.find_first_of("/.") == std::string::npos, "a digest names no folder");
   check(own.streamable_bytes.value_or(0) >= 0 && own.program_streamable_bytes.value_or(0) >= 0, "sizes are 0 or more");

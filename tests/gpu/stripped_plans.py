@@ -110,13 +110,18 @@ class Builder:
         self.logger = trt.Logger(trt.Logger.WARNING)
         self.runtime = trt.Runtime(self.logger)
 
-    def build(self, *flags: str) -> memoryview:
+    def build(self, *flags: str, capability: str | None = None) -> memoryview:
+        """`capability`: a member of TensorRT-RTX's ComputeCapability, such as "SM89"; None for what is usual."""
         trt = self.trt
         builder = trt.Builder(self.logger)
         network, kept = self.network.define(trt, builder, self.logger)
         config = builder.create_builder_config()
         for flag in ("WEIGHT_STREAMING", *flags):
             config.set_flag(getattr(trt.BuilderFlag, flag))
+        if capability is not None:
+            config.num_compute_capabilities = 1
+            if not config.set_compute_capability(getattr(trt.ComputeCapability, capability), 0):
+                raise RuntimeError(f"TensorRT does not build for {capability}; its log says why")
         self._add_profile(builder, network, config)
         plan = builder.build_serialized_network(network, config)
         del kept

@@ -109,6 +109,8 @@ def test_one_engine(pte_folder: Path, name: str) -> None:
                 "streaming": None,
                 "weights": None,
                 "engine_key": None,
+                "compute_capabilities": [],
+                "variants": [],
                 "streamable_percent": 100.0,
             }
         ],

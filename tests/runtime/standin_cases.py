@@ -38,6 +38,8 @@ def write(folder: Path, library: str) -> None:
 
     import torchtrt_ws
 
+    sys.path.remove(str(STANDIN))  # its folder tensorrt would be taken for the package, where there is none
+
     def make(**fields: Any) -> bytes:
         sizes = {"streamable": STREAMABLE, "resident": RESIDENT, "scratch": SCRATCH, "context": CONTEXT}
         return plan.write(plan.Plan(weights=bytes(STREAMABLE), **sizes, **fields))
@@ -99,6 +101,7 @@ def write(folder: Path, library: str) -> None:
             streamable_bytes=dict.fromkeys(FACTORS, STREAMABLE),
             weight_streaming_budget=baked,
         )
+    write_variants(folder, make, RTX_VERSIONS[library.rpartition(".")[2]])
     twins = dict.fromkeys(FACTORS, make())
     torchtrt_ws.save_plan(
         twins,
@@ -128,6 +131,48 @@ def write(folder: Path, library: str) -> None:
         make_pte.save_apart(folder / name, name, make_pte.Scaled(make_pte.lower(name.encode(), theirs[0])), data)
     planned = make_pte.lower(b"planned", theirs[0], ("target_device", b"cuda:0"))
     make_pte.save(folder / "planned.pte", {"forward": make_pte.Chain(planned)})
+
+
+def write_variants(folder: Path, make: Callable[..., bytes], rtx_version: tuple[int, ...]) -> None:
+    """Programs with several plans, for variant_cases.py: what a plan computes is told by the weight that it takes."""
+    import plan
+
+    import torchtrt_ws
+
+    def save(name: str, scale: float, capability: str | None, **fields: Any) -> Path:
+        weight = f"scale{scale:.0f}"
+        payload = make(
+            outputs=(plan.Output("y", {"x": 1.0}, scale=weight, offset="offset"),),
+            extra=("refittable 1", f"weight {weight} float32 1", "weight offset float32 1"),
+            **fields,
+        )
+        path = folder / "parts" / f"{name}.pte"
+        path.parent.mkdir(exist_ok=True)
+        torchtrt_ws.save_plan(
+            payload,
+            path,
+            inputs=X,
+            outputs=Y,
+            name="tower",
+            streamable_bytes=STREAMABLE,
+            weights={weight: np.array([scale], np.float32), "offset": np.ones(1, np.float32)},
+            compute_capabilities=None if capability is None else [capability],
+        )
+        return path
+
+    ada, hopper = save("ada", 3.0, "8.9", compute=89), save("hopper", 5.0, "9.0", compute=90)
+    every = save("every", 7.0, None, compute=None)
+    unnamed = save("unnamed_ada", 3.0, None, compute=89), save("unnamed_hopper", 5.0, None, compute=90)
+    rtx = save("rtx", 7.0, "9.0", compute=90, rtx=True, version=rtx_version)
+    programs = {
+        "gpus": [ada, hopper, every],
+        "named": [ada, hopper],
+        "unnamed": unnamed,
+        "runtimes": [hopper, rtx],
+        "none": [ada, save("turing", 5.0, None, compute=75)],
+    }
+    for name, parts in programs.items():
+        torchtrt_ws.combine(parts, folder / f"{name}.pte")
 
 
 def inputs(rows: int = 2) -> np.ndarray:

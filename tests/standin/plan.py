@@ -90,12 +90,16 @@ class Output:
     kind: str = "affine"
     alias: str | None = None
     shape: str | None = None
+    scale: str | None = None  # weights of the plan
+    offset: str | None = None
 
     def line(self) -> str:
         terms = " ".join(f"{factor!r}*{name}" for name, factor in self.terms.items())
         alias = f" alias {self.alias}" if self.alias is not None else ""
         shape = f" shape {self.shape}" if self.shape is not None else ""
-        return f"output {self.name} {self.dtype} {self.kind} {self.bias!r} {terms}{alias}{shape}"
+        scale = f" scale {self.scale}" if self.scale is not None else ""
+        offset = f" offset {self.offset}" if self.offset is not None else ""
+        return f"output {self.name} {self.dtype} {self.kind} {self.bias!r} {terms}{alias}{shape}{scale}{offset}"
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ class Plan:
     context: int = 4 << 20
     capturable: bool = True
     weights: bytes = field(default=b"", repr=False)
+    extra: Sequence[str] = ()  # further lines, before those of the tensors
 
     def text(self) -> str:
         lines = [
@@ -128,6 +133,7 @@ class Plan:
         ]
         if self.compute is not None:
             lines.insert(0, f"compute {self.compute}")
+        lines += self.extra
         lines += [tensor.line() for tensor in self.inputs] + [tensor.line() for tensor in self.outputs]
         return "\n".join(lines) + "\n"
 

@@ -23,6 +23,7 @@ from torchtrt_ws.blob.header import (
 from torchtrt_ws.blob.metadata import (
     SCHEMA_VERSION,
     STRIPPED_SCHEMA_VERSION,
+    VARIANTS_SCHEMA_VERSION,
     Alias,
     Binding,
     Metadata,
@@ -36,6 +37,7 @@ from torchtrt_ws.blob.metadata import (
     with_own,
 )
 from torchtrt_ws.blob.streaming_facts import StreamingFacts, WeightSize
+from torchtrt_ws.blob.variants import MAX_VARIANTS, Variant, is_compute_capability
 from torchtrt_ws.blob.weights import KEY_PREFIX, SeparateWeight, SeparateWeights
 
 __all__ = [
@@ -50,8 +52,10 @@ __all__ = [
     "MAX_METADATA_SIZE",
     "MAX_RANK",
     "MAX_STRIPPED_METADATA_SIZE",
+    "MAX_VARIANTS",
     "SCHEMA_VERSION",
     "STRIPPED_SCHEMA_VERSION",
+    "VARIANTS_SCHEMA_VERSION",
     "Alias",
     "Binding",
     "Blob",
@@ -66,10 +70,12 @@ __all__ = [
     "StateTensor",
     "StreamingFacts",
     "TensorFacts",
+    "Variant",
     "WeightSize",
     "engine_start",
     "fits",
     "header_and_metadata",
+    "is_compute_capability",
     "moved_header",
     "parse_metadata",
     "read",

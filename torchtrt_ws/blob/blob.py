@@ -13,6 +13,7 @@ from torchtrt_ws.blob.header import (
     Header,
     bad_blob,
     engine_start,
+    fits,
     header_bytes,
     max_metadata_size,
     read_header,
@@ -57,7 +58,15 @@ def read(buffer: Buffer, subject: str = "blob") -> Blob:
     if header.stripped != metadata.stripped:
         found = f"magic {bytes(view[:4])!r} and {'' if metadata.stripped else 'no '}weights in a file of their own"
         raise bad_blob(subject, found, f"{MAGIC_STRIPPED!r} for these, and for nothing else")
+    _check_variants(metadata, header.engine_size, subject)
     return Blob(header, metadata, view[header.engine_offset : header.engine_offset + header.engine_size])
+
+
+def _check_variants(metadata: Metadata, engine_size: int, subject: str) -> None:
+    for each in metadata.own.variants if metadata.own is not None else ():
+        if not fits(each.offset, each.size, engine_size):
+            found = f"a plan of {each.size} bytes at {each.offset} of the engine"
+            raise bad_blob(subject, found, f"plans within the engine's {engine_size} bytes")
 
 
 def header_and_metadata(metadata: Metadata, engine_size: int, gap: int = 0) -> bytes:
@@ -82,6 +91,7 @@ def header_and_metadata(metadata: Metadata, engine_size: int, gap: int = 0) -> b
         raise BlobError("metadata", f"{len(text)} bytes", f"at most {most}", "Shorten the names, or save less I/O.")
     if parse_metadata(text, "metadata") != metadata:
         raise BlobError("metadata", "values that do not survive JSON", "tuples, str, int, bool and None", "")
+    _check_variants(metadata, engine_size, "metadata")
     magic = MAGIC_STRIPPED if metadata.stripped else MAGIC_ALIASED if metadata.aliased_io else MAGIC
     header = header_bytes(magic, len(text), engine_size, gap)
     return header + text + bytes(engine_start(len(text)) - HEADER_SIZE - len(text))

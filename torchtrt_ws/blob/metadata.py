@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from torchtrt_ws.blob.fields import MAX_INT32, MAX_INT64, Fields, parse_object
 from torchtrt_ws.blob.streaming_facts import StreamingFacts, read_streaming_facts, streaming_items
+from torchtrt_ws.blob.variants import Variant, capability_items, read_capabilities, read_variants, variants_items
 from torchtrt_ws.blob.weights import SeparateWeights, read_weights, weights_items
 from torchtrt_ws.errors import BlobError
 from torchtrt_ws.names import FORM, is_engine_name
@@ -17,6 +18,7 @@ from torchtrt_ws.names import FORM, is_engine_name
 __all__ = [
     "SCHEMA_VERSION",
     "STRIPPED_SCHEMA_VERSION",
+    "VARIANTS_SCHEMA_VERSION",
     "Alias",
     "Binding",
     "Metadata",
@@ -31,12 +33,15 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1  # of the `torchtrt_ws` key
-STRIPPED_SCHEMA_VERSION = 2  # of an engine without its weights; a higher one is refused
+STRIPPED_SCHEMA_VERSION = 2  # of an engine without its weights
+VARIANTS_SCHEMA_VERSION = 3  # of one with several plans, whose bytes together are no plan; a higher one is refused
 OWN_KEY = "torchtrt_ws"
 ALIAS_KINDS = ("kv_cache_update", "user")  # Torch-TensorRT's AliasKind
 _DISTINCT_KEY = "distinct_streamable_bytes"
 _STREAMING_KEY = "streaming"
 _WEIGHTS_KEY = "weights"
+_VARIANTS_KEY = "variants"
+_CAPABILITIES_KEY = "compute_capabilities"
 _ENGINE_KEY = "engine_key"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CRC32C = re.compile(r"[0-9a-f]{8}")
@@ -115,6 +120,9 @@ class OwnFacts:
     order; empty where they were not recorded.
     `streaming` is what the export did for streaming, where it did anything. `weights` are those that the engine was
     stored without, and where they are; None: it has its own. `schema` is then `STRIPPED_SCHEMA_VERSION`.
+    `compute_capabilities` are the GPUs that a plan was built for ("8.9"), where it is bound to some and that is known.
+    `variants` are its plans where there are several, one behind the other: `sha256` and `crc32c` are those of all bytes
+    then, `builder` and the like those of the first, and `schema` is `VARIANTS_SCHEMA_VERSION`.
     """
 
     name: str
@@ -137,6 +145,8 @@ class OwnFacts:
     method_outputs: tuple[str, ...] = ()
     streaming: StreamingFacts | None = None
     weights: SeparateWeights | None = None
+    compute_capabilities: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = ()
     schema: int = SCHEMA_VERSION
 
 
@@ -178,9 +188,9 @@ def parse_metadata(text: bytes, subject: str = "blob") -> Metadata:
     """
     node = parse_object(text, subject)
     own = node.child(OWN_KEY) if OWN_KEY in node.value else None
-    if own is not None and (schema := own.integer("schema", 1, MAX_INT64)) > STRIPPED_SCHEMA_VERSION:
+    if own is not None and (schema := own.integer("schema", 1, MAX_INT64)) > VARIANTS_SCHEMA_VERSION:
         own.fail(
-            "schema", str(schema), f"at most {STRIPPED_SCHEMA_VERSION}", _UPGRADE
+            "schema", str(schema), f"at most {VARIANTS_SCHEMA_VERSION}", _UPGRADE
         )  # first: the rest may mean something else
     bindings = _bindings(node)
     return Metadata(
@@ -267,6 +277,10 @@ def _own_items(own: OwnFacts) -> Iterator[tuple[str, object]]:
         yield "crc32c", own.crc32c
     if own.weights is not None:
         yield _WEIGHTS_KEY, dict(weights_items(own.weights))
+    if own.compute_capabilities:
+        yield _CAPABILITIES_KEY, capability_items(own.compute_capabilities)
+    if own.variants:
+        yield _VARIANTS_KEY, variants_items(own.variants)
     if own.nested_method is not None:
         yield "nested_method", own.nested_method
     if own.keeps_state:
@@ -353,9 +367,11 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
     if nested_method is not None and not is_engine_name(nested_method):
         node.refuse("nested_method", nested_method, FORM)
     weights = read_weights(node, _WEIGHTS_KEY)
-    schema = SCHEMA_VERSION if weights is None else STRIPPED_SCHEMA_VERSION
-    if node.value["schema"] != schema:
-        node.fail("schema", f"{node.value['schema']} {'without' if weights is None else 'with'} weights", str(schema))
+    variants = read_variants(node, _VARIANTS_KEY, weights)
+    schema = VARIANTS_SCHEMA_VERSION if variants else SCHEMA_VERSION if weights is None else STRIPPED_SCHEMA_VERSION
+    if node.value["schema"] != schema or (variants and weights is None):
+        parts = f"{'without' if weights is None else 'with'} weights{', with variants' if variants else ''}"
+        node.fail("schema", f"{node.value['schema']} {parts}", f"{schema}, and variants only of weights elsewhere")
     program = node.child("program")
     method = node.child("method") if "method" in node.value else None
     inputs, outputs = (tuple(_tensor(item) for item in node.items(key)) for key in ("inputs", "outputs"))
@@ -387,6 +403,8 @@ def _own(node: Fields, bindings: tuple[Binding, ...]) -> OwnFacts:
         method_outputs=_names(method, "outputs") if method else (),
         streaming=read_streaming_facts(node, _STREAMING_KEY),
         weights=weights,
+        compute_capabilities=read_capabilities(node),
+        variants=variants,
         schema=schema,
     )
 

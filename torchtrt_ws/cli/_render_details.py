@@ -87,6 +87,13 @@ def _lines(engine: EngineInfo, percent: float | None) -> Iterator[tuple[str, str
         count = len(engine.weights.tensors)
         size = bytes_text(engine.weights.nbytes)
         yield "weights", f"{count} weight{'s' if count > 1 else ''}, {size}, in {engine.weights.file}"
+    if engine.compute_capabilities:
+        yield "GPUs", "compute capability " + " or ".join(engine.compute_capabilities)
+    for number, variant in enumerate(engine.variants, 1):
+        compatible = ", hardware compatible" if variant.hardware_compatible else ""
+        taken = "" if variant.weights is None else f", {len(variant.weights)} of the weights"
+        size = f"{bytes_text(variant.size)} ({variant.size} bytes)"
+        yield f"plan {number}", f"{variant.made_for}{compatible}\n{size}{taken}, SHA-256\n{variant.sha256}"
     yield "SHA-256", engine.sha256 or "not recorded"
     yield "CRC-32C", engine.crc32c or "not recorded"
     for spec in engine.other_specs:

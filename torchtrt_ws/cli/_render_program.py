@@ -75,6 +75,9 @@ def _about(report: ProgramInfo) -> Iterator[tuple[str, str]]:
     stripped = {each.weights.file: each.weights.nbytes for each in report.engines if each.weights is not None}
     for file, size in stripped.items():
         yield "weights", f"{bytes_text(size)} in {file}"
+    for engine in report.engines:
+        for number, variant in enumerate(engine.variants, 1):
+            yield "plans", f"{engine.name} {number}: {variant.made_for}, {bytes_text(variant.size)}"
     if report.external_tensors:
         count = len(report.external_tensors)
         names = ", ".join(report.external_tensors[:3]) + (", ..." if count > 3 else "")

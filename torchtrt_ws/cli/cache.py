@@ -68,8 +68,11 @@ def _engines_of(paths: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in paths:
         for engine in pte.read(Path(path)).engines:
-            if engine.sha256 is not None:
-                found.setdefault(engine.sha256, []).append(f"{path}: {engine.name}")
+            digests = [each.sha256 for each in engine.variants]
+            if not digests and engine.sha256 is not None:
+                digests = [engine.sha256]
+            for digest in digests:
+                found.setdefault(digest, []).append(f"{path}: {engine.name}")
     return found
 
 

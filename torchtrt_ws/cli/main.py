@@ -34,6 +34,7 @@ SUBCOMMANDS = (
     "annotate",
     "strip",
     "merge",
+    "combine",
     "cache",
     "keygen",
     "sign",

@@ -49,6 +49,14 @@ def wrap(
             help='What the plan was built for, if not this machine\'s: "windows_x86_64", ...',
         ),
     ] = None,
+    capabilities: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compute-capability",
+            metavar="CC",
+            help='A GPU that the plan was built for: "9.0"; repeat. None: unknown.',
+        ),
+    ] = None,
 ) -> None:
     """Wrap a TensorRT plan in a .pte, with a budget."""
     from torchtrt_ws.export import save_plan
@@ -65,6 +73,7 @@ def wrap(
         device=device,
         device_io=device_io,
         target_platform=platform,
+        compute_capabilities=capabilities or None,
     )
 
 

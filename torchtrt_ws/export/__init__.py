@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torchtrt_ws.export.combine import combine
 from torchtrt_ws.export.merge import merge
 from torchtrt_ws.export.save import save
 from torchtrt_ws.export.save_plan import save_plan
@@ -12,7 +13,7 @@ from torchtrt_ws.export.strip import strip
 if TYPE_CHECKING:
     from torchtrt_ws.export.tensorrt_partitioner import TensorRTPartitioner
 
-__all__ = ["TensorRTPartitioner", "merge", "save", "save_plan", "strip"]
+__all__ = ["TensorRTPartitioner", "combine", "merge", "save", "save_plan", "strip"]
 
 
 def __getattr__(name: str) -> object:

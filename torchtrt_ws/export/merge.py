@@ -90,6 +90,13 @@ def _with_weights(program: OpenedProgram, files: list[str]) -> dict[int, BuiltEn
         if info.weights is None:
             found[index] = engine
             continue
+        if info.variants:
+            raise ProgramError(
+                f"{program.info.file}: engine {engine.name!r}",
+                f"{len(info.variants)} plans for one engine",
+                "one: a whole engine is for one GPU",
+                "Merge one of the programs that were combined.",
+            )
         key = id(engine.payload), info.weights
         if key not in done:
             program.check(index)

@@ -47,6 +47,7 @@ def save_plan(
     target_platform: str | None = None,
     weights: WeightSource | Mapping[str, WeightSource] | None = None,
     weights_path: str | os.PathLike[str] | None = None,
+    compute_capabilities: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Saves TensorRT or TensorRT-RTX plans as an ExecuTorch program.
 
@@ -93,6 +94,9 @@ def save_plan(
             says and loading checks. With a mapping of plans, a mapping from engine name to that; plans without an entry
             have their weights.
         weights_path: Where they go; None is "model.ptd" beside "model.pte", which `load` finds.
+        compute_capabilities: The GPUs that a plan was built for, such as ["9.0"], which `combine` goes by; with a
+            mapping of plans, a mapping from engine name to that. None reads them from the plan, where it tells, and
+            else records none: whoever loads it then asks TensorRT.
 
     Raises:
         BudgetError: A malformed budget, both budget keywords at once, an unknown engine name, or a budget in
@@ -120,9 +124,14 @@ def save_plan(
     if not separate and weights_path is not None:
         raise ProgramError("weights_path", repr(weights_path), "weights= beside it", "Give both, or neither.")
     weights_file = separate_target(target, weights_path) if separate else None
-    sizes, all_inputs, all_outputs = (
+    sizes, all_inputs, all_outputs, capabilities = (
         by_name("engine", given, several or isinstance(value, Mapping), keyword, value)
-        for keyword, value in (("streamable_bytes", streamable_bytes), ("inputs", inputs), ("outputs", outputs))
+        for keyword, value in (
+            ("streamable_bytes", streamable_bytes),
+            ("inputs", inputs),
+            ("outputs", outputs),
+            ("compute_capabilities", compute_capabilities),
+        )
     )
     engines = {
         each: read_plan(
@@ -136,6 +145,7 @@ def save_plan(
             platform,
             states.get(each),
             sources.get(each),
+            capabilities.get(each),
         )
         for each, plan in given.items()
     }

@@ -40,6 +40,8 @@ _FACTS = (
     "state",
     "streaming",
     "weights",
+    "compute_capabilities",
+    "variants",
 )
 
 

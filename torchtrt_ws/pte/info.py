@@ -122,6 +122,16 @@ class EngineInfo:
         return self.metadata.own.weights if self.metadata.own else None
 
     @property
+    def variants(self) -> tuple[blob.Variant, ...]:
+        """Its plans for other GPUs or versions of TensorRT, where there are several: `engine_bytes` has them all."""
+        return self.metadata.own.variants if self.metadata.own else ()
+
+    @property
+    def compute_capabilities(self) -> tuple[str, ...]:
+        """The GPUs that its plan was built for, such as "8.9"; none where it is not known to be bound to some."""
+        return self.metadata.own.compute_capabilities if self.metadata.own else ()
+
+    @property
     def engine_key(self) -> str | None:
         """Where a data file has the engine, as Torch-TensorRT 2.15 may write it; None for one in the program."""
         return self.metadata.engine_key if self.engine_bytes == 0 else None
@@ -178,6 +188,8 @@ class EngineInfo:
             "streaming": None if self.streaming is None else _plain(self.streaming),
             "weights": None if self.weights is None else _weights(self.weights),
             "engine_key": self.engine_key,
+            "compute_capabilities": list(self.compute_capabilities),
+            "variants": [_variant(each) for each in self.variants],
         }
 
 
@@ -305,6 +317,11 @@ class ProgramInfo:
             raise ProgramError(
                 self.file, found, f"an engine of backend {BACKEND_ID}", "Save the model with torchtrt_ws.save."
             )
+
+
+def _variant(variant: blob.Variant) -> dict[str, Any]:
+    weights = None if variant.weights is None else list(variant.weights)
+    return {**asdict(variant), "compute_capabilities": list(variant.compute_capabilities), "weights": weights}
 
 
 def _weights(weights: blob.SeparateWeights) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _FIELDS = (
     "method",
     "kind",
     "device",
+    "variant",
     "streamable_bytes",
     "budget_bytes",
     "wanted_bytes",
@@ -73,6 +74,7 @@ class Engine:
         report, *others = map(_native.engine_report, self._ids)
         if report["id"] == 0:
             raise EngineError("engine", "a program that was closed", "one that is loaded", "Load it again.")
+        report["variant"] = report["variant"] or None
         for name in _OF_EACH_CONTEXT:
             # The contexts of a host engine map the same pages.
             combine = max if (name, report["kind"]) == ("device_bytes", "host") else sum
@@ -101,6 +103,14 @@ class Engine:
     def device(self) -> str:
         """Whose memory it takes: "cuda:0", or "cpu"."""
         return cast(str, self._field("device"))
+
+    @property
+    def variant(self) -> str | None:
+        """Which plan of an engine with several runs: "2 of 3 (compute capability 9.0, tensorrt_rtx 1.6.1)".
+
+        None where it has one plan. `torchtrt-ws inspect` numbers them alike.
+        """
+        return cast("str | None", self._field("variant"))
 
     @property
     def streamable_bytes(self) -> int:

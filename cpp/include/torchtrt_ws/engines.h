@@ -23,11 +23,14 @@ namespace torchtrt_ws {
 /// What one loaded engine says of itself. Sizes are bytes. "Device" is the GPU for a tensorrt engine, and this
 /// process's resident memory for a host engine.
 struct EngineReport {
-  uint64_t id = 0;               // never reused within a process
-  std::string name;              // as in the file; `engine0`, `engine1`, ... in files without our metadata
-  std::string method;            // the ExecuTorch method it belongs to
-  std::string kind;              // "host" or "tensorrt"
-  std::string device;            // "cuda:0", "cpu"
+  uint64_t id = 0;     // never reused within a process
+  std::string name;    // as in the file; `engine0`, `engine1`, ... in files without our metadata
+  std::string method;  // the ExecuTorch method it belongs to
+  std::string kind;    // "host" or "tensorrt"
+  std::string device;  // "cuda:0", "cpu"
+  /// Of an engine with plans for several GPUs, the one that runs: "2 of 3 (compute capability 9.0,
+  /// tensorrt_rtx 1.6.1)".
+  std::string variant;
   int64_t streamable_bytes = 0;  // weights that can stay in host memory; 0: not built with weight streaming
   int64_t budget_bytes = 0;      // of these, kept on the device; TensorRT's own answer for a tensorrt engine
   int64_t wanted_bytes = 0;      // the budget before make_room(), the headroom or sleep() took of it (memory.h)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from torchtrt_ws.blob import Alias, OptimizationProfile, StateTensor, StreamingFacts, TensorFacts
+from torchtrt_ws.blob import Alias, OptimizationProfile, StateTensor, StreamingFacts, TensorFacts, Variant
 from torchtrt_ws.budget import EngineSize
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class BuiltEngine:
         state: These buffers, where the engine takes and gives them besides `inputs` and `outputs`.
         streaming: What the export did for streaming; None where that is not its source's to say.
         weights: Those that `payload` is without; none where it has its own.
+        compute_capabilities: The GPUs that a plan was built for, such as "8.9"; none where it is not known to be bound.
+        variants: The plans in `payload`, where there are several.
     """
 
     name: str
@@ -104,6 +106,8 @@ class BuiltEngine:
     state: tuple[StateTensor, ...] = ()
     streaming: StreamingFacts | None = None
     weights: tuple[Weight, ...] = ()
+    compute_capabilities: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
     def __deepcopy__(self, memo: object) -> BuiltEngine:
         return self  # immutable, and exir deep-copies graphs whose nodes carry engines

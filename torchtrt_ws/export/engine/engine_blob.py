@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torchtrt_ws.blob import SCHEMA_VERSION, STRIPPED_SCHEMA_VERSION, Binding, Metadata, OwnFacts, header_and_metadata
+from torchtrt_ws.blob import (
+    SCHEMA_VERSION,
+    STRIPPED_SCHEMA_VERSION,
+    VARIANTS_SCHEMA_VERSION,
+    Binding,
+    Metadata,
+    OwnFacts,
+    header_and_metadata,
+)
 from torchtrt_ws.digests import Digests
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.equal_plans import EqualPlans
@@ -101,7 +109,13 @@ class EngineBlob:
             method_outputs=self.method_outputs,
             streaming=engine.streaming,
             weights=weights,
-            schema=SCHEMA_VERSION if weights is None else STRIPPED_SCHEMA_VERSION,
+            compute_capabilities=engine.compute_capabilities,
+            variants=engine.variants,
+            schema=VARIANTS_SCHEMA_VERSION
+            if engine.variants
+            else SCHEMA_VERSION
+            if weights is None
+            else STRIPPED_SCHEMA_VERSION,
         )
         metadata = Metadata(
             io_bindings=tuple(Binding(t.name, t.dtype, t.shape, True) for t in inputs)

@@ -13,6 +13,7 @@ from torchtrt_ws.digests import Digests, Hasher
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import Writable
 from torchtrt_ws.export.engine.hashed import Hashed
+from torchtrt_ws.plan_header import HEADER_SIZE
 
 __all__ = ["BufferPayload", "FilePayload", "SlicePayload", "StreamedPayload"]
 
@@ -20,7 +21,7 @@ __all__ = ["BufferPayload", "FilePayload", "SlicePayload", "StreamedPayload"]
 # Linux 6: 4 s instead of 0.4 s for 1 GiB).
 PIECE = 512 << 10
 HASHED = 4 << 20  # bytes that are hashed at a time: the thread that does it waits for the interpreter between two
-HEAD = 32  # bytes that are enough to know what a plan is
+HEAD = HEADER_SIZE  # bytes that are enough to know what a plan is
 SAMPLE = 4096  # bytes of each sample
 SAMPLES = 16  # over the whole payload: weights differ everywhere
 
@@ -164,7 +165,7 @@ class SlicePayload(Hashed):
 
     def __init__(self, path: str, file: BinaryIO, offset: int, size: int) -> None:
         super().__init__()
-        self._path, self._file, self._offset, self.size = path, file, offset, size
+        self.path, self._file, self._offset, self.size = path, file, offset, size
 
     @property
     def head(self) -> bytes:
@@ -193,7 +194,7 @@ class SlicePayload(Hashed):
             count = os.preadv(self._file.fileno(), [buffer[: end - at]], at)
             if count == 0:
                 found = f"a file that ends {end - at} bytes early"
-                raise ProgramError(self._path, found, "the file as it was", "Save again when nothing writes to it.")
+                raise ProgramError(self.path, found, "the file as it was", "Save again when nothing writes to it.")
             yield buffer[:count]
             at += count
 

@@ -47,12 +47,23 @@ class OpenedProgram:
             _engine(path, each, payloads[each.engine_offset, each.engine_bytes]) for each in self.info.engines
         )
         self._payloads = payloads
+        self._path, self._file = path, file
         self._program: PteFile = open_program(path)
 
     def payload(self, index: int) -> SlicePayload:
         """The bytes of an engine as they are. `index`: its place in `info.engines`."""
         each = self.info.engines[index]
         return self._payloads[each.engine_offset, each.engine_bytes]
+
+    def part(self, index: int, offset: int, size: int) -> SlicePayload:
+        """Some bytes of an engine, such as one of its plans.
+
+        Args:
+            index: Its place in `info.engines`.
+            offset: Where they begin in the engine.
+            size: How many; they are within the engine.
+        """
+        return SlicePayload(self._path, self._file, self.info.engines[index].engine_offset + offset, size)
 
     def check(self, index: int) -> None:
         """Refuses an engine that is not the one that the file records, before anything is made of it.
@@ -191,4 +202,6 @@ def _engine(path: str, engine: EngineInfo, payload: SlicePayload) -> BuiltEngine
         keeps_state=own.keeps_state,
         state=own.state,
         streaming=own.streaming,
+        compute_capabilities=own.compute_capabilities,
+        variants=own.variants,
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from torchtrt_ws.blob import Buffer, OptimizationProfile
+from torchtrt_ws.blob import Buffer, OptimizationProfile, is_compute_capability
 from torchtrt_ws.errors import EngineError, ProgramError
 from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.payload import BufferPayload, FilePayload
@@ -15,7 +16,7 @@ from torchtrt_ws.export.sources.plan_state import take_state
 from torchtrt_ws.export.sources.weights import WeightSource, taken
 from torchtrt_ws.export.tensor_text import TensorSpecs, parse_tensors
 from torchtrt_ws.identifiers import TENSORRT
-from torchtrt_ws.plan_header import check_plan
+from torchtrt_ws.plan_header import check_plan, compute_capabilities_of
 
 __all__ = ["PlanSource", "read_plan"]
 
@@ -33,6 +34,7 @@ def read_plan(
     target_platform: str,
     state: Any = None,
     weights: WeightSource | None = None,
+    compute_capabilities: Sequence[str] | None = None,
 ) -> BuiltEngine:
     """Reads a plan as an engine.
 
@@ -47,6 +49,7 @@ def read_plan(
         target_platform: What the blob says.
         state: As `torchtrt_ws.save_plan` takes it for one engine.
         weights: Likewise; None for a plan that has its weights.
+        compute_capabilities: Likewise; None reads them from the plan, where it tells.
 
     Returns:
         The engine. Its plan stays where it is.
@@ -60,6 +63,10 @@ def read_plan(
     subject = f"engine {name!r}"
     payload = _payload(subject, plan, target)
     builder = check_plan(subject, payload.head, payload.size)
+    if compute_capabilities is None:
+        capabilities = compute_capabilities_of(payload.head)
+    else:
+        capabilities = check_capabilities(subject, compute_capabilities)
     if (inputs is None) != (outputs is None):
         missing = "outputs" if outputs is None else "inputs"
         raise ProgramError(f"{subject}, {missing}", "none", "both inputs and outputs, or neither", f"Give {missing}.")
@@ -92,7 +99,32 @@ def read_plan(
         keeps_state=bool(kept),
         state=kept,
         weights=separate,
+        compute_capabilities=capabilities,
     )
+
+
+def check_capabilities(subject: str, given: Sequence[str]) -> tuple[str, ...]:
+    """Reads the keyword `compute_capabilities` of `save_plan`.
+
+    Args:
+        subject: The engine, for the error.
+        given: Such as ["8.9"].
+
+    Returns:
+        The same, each once.
+
+    Raises:
+        ProgramError: Something else.
+    """
+    listed = [] if isinstance(given, str) else list(given)
+    if not listed or not all(isinstance(each, str) and is_compute_capability(each) for each in listed):
+        raise ProgramError(
+            f"{subject}, compute_capabilities",
+            repr(given),
+            'a list of those that the plan was built for, such as ["8.9"]',
+            "Leave it out for a plan that is not bound to some GPUs.",
+        )
+    return tuple(dict.fromkeys(listed))
 
 
 def _separate(subject: str, payload: BufferPayload | FilePayload, source: WeightSource) -> tuple[Weight, ...]:

@@ -25,6 +25,7 @@ from torchtrt_ws.export.sources.onnx_model import INSTALL, OnnxModel, write_onnx
 from torchtrt_ws.export.sources.onnx_origin import origin_of, text_origins
 from torchtrt_ws.export.sources.onnx_weights import Stored, address
 from torchtrt_ws.identifiers import TENSORRT
+from torchtrt_ws.plan_header import compute_capabilities_of
 from torchtrt_ws.platforms import this_platform
 
 if TYPE_CHECKING:
@@ -115,7 +116,20 @@ def build(
             StateTensor(each.input, each.output, facts[each.input].dtype, facts[each.input].shape) for each in states
         ),
         weights=weights,
+        compute_capabilities=_built_for(payload, compute_capabilities),
     )
+
+
+def _built_for(payload: FilePayload, asked: Sequence[str] | None) -> tuple[str, ...]:
+    """As the plan tells; else what was asked for. A plan of which nothing was asked is not bound to some GPUs."""
+    told = compute_capabilities_of(payload.head)
+    if told or asked is None:
+        return told
+    if list(asked) != ["current"]:
+        return tuple(dict.fromkeys(asked))
+    import torch  # not at the top: only this asks it for a GPU
+
+    return (".".join(map(str, torch.cuda.get_device_capability())),) if torch.cuda.is_available() else ()
 
 
 def _weights(name: str, payload: FilePayload, model: OnnxModel) -> tuple[Weight, ...]:
