@@ -4,12 +4,15 @@
 
 #include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "blob/verification.h"
 #include "engine/payload.h"
 #include "engine/tensorrt/library.h"
 #include "engine/tensorrt/logger.h"
+#include "engine/tensorrt/replace_weights.h"
 #include "engine/tensorrt/validity_words.h"
 #include "engine/weights.h"
 
@@ -37,6 +40,11 @@ class Runtime {
   /// compared with what the program records of them while TensorRT reads them (refit.h). Nothing runs meanwhile. Fails
   /// with BadEngine, NotSupported, DoesNotFit or EngineFault; the engine is of no use then.
   Status refit(const std::string& subject, nvinfer1::ICudaEngine& engine, const Weights& weights, Verify verify);
+
+  /// What replace_weights.h says, of an `engine` that this runtime deserialized.
+  Result<std::vector<RefittableWeight>> replaceable_weights(const std::string& subject, nvinfer1::ICudaEngine& engine);
+  Status replace_weights(const std::string& subject, nvinfer1::ICudaEngine& engine,
+                         const std::vector<Replacement>& weights, const KnownWeight& known, bool& began);
 
   /// What TensorRT-RTX says of the first bytes of `plan`. Fails with NotSupported where this adapter's headers have no
   /// such call, or for a plan that is shorter than its header.

@@ -1,4 +1,5 @@
-// Acceptance: a plan without weights gets them from a file, and is then the plan that was built with them.
+// Acceptance: a plan without weights gets them from a file, and is then the plan that was built with them; and one that
+// was built for other weights takes them while it is loaded.
 //
 // On a GPU: TORCHTRT_WS_TEST_STRIPPED names a folder that tests/gpu/refit_plans.py wrote. It prints a line of JSON with
 // the seconds and the host memory that loads took.
@@ -76,14 +77,18 @@ class MappedWeights final : public WeightsSource {
 };
 
 struct Case {
-  std::vector<uint8_t> stripped, full;
+  std::vector<uint8_t> stripped, full, refittable;
   std::vector<Binding> bindings;  // one input, one output, of static shapes
   std::unique_ptr<MappedWeights> weights;
 };
 
 /// Lines of `weights.txt`: "input NAME DTYPE 16,1024", "output ...", "weight NAME DTYPE COUNT OFFSET BYTES".
 Case read_case(const std::string& folder) {
-  Case read{read_all(folder + "/stripped.plan"), read_all(folder + "/full.plan"), {}, nullptr};
+  Case read{read_all(folder + "/stripped.plan"),
+            read_all(folder + "/full.plan"),
+            read_all(folder + "/refittable.plan"),
+            {},
+            nullptr};
   SeparateWeights listed;
   std::vector<size_t> offsets;
   std::ifstream lines(folder + "/weights.txt");
@@ -128,6 +133,11 @@ Case write_case() {
   text.extra = "weight scale float32 1 00000040\nweight offset float32 1 0000803f\n";
   plan = write_plan(text, standin_version(is_rtx()));
   write("full.plan", plan.data(), plan.size());
+  text.extra = "refittable 2\n" + text.extra;
+  text.weights = 1 << 20;  // one without them is refused
+  text.streamable = 1 << 20;
+  plan = write_plan(text, standin_version(is_rtx()));
+  write("refittable.plan", plan.data(), plan.size());
   const std::vector<float> values = {2, 0, 0, 0, 1};
   write("weights.bin", values.data(), values.size() * sizeof(float));
   const std::string list =
@@ -183,6 +193,11 @@ class Refit : public Acceptance {
   static std::vector<uint8_t> answer(Engine& engine, int percent) {
     engine.drop_context();
     EXPECT_TRUE(is_ok(engine.set_budget(engine.streamable_bytes() / 100 * percent)));
+    return answer(engine);
+  }
+
+  /// The same with the budget that it has.
+  static std::vector<uint8_t> answer(Engine& engine) {
     EXPECT_TRUE(is_ok(engine.make_context()));
     const TensorSpec& in = engine.inputs().front();
     const TensorSpec& out = engine.outputs().front();
@@ -251,6 +266,67 @@ TEST_F(Refit, APlanWithoutItsWeightsIsRefusedWhereNoListSaysWhereTheyAre) {
   const std::string words =
       failed_with(open_plan(the_case().stripped, metadata_of(the_case().bindings)), ErrorCode::BadEngine);
   EXPECT_NE(words.find("it was stripped of them"), std::string::npos) << words;
+}
+
+/// The first two weights of the file, each in the place of the other.
+std::vector<NewWeight> exchanged(bool back) {
+  const auto& listed = the_case().weights->listed_.tensors;
+  std::vector<NewWeight> weights;
+  for (const size_t i : {0, 1}) {
+    const WeightFacts& place = listed[i];
+    const auto bytes = the_case().weights->find(listed[back ? i : 1 - i].key, place.name);
+    EXPECT_TRUE(is_ok(bytes));
+    weights.push_back({place.name, place.dtype, place.count, bytes.value().data(), place.bytes});
+  }
+  return weights;
+}
+
+TEST_F(Refit, AnEngineThatWasBuiltForOtherWeightsTakesThemAtEveryBudget) {
+  auto opened = open_plan(the_case().refittable, metadata_of(the_case().bindings));
+  ASSERT_TRUE(is_ok(opened));
+  Engine& engine = *opened.value();
+  ASSERT_TRUE(engine.refittable());
+  const auto takes = engine.refittable_weights();
+  ASSERT_TRUE(is_ok(takes));
+  EXPECT_EQ(takes.value().size(), the_case().weights->listed_.tensors.size());
+  std::vector<uint8_t> others;
+  for (const int percent : {100, 50, 0}) {
+    const auto own = answer(engine, percent);
+    const int64_t budget = engine.budget();
+    engine.drop_context();
+    ASSERT_TRUE(is_ok(engine.refit(exchanged(false))));
+    EXPECT_EQ(engine.budget(), budget);
+    const auto changed = answer(engine);
+    EXPECT_NE(changed, own) << percent;
+    if (others.empty()) others = changed;
+    EXPECT_EQ(changed, others) << percent;
+    engine.drop_context();
+    ASSERT_TRUE(is_ok(engine.refit(exchanged(true))));
+    EXPECT_EQ(answer(engine), own) << percent;
+  }
+}
+
+TEST_F(Refit, OneOfTheWeightsChangesAlone) {
+  auto opened = open_plan(the_case().refittable, metadata_of(the_case().bindings));
+  ASSERT_TRUE(is_ok(opened));
+  Engine& engine = *opened.value();
+  const auto own = answer(engine, 50);
+  engine.drop_context();
+  ASSERT_TRUE(is_ok(engine.refit({exchanged(false)[0]})));
+  EXPECT_NE(answer(engine), own);
+  engine.drop_context();
+  ASSERT_TRUE(is_ok(engine.refit({exchanged(true)[0]})));
+  EXPECT_EQ(answer(engine), own);
+}
+
+TEST_F(Refit, AnEngineOfRefitIdenticalTakesNoOthers) {
+  auto opened = open_stripped();
+  ASSERT_TRUE(is_ok(opened));
+  const auto own = answer(*opened.value(), 50);
+  EXPECT_FALSE(opened.value()->refittable());
+  opened.value()->drop_context();
+  failed_with(opened.value()->refit(exchanged(false)), ErrorCode::NotSupported);
+  EXPECT_EQ(answer(*opened.value()), own);
 }
 
 TEST_F(Refit, TellsWhatLoadsTake) {
