@@ -27,7 +27,8 @@ def _cases(script: str) -> Any:
 
 
 SCRIPTS = {
-    script: _cases(script) for script in ("standin_cases", "memory_cases", "seen_cases", "device_cases", "bench_cases")
+    script: _cases(script)
+    for script in ("standin_cases", "memory_cases", "seen_cases", "device_cases", "bench_cases", "refit_cases")
 }
 
 
