@@ -3,8 +3,8 @@
     python tests/gpu/refit_plans.py FOLDER [--only chain]
     TORCHTRT_WS_TEST_STRIPPED=FOLDER/chain torchtrt_ws_tensorrt_acceptance --gtest_filter='Refit.*'
 
-FOLDER/NAME then holds full.plan, stripped.plan, weights.bin (each weight at a multiple of 256 bytes) and weights.txt:
-the engine's tensors, and what lies where. Networks: those of stripped_plans.py.
+FOLDER/NAME then holds full.plan, stripped.plan, refittable.plan (built with REFIT), weights.bin (each weight at a
+multiple of 256 bytes) and weights.txt: the engine's tensors, and what lies where. Networks: those of stripped_plans.py.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ def write(folder: Path, network: stripped_plans.Network) -> None:
     (folder / "full.plan").write_bytes(build.build())
     stripped = build.build("STRIP_PLAN", "REFIT_IDENTICAL")
     (folder / "stripped.plan").write_bytes(stripped)
+    (folder / "refittable.plan").write_bytes(build.build("REFIT"))
     engine = build.load(stripped)
     refitter = build.trt.Refitter(engine, build.logger)
     lines = []
