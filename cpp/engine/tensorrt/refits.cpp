@@ -26,9 +26,12 @@ Refits::Refits(std::string subject, Runtime& runtime, nvinfer1::ICudaEngine& eng
       runtime_(runtime),
       engine_(engine),
       takes_(runtime.replaceable_weights(subject_, engine)),
-      own_(takes_.ok() ? std::move(own) : nullptr) {
-  if (!takes_.ok()) return;
-  for (const RefittableWeight& each : takes_.value()) counts_.emplace(each.name, each.count);
+      own_(std::move(own)) {}
+
+Result<std::vector<RefittableWeight>> Refits::takes() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!takes_.ok() && takes_any()) takes_ = runtime_.replaceable_weights(subject_, engine_);
+  return takes_;
 }
 
 Status Refits::check_whole() const {
@@ -65,7 +68,8 @@ Status Refits::check_lost(const std::vector<NewWeight>& weights) const {
 }
 
 Result<UndoRefit> Refits::refit(const std::vector<NewWeight>& weights) {
-  if (!takes_.ok()) return takes_.failure();
+  auto takes_them = takes();
+  if (!takes_them.ok()) return std::move(takes_them).failure();
   Status all_lost = check_lost(weights);
   if (!all_lost.ok()) return std::move(all_lost).failure();
   Before before;
@@ -77,7 +81,7 @@ Result<UndoRefit> Refits::refit(const std::vector<NewWeight>& weights) {
     auto copy = std::make_shared<const std::vector<uint8_t>>(data, data + each.bytes);
     replacements.push_back({each.name, each.count, copy->data()});
     const auto given = given_.find(each.name);
-    before[each.name] = given == given_.end() ? nullptr : given->second;
+    before[each.name] = {each.count, given == given_.end() ? nullptr : given->second};
     after[each.name] = std::move(copy);
     torn.insert(each.name);
   }
@@ -106,14 +110,15 @@ Result<UndoRefit> Refits::refit(const std::vector<NewWeight>& weights) {
 Status Refits::put_back(const Before& before, const std::set<std::string>& lost_before) {
   std::vector<Replacement> replacements;
   std::map<std::string, Bytes> after = given_;
-  for (const auto& [name, bytes] : before) {
+  for (const auto& [name, old] : before) {
+    const auto& [count, bytes] = old;
     lost_.insert(name);
     after.erase(name);
     if (lost_before.count(name) != 0) continue;
     const void* const of_file = own_ == nullptr ? nullptr : own_->find(name);
     const void* const data = bytes != nullptr ? bytes->data() : of_file;
     if (data == nullptr) continue;
-    replacements.push_back({name, counts_.at(name), data});
+    replacements.push_back({name, count, data});
     if (bytes != nullptr) after[name] = bytes;
   }
   for (const auto& each : before) given_.erase(each.first);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -24,7 +25,12 @@ class Refits {
   /// `runtime` and `engine` outlive it. `own`: the weights of its load, or null.
   Refits(std::string subject, Runtime& runtime, nvinfer1::ICudaEngine& engine, std::unique_ptr<FileWeights> own);
 
-  const Result<std::vector<RefittableWeight>>& takes() const noexcept { return takes_; }
+  /// Whether it was built for other weights.
+  bool takes_any() const noexcept { return engine_.isRefittable(); }
+
+  /// Engine::refittable_weights(). Safe to use from several threads. Asks TensorRT at load, and again only where that
+  /// failed.
+  Result<std::vector<RefittableWeight>> takes();
 
   /// Engine::refit(), without the budget.
   Result<UndoRefit> refit(const std::vector<NewWeight>& weights);
@@ -37,7 +43,11 @@ class Refits {
 
  private:
   using Bytes = std::shared_ptr<const std::vector<uint8_t>>;
-  using Before = std::map<std::string, Bytes>;  // of the weights that a refit replaced; null: not of a refit
+  struct Old {
+    int64_t count;
+    Bytes bytes;  // null: not of a refit
+  };
+  using Before = std::map<std::string, Old>;  // of the weights that a refit replaced
 
   const void* known(const std::string& name) const;
   Status check_lost(const std::vector<NewWeight>& weights) const;
@@ -47,8 +57,8 @@ class Refits {
   const std::string subject_;
   Runtime& runtime_;
   nvinfer1::ICudaEngine& engine_;
-  const Result<std::vector<RefittableWeight>> takes_;
-  std::map<std::string, int64_t> counts_;  // of all of them
+  std::mutex mutex_;  // guards takes_
+  Result<std::vector<RefittableWeight>> takes_;
   std::unique_ptr<FileWeights> own_;
   std::map<std::string, Bytes> given_;  // by refits
   std::set<std::string> lost_;          // what TensorRT has of these nobody knows
