@@ -153,7 +153,7 @@ class FakeEngine final : public Engine {
       std::memcpy(&given[each.name], each.data, sizeof(float));
     }
     device().calls.push_back(call);
-    if (device().refit_fails_in > 0 && --device().refit_fails_in == 0) {
+    if (std::exchange(device().refit_fails_in, std::max(device().refit_fails_in - 1, 0)) == 1) {
       return Failure{ErrorCode::EngineFault, "refit", "a fault", "none", "Try again"};
     }
     weights_->given.swap(given);

@@ -272,7 +272,7 @@ TEST_F(Refit, APlanWithoutItsWeightsIsRefusedWhereNoListSaysWhereTheyAre) {
 std::vector<NewWeight> exchanged(bool back) {
   const auto& listed = the_case().weights->listed_.tensors;
   std::vector<NewWeight> weights;
-  for (const size_t i : {0, 1}) {
+  for (const size_t i : {size_t{0}, size_t{1}}) {
     const WeightFacts& place = listed[i];
     const auto bytes = the_case().weights->find(listed[back ? i : 1 - i].key, place.name);
     EXPECT_TRUE(is_ok(bytes));
