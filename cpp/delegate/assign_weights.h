@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "torchtrt_ws/refit.h"
+#include "torchtrt_ws/new_weights.h"
 
 namespace torchtrt_ws {
 

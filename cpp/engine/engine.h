@@ -13,7 +13,7 @@
 #include "budget/ladder.h"
 #include "engine/payload.h"
 #include "torchtrt_ws/api.h"
-#include "torchtrt_ws/refit.h"
+#include "torchtrt_ws/new_weights.h"
 
 namespace torchtrt_ws {
 

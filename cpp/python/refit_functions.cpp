@@ -12,7 +12,7 @@
 #include "python/log_lines.h"
 #include "python/program.h"
 #include "torchtrt_ws/last_error.h"
-#include "torchtrt_ws/refit.h"
+#include "torchtrt_ws/new_weights.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;

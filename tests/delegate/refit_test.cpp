@@ -1,7 +1,5 @@
 // New weights for engines that are loaded: whose they are, who waits, and that all change or none.
 
-#include "torchtrt_ws/refit.h"
-
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -14,6 +12,7 @@
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/memory.h"
+#include "torchtrt_ws/new_weights.h"
 
 namespace torchtrt_ws::testing {
 namespace {

@@ -10,7 +10,7 @@
 #include "base/result.h"
 #include "engine/tensorrt/library.h"
 #include "engine/tensorrt/logger.h"
-#include "torchtrt_ws/refit.h"
+#include "torchtrt_ws/new_weights.h"
 
 namespace torchtrt_ws::tensorrt {
 

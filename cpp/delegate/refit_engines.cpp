@@ -1,4 +1,4 @@
-#include "delegate/refit.h"
+#include "delegate/refit_engines.h"
 
 #include <algorithm>
 #include <memory>

@@ -5,7 +5,7 @@
 
 #include "base/result.h"
 #include "delegate/live_handles.h"
-#include "torchtrt_ws/refit.h"
+#include "torchtrt_ws/new_weights.h"
 
 namespace torchtrt_ws {
 
