@@ -41,6 +41,7 @@ Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<
   noted_.kind = identity_.kind;
   noted_.variant = identity_.variant;
   noted_.device = engine_->device_name();
+  noted_.refittable = engine_->refittable();
   planned_.reserve(engine_->outputs().size());  // so that a run takes no memory
   noted_.source.reserve(32);                    // longer than all sources: noting takes no memory
   count_decision_locked(applied.clipped, applied.ladder_steps);
@@ -232,6 +233,16 @@ Result<int64_t> Handle::own_choice() const {
 Status Handle::reset_state() {
   std::lock_guard<Turns> lock(turns_);
   return engine_ == nullptr ? Status(gone(identity_)) : engine_->reset_state();
+}
+
+Result<std::vector<RefittableWeight>> Handle::refittable_weights() const {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr) return gone(identity_);
+  auto takes = engine_->refittable_weights();
+  if (takes.ok()) return takes;
+  Failure none = std::move(takes).failure();
+  none.subject = "engine '" + identity_.name + "'";
+  return none;
 }
 
 Status Handle::undo_change(const Previous& previous) {

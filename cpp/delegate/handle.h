@@ -44,7 +44,7 @@ using Handles = std::vector<std::shared_ptr<Handle>>;
 /// The delegate has five kinds of locks, taken in this order. This is the only place that says how they are used.
 ///
 ///     opening()            (delegate/sharing.h) one for each kind and size of engine. A load's, until its engine is
-///                          live.
+///                          live; and those of the engines that a refit changes, in the order of their addresses.
 ///     planning()           (delegate/program_memory.h) who decides and applies budgets, and who sleeps: one load, one
 ///                          change, one call of torchtrt_ws/memory.h at a time. Guards each device's headroom
 ///                          (delegate/headroom.h). Not taken by runs or reports, and by destroying only where it
@@ -151,6 +151,12 @@ class Handle {
 
   /// Engine::reset_state(). Waits for the calls before it. Fails with WrongState when the engine is gone.
   Status reset_state();
+
+  /// Engine::refittable_weights(). Waits for the calls before it. Fails with WrongState when the engine is gone.
+  Result<std::vector<RefittableWeight>> refittable_weights() const;
+
+  /// While its weights, and those of all that share them, change (delegate/refitting.h).
+  class Refitting;
 
   /// An engine on these weights was destroyed: where all others sleep, the budget goes to 0 as with sleep().
   void rest();

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "budget/ladder.h"
 #include "engine/payload.h"
 #include "torchtrt_ws/api.h"
+#include "torchtrt_ws/new_weights.h"
 
 namespace torchtrt_ws {
 
@@ -53,6 +55,10 @@ struct EngineCounters {
   uint64_t cache_misses = 0;   // what it prepared, and left in the cache
   double context_seconds = 0;  // what making its last context took; 0 where that is nothing
 };
+
+/// Puts back the weights that a refit() replaced, those of them that are known; while the engine lives, has no context,
+/// and was not refitted again. Where some are not known, or it fails, the engine refuses make_context() from then on.
+using UndoRefit = std::function<Status()>;
 
 /// One deserialized engine: weights that can be streamed, and an execution context that comes and goes.
 ///
@@ -127,6 +133,26 @@ class TORCHTRT_WS_API Engine {
   /// What it keeps from call to call is as before the first. Does nothing where it keeps nothing. Fails with
   /// EngineFault.
   virtual Status reset_state() { return ok_status(); }
+
+  /// Whether refit() takes weights; never changes.
+  virtual bool refittable() const { return false; }
+
+  /// Those that it takes. Fails with NotSupported where it takes none.
+  virtual Result<std::vector<RefittableWeight>> refittable_weights() const {
+    return Failure{ErrorCode::NotSupported, "engine", "an engine of a kind that keeps the weights it was saved with",
+                   "one that takes others", "Save the program again with the new weights"};
+  }
+
+  /// Replaces `weights`, each of them one of refittable_weights() and as that says, each once; reads them during the
+  /// call only. The engine, and those that share its weights, have no context. The budget stays; share() gives null
+  /// afterwards.
+  /// Fails with BadArgument where others must come with them, WrongState, DoesNotFit or EngineFault. The
+  /// weights are as before then; where that cannot be, make_context() fails with WrongState until these weights are
+  /// given again.
+  virtual Result<UndoRefit> refit(const std::vector<NewWeight>& weights) {
+    (void)weights;
+    return refittable_weights().failure();
+  }
 
   /// Runs once. `inputs` has one view for each of inputs(), already checked against dtype, rank and bounds. Fails with
   /// BadArgument, among others, for shapes that it does not take together although each is within its bounds.

@@ -42,7 +42,7 @@ using OpenEngine = Result<std::unique_ptr<Engine>> (*)(Payload payload, const Op
 /// Counts the layouts that adapters and this library share. Raise it with every change of a class or struct that
 /// crosses between them: those of this file and of engine.h, engine_probe.h, graph_use.h, payload.h, surroundings.h,
 /// weights.h, blob/metadata.h, blob/variant_facts.h, blob/weight_facts.h, blob/verification.h, budget/ladder.h,
-/// base/result.h and torchtrt_ws/check.h.
+/// base/result.h, torchtrt_ws/check.h and torchtrt_ws/new_weights.h.
 inline constexpr int kEngineAbi = 9;
 
 /// Makes an engine kind known; there is one for each adapter ("host", "tensorrt"), whose library calls this while it is

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/dtype.h"
+#include "python/buffer_view.h"
 #include "python/device_memory_functions.h"
 #include "python/log_lines.h"
 #include "torchtrt_ws/stream.h"
@@ -42,22 +43,6 @@ Number as_number(Number (*read)(PyObject*), PyObject* object) {
   if (PyErr_Occurred() != nullptr) throw nb::python_error();
   return number;
 }
-
-/// A view of a Python object's bytes, for as long as this lives.
-class BufferView {
- public:
-  BufferView(nb::handle object, int flags) {
-    if (PyObject_GetBuffer(object.ptr(), &view_, flags) != 0) throw nb::python_error();
-  }
-  ~BufferView() { PyBuffer_Release(&view_); }
-  BufferView(const BufferView&) = delete;
-  BufferView& operator=(const BufferView&) = delete;
-
-  const Py_buffer& operator*() const { return view_; }
-
- private:
-  Py_buffer view_{};
-};
 
 /// An ExecuTorch tensor over somebody's memory: nothing is copied.
 struct TensorHere {

@@ -21,6 +21,7 @@
 #include "python/log_lines.h"
 #include "python/memory_functions.h"
 #include "python/program.h"
+#include "python/refit_functions.h"
 #include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/defaults.h"
 #include "torchtrt_ws/engines.h"
@@ -54,6 +55,7 @@ nb::dict engine_report(uint64_t id) {
   fields["device_bytes"] = report.device_bytes;
   fields["priority"] = report.priority;
   fields["asleep"] = report.asleep;
+  fields["refittable"] = report.refittable;
   fields["runs"] = report.runs;
   fields["seconds"] = report.seconds;
   fields["streamed_bytes"] = report.streamed_bytes;
@@ -184,6 +186,7 @@ NB_MODULE(_native, m) {
   m.def("restore_budgets", &restore_or_throw, "saved"_a);
   add_memory_functions(m);
   add_check_functions(m);
+  add_refit_functions(m);
   m.def("automatic_budget", &automatic_budget_or_throw, "ids"_a, "margin"_a = nb::none());
 
   add_device_memory_functions(m);

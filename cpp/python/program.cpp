@@ -211,6 +211,18 @@ std::vector<uint64_t> Program::engine_ids() {
   return engine_ids_;
 }
 
+void Program::between_calls(const std::vector<Program*>& programs,
+                            const std::function<void(const std::vector<uint64_t>& ids)>& work) {
+  std::vector<std::unique_lock<std::mutex>> locks;
+  std::vector<uint64_t> ids;
+  for (Program* program : programs) {
+    locks.emplace_back(program->mutex_);
+    program->check_open_locked();
+    ids.insert(ids.end(), program->engine_ids_.begin(), program->engine_ids_.end());
+  }
+  work(ids);
+}
+
 void Program::close() {
   std::lock_guard<std::mutex> lock(mutex_);
   module_.reset();

@@ -5,6 +5,7 @@
 #include <executorch/runtime/core/evalue.h>
 
 #include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -93,6 +94,11 @@ class Program {
 
   /// Ids of the engines of the methods loaded so far, in loading order.
   std::vector<uint64_t> engine_ids();
+
+  /// Calls `work` with the ids of all their engines while none of `programs` is in a call: later ones wait. They are
+  /// the contexts of one program, always in the same order. Throws NativeError for one that is closed.
+  static void between_calls(const std::vector<Program*>& programs,
+                            const std::function<void(const std::vector<uint64_t>& ids)>& work);
 
   /// Unloads it, after the calls that came before. What is called later throws.
   void close();

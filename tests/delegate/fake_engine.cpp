@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <mutex>
+#include <thread>
 
 #include "blob/header.h"
 #include "torchtrt_ws/defaults.h"
@@ -36,9 +38,12 @@ struct Weights {
   int64_t budget = 0;
   int64_t resident = 0;               // held without a context
   std::vector<const void*> contexts;  // whose
+  const std::vector<std::string> takes = device().takes;
+  std::map<std::string, float> given;  // by refits
 };
 
-/// Doubles its input. Takes memory of the device by the rules of weight streaming (design, "Where device memory goes").
+/// Doubles its input, until it has other weights. Takes memory of the device by the rules of weight streaming (design,
+/// "Where device memory goes").
 class FakeEngine final : public Engine {
  public:
   explicit FakeEngine(Payload payload) : payload_(std::move(payload)) { device().payload_held = true; }
@@ -50,7 +55,7 @@ class FakeEngine final : public Engine {
   }
 
   Result<std::unique_ptr<Engine>> share(Payload&, const OpenRequest&) const override {
-    if (!device().shares) return std::unique_ptr<Engine>();
+    if (!device().shares || !weights_->given.empty()) return std::unique_ptr<Engine>();
     auto engine = std::make_unique<FakeEngine>(Payload(nullptr, 0, nullptr));  // the first one's may go before it
     engine->weights_ = weights_;
     return std::unique_ptr<Engine>(std::move(engine));
@@ -129,6 +134,37 @@ class FakeEngine final : public Engine {
     device().free += context_now() + device().granule + (all.empty() && streams() ? budget() : 0);
   }
 
+  bool refittable() const override { return !weights_->takes.empty(); }
+
+  Result<std::vector<RefittableWeight>> refittable_weights() const override {
+    if (!refittable()) return Engine::refittable_weights();
+    std::vector<RefittableWeight> weights;
+    for (const std::string& name : weights_->takes) weights.push_back({name, "float32", 1, sizeof(float)});
+    return weights;
+  }
+
+  Result<UndoRefit> refit(const std::vector<NewWeight>& weights) override {
+    const Lock lock(device_mutex());
+    if (!weights_->contexts.empty()) return Failure{ErrorCode::WrongState, "refit", "a context", "none", ""};
+    auto given = weights_->given;
+    std::string call = "refit";
+    for (const NewWeight& each : weights) {
+      call += " " + each.name;
+      std::memcpy(&given[each.name], each.data, sizeof(float));
+    }
+    device().calls.push_back(call);
+    if (std::exchange(device().refit_fails_in, std::max(device().refit_fails_in - 1, 0)) == 1) {
+      return Failure{ErrorCode::EngineFault, "refit", "a fault", "none", "Try again"};
+    }
+    weights_->given.swap(given);
+    return UndoRefit([this, before = std::move(given)] {
+      const Lock undoing(device_mutex());
+      device().calls.emplace_back("undo");
+      weights_->given = before;
+      return ok_status();
+    });
+  }
+
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override {
     bool fault = false;
     std::function<void()> hook;  // a copy: it may take itself away
@@ -147,11 +183,20 @@ class FakeEngine final : public Engine {
     if (!target.ok()) return std::move(target).failure();
     const auto* from = static_cast<const float*>(inputs[0].data);
     auto* to = static_cast<float*>(target.value().data);
-    for (size_t i = 0; i < target.value().nbytes / sizeof(float); ++i) to[i] = 2 * from[i];
+    for (size_t i = 0; i < target.value().nbytes / sizeof(float); ++i) to[i] = factor() * from[i];
     return ok_status();
   }
 
  private:
+  /// Looked up for each element, so that a change in the middle of a run shows.
+  float factor() const {
+    if (!refittable()) return 2;
+    std::this_thread::yield();
+    const Lock lock(device_mutex());
+    float sum = weights_->given.empty() ? 2 : 0;
+    for (const auto& each : weights_->given) sum += each.second;
+    return sum;
+  }
   static bool is_refused() {
     if (device().fails_in == 0) return false;
     --device().fails_in;

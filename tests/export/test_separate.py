@@ -176,6 +176,7 @@ def test_a_save_that_fails_leaves_both_files(folder: Path, tokens: torch.Tensor,
     ("keywords", "says"),
     [
         ({"weights": "apart"}, "weights: found 'apart'; expected 'separate' or None"),
+        ({"refit": True}, 'refit: found True for a host engine; expected engine="tensorrt_rtx"'),
         ({"weights_path": "a.ptd"}, "weights_path: found 'a.ptd'; expected weights=\"separate\" beside it"),
         ({"weights": "separate", "weights_path": "no/such/folder.ptd"}, "no folder"),
     ],
@@ -192,10 +193,12 @@ def test_an_engine_for_a_gpu_needs_one_to_be_built_without_weights(
     monkeypatch.setattr("torchtrt_ws.export.sources.tensorrt_rtx.has_gpu", lambda: False)
     with pytest.raises(torchtrt_ws.EngineError, match=r"no NVIDIA GPU .*save_plan\(plan, path, weights=\.\.\.\)"):
         torchtrt_ws.save(words, tmp_path / "a.pte", engine="tensorrt_rtx", weights="separate")
+    with pytest.raises(torchtrt_ws.EngineError, match=r"refit=True: found no NVIDIA GPU .*save_plan\(plan, path\)"):
+        torchtrt_ws.save(words, tmp_path / "a.pte", engine="tensorrt_rtx", refit=True)
 
 
 def test_a_plan_without_weights_takes_them_back_as_they_are(monkeypatch: Any, tmp_path: Path) -> None:
-    """The flags that are asked of TensorRT-RTX: never REFIT alone."""
+    """The flags that are asked of TensorRT-RTX: REFIT only for who wants other weights."""
     from types import SimpleNamespace
 
     from torchtrt_ws.export.sources import tensorrt_rtx
@@ -226,3 +229,9 @@ def test_a_plan_without_weights_takes_them_back_as_they_are(monkeypatch: Any, tm
     asked.clear()
     tensorrt_rtx.build_plan("forward", model, SimpleNamespace())  # type: ignore[arg-type]
     assert asked == ["WEIGHT_STREAMING"]
+    asked.clear()
+    tensorrt_rtx.build_plan("forward", model, SimpleNamespace(), refit=True)  # type: ignore[arg-type]
+    assert asked == ["WEIGHT_STREAMING", "REFIT"]
+    asked.clear()
+    tensorrt_rtx.build_plan("forward", model, SimpleNamespace(), separate=True, refit=True)  # type: ignore[arg-type]
+    assert asked == ["WEIGHT_STREAMING", "STRIP_PLAN", "REFIT"]

@@ -3,10 +3,10 @@
     python tests/gpu/refit_plans.py FOLDER chain big [llama:8] [model.onnx]
     TORCHTRT_WS_TEST_STRIPPED=FOLDER/chain torchtrt_ws_tensorrt_acceptance --gtest_filter='Refit.*'
 
-FOLDER/NAME then holds full.plan, stripped.plan, weights.bin (each weight at a multiple of 256 bytes), weights.txt (the
-engine's tensors, and what lies where) and seconds.json (what the two builds took). Networks: those of
-stripped_plans.py; an ONNX model of static shapes, whose name is its file's; `llama:LAYERS`, of llama_network.py: 32 of
-them are 15 GB of weights, which take 48 GB of disk.
+FOLDER/NAME then holds full.plan, stripped.plan, refittable.plan (built with REFIT; not of `llama`), weights.bin (each
+weight at a multiple of 256 bytes), weights.txt (the engine's tensors, and what lies where) and seconds.json (what the
+builds took). Networks: those of stripped_plans.py; an ONNX model of static shapes, whose name is its file's;
+`llama:LAYERS`, of llama_network.py: 32 of them are 15 GB of weights, which take 48 GB of disk.
 """
 
 from __future__ import annotations
@@ -43,18 +43,22 @@ def network_of(word: str) -> tuple[str, stripped_plans.Network]:
     return path.stem, stripped_plans.onnx_model(path, [])
 
 
-def write(folder: Path, network: stripped_plans.Network) -> None:
+def write(folder: Path, network: stripped_plans.Network, refittable: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     build = stripped_plans.Builder(plans.import_tensorrt(), network)
     seconds = {}
-    for name, flags in {"full": (), "stripped": ("STRIP_PLAN", "REFIT_IDENTICAL")}.items():
+    ways: dict[str, tuple[str, ...]] = {
+        "full": (),
+        "stripped": ("STRIP_PLAN", "REFIT_IDENTICAL"),
+        "refittable": ("REFIT",),
+    }
+    for name, flags in list(ways.items())[: 3 if refittable else 2]:
         start = time.perf_counter()
         plan = build.build(*flags)
         seconds[name] = time.perf_counter() - start
         (folder / f"{name}.plan").write_bytes(plan)
-        size = plan.nbytes
         if name == "stripped":
-            engine = build.load(plan)
+            engine, size = build.load(plan), plan.nbytes
         del plan
     (folder / "seconds.json").write_text(json.dumps(seconds) + "\n")
     refitter = build.trt.Refitter(engine, build.logger)
@@ -81,7 +85,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for word in arguments.networks:
         name, network = network_of(word)
-        write(arguments.folder / name, network)
+        write(arguments.folder / name, network, refittable=not word.startswith("llama:"))
 
 
 if __name__ == "__main__":

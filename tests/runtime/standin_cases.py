@@ -26,6 +26,12 @@ STREAMABLE, RESIDENT = 4 * MIB, 64 * KIB  # weights of each plan
 SCRATCH, CONTEXT = 512 * KIB, 256 * KIB
 X, Y = "x:float32:1..8x4", "y:float32:1..8x4"
 FACTORS = {"query": 2.0, "document": 3.0}
+# Weights by name, of the programs "refit" and "refit_pair": scale and offset of each output.
+REFIT = {
+    "y": {"scale": 2.0, "offset": 1.0},
+    "query": {"scale": 2.0, "query.offset": 1.0},
+    "document": {"scale": 3.0, "document.offset": 1.0},
+}
 # The last TensorRT-RTX that fits the headers of each TensorRT (tests/standin/CMakeLists.txt).
 RTX_VERSIONS = {"10": (1, 4, 0, 76), "11": (1, 6, 1, 120)}
 
@@ -106,6 +112,30 @@ def write(folder: Path, library: str) -> None:
     torchtrt_ws.save_plan(
         twins,
         folder / "twins.pte",
+        inputs=dict.fromkeys(twins, X),
+        outputs=dict.fromkeys(twins, Y),
+        streamable_bytes=dict.fromkeys(twins, STREAMABLE),
+        methods={name: [name] for name in twins},
+    )
+    refitted = {name: [plan.Weight(name, value) for name, value in of.items()] for name, of in REFIT.items()}
+
+    def refittable(name: str, output: str = "y") -> bytes:
+        scale, offset = REFIT[name]
+        outputs = (plan.Output(output, {"x": 1.0}, scale=scale, offset=offset),)
+        return make(outputs=outputs, refittable=2, named=refitted[name])
+
+    save("refit", refittable("y"))
+    torchtrt_ws.save_plan(
+        {name: refittable(name, name) for name in FACTORS},
+        folder / "refit_pair.pte",
+        inputs=dict.fromkeys(FACTORS, X),
+        outputs={name: f"{name}:float32:1..8x4" for name in FACTORS},
+        streamable_bytes=dict.fromkeys(FACTORS, STREAMABLE),
+    )
+    twins = dict.fromkeys(FACTORS, refittable("y"))
+    torchtrt_ws.save_plan(
+        twins,
+        folder / "refit_twins.pte",
         inputs=dict.fromkeys(twins, X),
         outputs=dict.fromkeys(twins, Y),
         streamable_bytes=dict.fromkeys(twins, STREAMABLE),

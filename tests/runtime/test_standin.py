@@ -28,7 +28,15 @@ def _cases(script: str) -> Any:
 
 SCRIPTS = {
     script: _cases(script)
-    for script in ("standin_cases", "memory_cases", "seen_cases", "device_cases", "bench_cases", "variant_cases")
+    for script in (
+        "standin_cases",
+        "memory_cases",
+        "seen_cases",
+        "device_cases",
+        "bench_cases",
+        "variant_cases",
+        "refit_cases",
+    )
 }
 
 

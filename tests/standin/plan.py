@@ -18,7 +18,9 @@ The text is ASCII, one item a line, with words between single spaces. Shapes are
     scratch N / context N...                       what an execution context takes, the first only while streaming, the
                                                    second in each profile
     capturable 0                                   enqueueV3 cannot be captured
-    refittable 1                                   takes weights by name
+    refittable N                                   takes weights by name: 1, those it was built with (REFIT_IDENTICAL);
+                                                   2, any (REFIT)
+    together NAME...                               weights that are set together or not at all
     weight NAME DTYPE COUNT                        and its bytes in hexadecimal digits; left out: a refit brings it
     input NAME DTYPE MIN OPT MAX                   and `host` (a shape tensor) or `vectorized` (not kLINEAR;
                                                    `vectorized:N`: from profile N on)
@@ -97,9 +99,21 @@ class Output:
         terms = " ".join(f"{factor!r}*{name}" for name, factor in self.terms.items())
         alias = f" alias {self.alias}" if self.alias is not None else ""
         shape = f" shape {self.shape}" if self.shape is not None else ""
-        scale = f" scale {self.scale}" if self.scale is not None else ""
-        offset = f" offset {self.offset}" if self.offset is not None else ""
-        return f"output {self.name} {self.dtype} {self.kind} {self.bias!r} {terms}{alias}{shape}{scale}{offset}"
+        named = "".join(f" {key} {name}" for key, name in (("scale", self.scale), ("offset", self.offset)) if name)
+        return f"output {self.name} {self.dtype} {self.kind} {self.bias!r} {terms}{alias}{shape}{named}"
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A weight with a name: `first` is its first element, the others are 0; None: a refit brings it."""
+
+    name: str
+    first: float | None
+    count: int = 1
+
+    def line(self) -> str:
+        values = b"" if self.first is None else struct.pack("<f", self.first) + bytes(4 * (self.count - 1))
+        return f"weight {self.name} float32 {self.count} {values.hex()}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,8 @@ class Plan:
     scratch: int = 8 << 20
     context: int = 4 << 20
     capturable: bool = True
+    refittable: int = 0
+    named: Sequence[Weight] = ()
     weights: bytes = field(default=b"", repr=False)
     extra: Sequence[str] = ()  # further lines, before those of the tensors
 
@@ -133,6 +149,9 @@ class Plan:
         ]
         if self.compute is not None:
             lines.insert(0, f"compute {self.compute}")
+        if self.refittable:
+            lines.append(f"refittable {self.refittable}")
+        lines += [weight.line() for weight in self.named]  # before the outputs that name them
         lines += self.extra
         lines += [tensor.line() for tensor in self.inputs] + [tensor.line() for tensor in self.outputs]
         return "\n".join(lines) + "\n"

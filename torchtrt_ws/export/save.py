@@ -53,6 +53,7 @@ def save(
     streaming: bool | StreamingOptions | None = None,
     weights: str | None = None,
     weights_path: str | os.PathLike[str] | None = None,
+    refit: bool = False,
 ) -> None:
     """Saves an ExecuTorch program whose methods are engines, each with its weight streaming budget.
 
@@ -108,6 +109,9 @@ def save(
             program names that file and the SHA-256 of each weight: it runs on these weights or not at all. A
             "tensorrt_rtx" engine is built without weights only where there is a GPU. None: engines have their weights.
         weights_path: Where the weights go; None is "model.ptd" beside "model.pte", which `load` finds.
+        refit: Build "tensorrt_rtx" engines that take other weights while they are loaded (`Program.refit`); only where
+            there is a GPU. They may be slower, and TensorRT's release notes say that such an engine may leave out the
+            bias of a matrix product: compare its answers. Other engines take none.
 
     Raises:
         BudgetError: A malformed budget, both budget keywords at once, an unknown engine name, or a budget in
@@ -127,6 +131,10 @@ def save(
         _check_compiled(compiled, named, engine, compute_capabilities)
     elif engine in (None, HOST):
         _check_for_host(placement, compute_capabilities)
+    if refit and engine != "tensorrt_rtx":
+        found = f"True for {'engines of Torch-TensorRT' if compiled else 'a host engine'}"
+        next_step = "Leave it out; a plan that you build with REFIT takes new weights as well (save_plan)."
+        raise ProgramError("refit", found, 'engine="tensorrt_rtx"', next_step)
     steps = read_streaming(streaming, "of Torch-TensorRT" if compiled else engine)
     extra_specs = read_compile_specs(compile_specs)
     separate = read_weights_keyword(weights, weights_path, "of Torch-TensorRT" if compiled else engine)
@@ -156,10 +164,13 @@ def save(
             dynamic_shapes=dynamic_shapes,
         )
         return
-    if separate and engine == "tensorrt_rtx":
-        from torchtrt_ws.export.sources.tensorrt_rtx import check_for_separate  # not at the top: it imports torch
+    if engine == "tensorrt_rtx":
+        from torchtrt_ws.export.sources import tensorrt_rtx  # not at the top: it imports torch
 
-        check_for_separate()
+        if separate:
+            tensorrt_rtx.check_for_separate()
+        if refit:
+            tensorrt_rtx.check_for_refit()
     heads = [head_name(name) for name in named if isinstance(name, str)] if steps.head_engine else []
     # A name that turns out to be no engine's is refused once that is known, before anything is built.
     check_budgets(weight_streaming_budget, weight_streaming_budget_per_engine, list(dict.fromkeys([*named, *heads])))
@@ -178,7 +189,7 @@ def save(
         if engine == "tensorrt_rtx":
             folder = target.parent
             lowered = _lowered_to_rtx(
-                exported, stack, options, placement, compute_capabilities, steps, folder, separate
+                exported, stack, options, placement, compute_capabilities, steps, folder, separate, refit
             )
         else:
             lowered = _lowered_to_host(exported, stack, separate)
@@ -225,6 +236,7 @@ def _lowered_to_rtx(
     steps: StreamingOptions,
     folder: Path,
     separate: bool,
+    refit: bool,
 ) -> dict[str, LoweredMethod]:
     """Each method as one TensorRT-RTX engine, or as two and lookups on the host."""
     from torchtrt_ws.export.sources import rtx_method
@@ -235,7 +247,9 @@ def _lowered_to_rtx(
     engines = [[engine.name for engine in each.engines] for each in planned]
     check_heads(list(methods), [name for names in engines for name in names[1:]])
     check_budgets(options.total, options.per_engine, [name for names in engines for name in names])
-    lowered = [rtx_method.build(each, compute_capabilities, placement.device_id, folder, separate) for each in planned]
+    lowered = [
+        rtx_method.build(each, compute_capabilities, placement.device_id, folder, separate, refit) for each in planned
+    ]
     return dict(zip(methods, lowered, strict=True))
 
 

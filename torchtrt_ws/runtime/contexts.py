@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from torchtrt_ws.runtime.native import _native, translated
 
@@ -75,6 +76,16 @@ class Contexts:
         """Unloads all, each after the calls that came before. Later ones are refused."""
         for native in self._natives:
             native.close()
+
+    def refit(self, weights: list[tuple[str, str, int, Any]], engine: str | None) -> None:
+        """Gives engines other weights while no call is in flight in any of them; see `Program.refit`.
+
+        Args:
+            weights: From `new_weights`.
+            engine: Which engine; None: the one that knows each weight.
+        """
+        with translated():
+            _native.refit(list(self._natives), weights, engine or "")
 
     def engine_ids(self) -> list[int]:
         """Ids of the engines of the first context, in loading order."""

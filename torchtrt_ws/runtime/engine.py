@@ -26,6 +26,7 @@ _FIELDS = (
     "device_bytes",
     "priority",
     "asleep",
+    "refittable",
     "runs",
     "seconds",
     "streamed_bytes",
@@ -237,6 +238,21 @@ class Engine:
     def context_seconds(self) -> float:
         """What making its last execution context took, in seconds: TensorRT-RTX compiles kernels then."""
         return cast(float, self._field("context_seconds"))
+
+    @property
+    def refittable(self) -> bool:
+        """Whether `Program.refit` takes weights for it."""
+        return cast(bool, self._field("refittable"))
+
+    def refittable_weights(self) -> dict[str, tuple[str, int]]:
+        """The weights that `Program.refit` takes for it: name to dtype and number of elements. Waits for a run in
+        flight.
+
+        Raises:
+            EngineError: It takes none, and the error says what would; or the program was closed.
+        """
+        with translated():
+            return {name: (dtype, count) for name, dtype, count in _native.refittable_weights(self._ids[0])}
 
     def set_budget(self, value: int | str) -> None:
         """Changes this engine's budget now: waits for a run in flight, and goes back to the old one if it fails.

@@ -12,7 +12,7 @@ import numpy as np
 from torchtrt_ws.errors import EngineError, ProgramError, first_line
 from torchtrt_ws.runtime.signature import TensorSpec
 
-__all__ = ["bits", "dtype_name", "host_item", "numpy_dtype", "torch_array", "wrong_tensor"]
+__all__ = ["bits", "dtype_name", "host_array", "host_item", "numpy_dtype", "torch_array", "wrong_tensor"]
 
 _LITERALS = (bool, int, float, list, tuple)
 _USER_DEFINED = 2  # numpy.dtype.isbuiltin of ml_dtypes' dtypes
@@ -72,7 +72,7 @@ def host_item(subject: str, value: Any, spec: TensorSpec) -> Any:
     """
     if not spec.is_tensor:
         return _number(subject, value, spec)
-    array = _literal(subject, value, spec) if isinstance(value, _LITERALS) else _array(subject, value)
+    array = _literal(subject, value, spec) if isinstance(value, _LITERALS) else host_array(subject, value)
     name = dtype_name(array.dtype)
     if name != spec.dtype or not spec.fits(array.shape):
         raise wrong_tensor(subject, name, array.shape, spec)
@@ -110,7 +110,16 @@ def _literal(subject: str, value: Any, spec: TensorSpec) -> np.ndarray[Any, Any]
     return cast
 
 
-def _array(subject: str, value: Any) -> np.ndarray[Any, Any]:
+def host_array(subject: str, value: Any) -> np.ndarray[Any, Any]:
+    """A contiguous array of a tensor in host memory, the tensor's own memory where it is contiguous.
+
+    Args:
+        subject: What an error names.
+        value: A numpy array, a torch tensor, anything with `__dlpack__`, or what else numpy makes an array of.
+
+    Raises:
+        ProgramError: No tensor, a sparse one, or one of a dtype that numpy and ExecuTorch lack.
+    """
     torch = sys.modules.get("torch")  # a torch tensor cannot be here without it
     if torch is not None and isinstance(value, torch.Tensor):
         return torch_array(subject, torch, value)

@@ -16,6 +16,7 @@ from torchtrt_ws.runtime.engine import Engine, set_priority
 from torchtrt_ws.runtime.inputs import numpy_dtype
 from torchtrt_ws.runtime.method import Method
 from torchtrt_ws.runtime.native import _native, translated
+from torchtrt_ws.runtime.new_weights import new_weights
 from torchtrt_ws.runtime.outputs import Outputs
 from torchtrt_ws.runtime.signature import Signature, TensorSpec, tensor_specs
 from torchtrt_ws.runtime.spending import Spending
@@ -136,6 +137,32 @@ class Program:
         """
         with translated():
             _native.restore_budgets(saved)
+
+    def refit(self, weights: Mapping[str, Any], *, engine: str | None = None) -> None:
+        """Gives its engines other weights: all of these, or none when something fails.
+
+        Calls in flight end first, later ones wait and see the new weights. Budgets stay; engines that sleep wake with
+        the new weights. A host engine takes none, a TensorRT one if it was built for that (`Engine.refittable`):
+        with `save(..., engine="tensorrt_rtx", refit=True)`, or a plan with `BuilderFlag.REFIT`. The weights are copied,
+        and the copies stay in host memory while the program is loaded: they go back when a later refit fails.
+
+        Args:
+            weights: Those that change, one at least: name, as `Engine.refittable_weights` has it, to an array or tensor
+                in host memory, with the dtype and the number of elements that the engine says, and row by row as it was
+                built.
+            engine: The name of the engine that takes them. None: each weight is one that exactly one engine knows.
+                Engines that share their weights are one.
+
+        Raises:
+            ProgramError: A weight that no engine knows, or several; of another dtype or size, or on a device; none at
+                all; weights that TensorRT cannot change without others; an unknown engine. Nothing has changed.
+            EngineError: No engine that takes weights, or one whose weights another program shares (load with
+                `share_engines=False`): nothing has changed. TensorRT failed: the weights of before are back where they
+                are known, from an earlier refit or the mapped data file; else the engine refuses to run until these
+                weights are given again, and the error says so. The program was closed.
+            CapacityError: No memory; the weights as above.
+        """
+        self._contexts.refit(new_weights(weights), engine)
 
     def reset_state(self) -> None:
         """Makes the buffers that calls change, such as a cache of keys and values, what they were before the first.

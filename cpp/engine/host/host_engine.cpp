@@ -283,6 +283,13 @@ void HostEngine::drop_context() noexcept {
 }
 
 /// ExecuTorch sets buffers to what the program says while it loads the method.
+Result<std::vector<RefittableWeight>> HostEngine::refittable_weights() const {
+  return Failure{ErrorCode::NotSupported, "engine",
+                 "a host engine, whose weights XNNPACK has packed when it was loaded",
+                 "an engine that takes other weights: a tensorrt one that was built with REFIT",
+                 "Save the program again with the new weights"};
+}
+
 Status HostEngine::reset_state() {
   if (state_of_.empty()) return ok_status();
   const auto lock = lock_patiently(loading());

@@ -42,6 +42,7 @@ class HostEngine final : public Engine {
   Status make_context() override;
   void drop_context() noexcept override;
   Status reset_state() override;
+  Result<std::vector<RefittableWeight>> refittable_weights() const override;
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override;
 
  private:

@@ -215,6 +215,20 @@ Result<std::unique_ptr<nvinfer1::IHostMemory>> Runtime::serialize(const std::str
                  "its plan with its weights", "Load it without a refit cache"};
 }
 
+Result<std::vector<RefittableWeight>> Runtime::replaceable_weights(const std::string& subject,
+                                                                   nvinfer1::ICudaEngine& engine) {
+  const DeviceGuard guard(device_);
+  std::lock_guard<std::mutex> lock(mutex_);
+  return tensorrt::replaceable_weights(subject, library_, engine, logger_);
+}
+
+Status Runtime::replace_weights(const std::string& subject, nvinfer1::ICudaEngine& engine,
+                                const std::vector<Replacement>& weights, const KnownWeight& known, bool& began) {
+  const DeviceGuard guard(device_);
+  std::lock_guard<std::mutex> lock(mutex_);
+  return tensorrt::replace_weights(subject, library_, engine, logger_, weights, known, began);
+}
+
 Result<HeaderValidity> Runtime::validity(const std::string& subject, const uint8_t* plan, uint64_t size) {
 #if NV_TENSORRT_MAJOR < 8  // TensorRT-RTX's own headers, from 1.3 on; TensorRT's have no such call
   using Validity = nvinfer1::EngineValidity;

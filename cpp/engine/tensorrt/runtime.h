@@ -4,12 +4,15 @@
 
 #include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "blob/verification.h"
 #include "engine/payload.h"
 #include "engine/tensorrt/library.h"
 #include "engine/tensorrt/logger.h"
+#include "engine/tensorrt/replace_weights.h"
 #include "engine/tensorrt/validity_words.h"
 #include "engine/weights.h"
 
@@ -42,6 +45,11 @@ class Runtime {
   /// The plan of `engine`, which this runtime deserialized, with the weights that it has now. Fails with NotSupported
   /// or DoesNotFit.
   Result<std::unique_ptr<nvinfer1::IHostMemory>> serialize(const std::string& subject, nvinfer1::ICudaEngine& engine);
+
+  /// What replace_weights.h says, of an `engine` that this runtime deserialized.
+  Result<std::vector<RefittableWeight>> replaceable_weights(const std::string& subject, nvinfer1::ICudaEngine& engine);
+  Status replace_weights(const std::string& subject, nvinfer1::ICudaEngine& engine,
+                         const std::vector<Replacement>& weights, const KnownWeight& known, bool& began);
 
   /// What TensorRT-RTX says of the first bytes of `plan`. Fails with NotSupported where this adapter's headers have no
   /// such call, or for a plan that is shorter than its header.

@@ -53,9 +53,13 @@ Status TensorRTEngine::load(Payload payload, const OpenRequest& request) {
                         : open_whole(*runtime.value(), std::move(payload), verification, request);
   if (!engine.ok()) return std::move(engine).failure();
   loaded_plan_ = true;
-  return take(
-      std::make_shared<SharedPlan>(subject_, std::move(runtime).value(), std::move(engine).value(), device_, cache),
-      request);
+  std::unique_ptr<FileWeights> known;
+  if (weights && engine.value()->isRefittable()) {
+    known = FileWeights::keep(*request.metadata.own->weights, *request.weights);
+  }
+  return take(std::make_shared<SharedPlan>(subject_, std::move(runtime).value(), std::move(engine).value(), device_,
+                                           cache, std::move(known)),
+              request);
 }
 
 Result<CudaEngine> TensorRTEngine::open_whole(Runtime& runtime, Payload payload, const Verification& verification,
@@ -108,6 +112,7 @@ Status TensorRTEngine::take(std::shared_ptr<SharedPlan> plan, const OpenRequest&
 }
 
 Result<std::unique_ptr<Engine>> TensorRTEngine::share(Payload&, const OpenRequest& request) const {
+  if (plan_->refits().changed()) return std::unique_ptr<Engine>();  // its bytes are no longer what it computes
   std::unique_ptr<TensorRTEngine> engine(new TensorRTEngine("engine '" + request.name + "'", device_));
   const DeviceGuard guard(device_);
   Status step = guard.check(engine->subject_);
@@ -184,6 +189,8 @@ Status TensorRTEngine::set_budget(int64_t bytes) {
 
 Status TensorRTEngine::make_context() {
   if (has_context()) return ok_status();
+  Status whole = plan_->refits().check_whole();
+  if (!whole.ok()) return whole;
   const Range range("context");
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
@@ -254,6 +261,24 @@ Status TensorRTEngine::reset_state() {
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
   return current.ok() ? execution_->reset_state() : current;
+}
+
+Result<UndoRefit> TensorRTEngine::refit(const std::vector<NewWeight>& weights) {
+  if (plan_->sharers().any_context()) {
+    return Failure{ErrorCode::WrongState, subject_, "an execution context", "none while the weights change",
+                   "Drop the context first"};
+  }
+  const Range range("refit");
+  const DeviceGuard guard(device_);
+  Status current = guard.check(subject_);
+  if (!current.ok()) return std::move(current).failure();
+  const int64_t budget = plan_->budget().now();
+  auto refitted = plan_->refits().refit(weights);
+  if (plan_->budget().now() == budget) return refitted;
+  Status kept = plan_->budget().set(budget);
+  if (kept.ok() || !refitted.ok()) return refitted;
+  (void)refitted.value()();  // where that fails, no context is made
+  return std::move(kept).failure();
 }
 
 Status TensorRTEngine::run(const std::vector<TensorView>& inputs, OutputSink& outputs) {

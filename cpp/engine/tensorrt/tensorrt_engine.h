@@ -46,6 +46,9 @@ class TensorRTEngine final : public Engine {
   void drop_context() noexcept override;
   void release_staging() noexcept override;
   Status reset_state() override;
+  bool refittable() const override { return plan_->refits().takes_any(); }
+  Result<std::vector<RefittableWeight>> refittable_weights() const override { return plan_->refits().takes(); }
+  Result<UndoRefit> refit(const std::vector<NewWeight>& weights) override;
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs) override;
 
  private:

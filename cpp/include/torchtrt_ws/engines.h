@@ -41,6 +41,7 @@ struct EngineReport {
   int64_t device_bytes = 0;   // on the device now: weights, scratch, context and staging. Shared weights count once
   std::vector<uint64_t> shared_with;  // ids of the engines on the same weights, of other programs too; without this one
   int priority = 0;                   // set_priority() (memory.h): who gives memory first
+  bool refittable = false;            // refit() takes weights for it (new_weights.h)
   bool asleep = false;                // sleep() (memory.h): it has no context, and refuses to run
   uint64_t runs = 0;                  // calls that succeeded
   double seconds = 0;                 // spent in them

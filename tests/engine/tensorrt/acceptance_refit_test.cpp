@@ -1,4 +1,5 @@
-// Acceptance: a plan without weights gets them from a file, and is then the plan that was built with them.
+// Acceptance: a plan without weights gets them from a file, and is then the plan that was built with them; and one that
+// was built for other weights takes them while it is loaded.
 //
 // On a GPU: TORCHTRT_WS_TEST_STRIPPED names a folder that tests/gpu/refit_plans.py wrote. It prints a line of JSON with
 // the seconds and the host memory that loads took.
@@ -88,14 +89,17 @@ class MappedWeights final : public WeightsSource {
 
 struct Case {
   std::unique_ptr<MappedFile> stripped, full;
-  std::vector<Binding> bindings;  // of static shapes
+  std::unique_ptr<MappedFile> refittable;  // null: there is none
+  std::vector<Binding> bindings;           // of static shapes
   std::unique_ptr<MappedWeights> weights;
 };
 
 /// Lines of `weights.txt`: "input NAME DTYPE 16,1024", "output ...", "weight NAME DTYPE COUNT OFFSET BYTES".
 Case read_case(const std::string& folder) {
+  const std::string refittable = folder + "/refittable.plan";
   Case read{std::make_unique<MappedFile>(folder + "/stripped.plan"),
             std::make_unique<MappedFile>(folder + "/full.plan"),
+            access(refittable.c_str(), R_OK) == 0 ? std::make_unique<MappedFile>(refittable) : nullptr,
             {},
             nullptr};
   SeparateWeights listed;
@@ -150,6 +154,9 @@ Case write_case() {
                " 0000803f" + zeros + "\n";
   plan = write_plan(text, standin_version(is_rtx()));
   write("full.plan", plan.data(), plan.size());
+  text.extra = "refittable 2\n" + text.extra;
+  plan = write_plan(text, standin_version(is_rtx()));
+  write("refittable.plan", plan.data(), plan.size());
   scale.insert(scale.end(), offset.begin(), offset.end());
   write("weights.bin", scale.data(), scale.size() * sizeof(float));
   const std::string list = "input x float32 8,4\noutput y float32 8,4\nweight scale float32 " + count + " 0 " + bytes +
@@ -224,6 +231,11 @@ class Refit : public Acceptance {
   static std::vector<std::vector<uint8_t>> answer(Engine& engine, int percent) {
     engine.drop_context();
     EXPECT_TRUE(is_ok(engine.set_budget(engine.streamable_bytes() / 100 * percent)));
+    return answer(engine);
+  }
+
+  /// The same with the budget that it has.
+  static std::vector<std::vector<uint8_t>> answer(Engine& engine) {
     EXPECT_TRUE(is_ok(engine.make_context()));
     std::vector<Tensor> inputs, outputs;
     for (const TensorSpec& spec : engine.inputs()) inputs.push_back(filled(spec));
@@ -324,6 +336,76 @@ TEST_F(Refit, NothingRunsOnWeightsThatAreWrong) {
 TEST_F(Refit, APlanWithoutItsWeightsIsRefusedWhereNoListSaysWhereTheyAre) {
   const std::string words = failed_with(open_whole(*the_case().stripped), ErrorCode::BadEngine);
   EXPECT_NE(words.find("it was stripped of them"), std::string::npos) << words;
+}
+
+/// Two weights of the file that are of one size, each in the place of the other.
+std::vector<NewWeight> exchanged(bool back) {
+  const auto& listed = the_case().weights->listed_.tensors;
+  for (size_t i = 0; i < listed.size(); ++i) {
+    for (size_t j = i + 1; j < listed.size(); ++j) {
+      if (listed[i].dtype != listed[j].dtype || listed[i].count != listed[j].count) continue;
+      std::vector<NewWeight> weights;
+      for (const size_t at : {i, j}) {
+        const WeightFacts& place = listed[at];
+        const auto bytes = the_case().weights->find(listed[back ? at : i + j - at].key, place.name);
+        EXPECT_TRUE(is_ok(bytes));
+        weights.push_back({place.name, place.dtype, place.count, bytes.value().data(), place.bytes});
+      }
+      return weights;
+    }
+  }
+  ADD_FAILURE() << "no two weights of one size";
+  return {};
+}
+
+TEST_F(Refit, AnEngineThatWasBuiltForOtherWeightsTakesThemAtEveryBudget) {
+  if (the_case().refittable == nullptr) GTEST_SKIP() << "no refittable.plan";
+  auto opened = open_whole(*the_case().refittable);
+  ASSERT_TRUE(is_ok(opened));
+  Engine& engine = *opened.value();
+  ASSERT_TRUE(engine.refittable());
+  const auto takes = engine.refittable_weights();
+  ASSERT_TRUE(is_ok(takes));
+  EXPECT_EQ(takes.value().size(), the_case().weights->listed_.tensors.size());
+  std::vector<std::vector<uint8_t>> others;
+  for (const int percent : {100, 50, 0}) {
+    const auto own = answer(engine, percent);
+    const int64_t budget = engine.budget();
+    engine.drop_context();
+    ASSERT_TRUE(is_ok(engine.refit(exchanged(false))));
+    EXPECT_EQ(engine.budget(), budget);
+    const auto changed = answer(engine);
+    EXPECT_NE(changed, own) << percent;
+    if (others.empty()) others = changed;
+    EXPECT_EQ(changed, others) << percent;
+    engine.drop_context();
+    ASSERT_TRUE(is_ok(engine.refit(exchanged(true))));
+    EXPECT_EQ(answer(engine), own) << percent;
+  }
+}
+
+TEST_F(Refit, OneOfTheWeightsChangesAlone) {
+  if (the_case().refittable == nullptr) GTEST_SKIP() << "no refittable.plan";
+  auto opened = open_whole(*the_case().refittable);
+  ASSERT_TRUE(is_ok(opened));
+  Engine& engine = *opened.value();
+  const auto own = answer(engine, 50);
+  engine.drop_context();
+  ASSERT_TRUE(is_ok(engine.refit({exchanged(false)[0]})));
+  EXPECT_NE(answer(engine), own);
+  engine.drop_context();
+  ASSERT_TRUE(is_ok(engine.refit({exchanged(true)[0]})));
+  EXPECT_EQ(answer(engine), own);
+}
+
+TEST_F(Refit, AnEngineOfRefitIdenticalTakesNoOthers) {
+  auto opened = open_stripped();
+  ASSERT_TRUE(is_ok(opened));
+  const auto own = answer(*opened.value(), 50);
+  EXPECT_FALSE(opened.value()->refittable());
+  opened.value()->drop_context();
+  failed_with(opened.value()->refit(exchanged(false)), ErrorCode::NotSupported);
+  EXPECT_EQ(answer(*opened.value()), own);
 }
 
 TEST_F(Refit, TellsWhatLoadsTake) {

@@ -19,6 +19,7 @@ struct Scene {
   int device;             // the engine's; device 0 is current
   bool block = false;     // both engines work in one
   bool profiles = false;  // 2, 3 and 8 rows are in profiles of their own
+  bool refit = false;     // built as y = 5 * x + 7, and refitted to be as the others
 
   friend void PrintTo(const Scene& scene, std::ostream* out) { *out << scene.name; }
 };
@@ -80,8 +81,10 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     });
     std::unique_ptr<Engine> second;  // on the same weights
     if (opened) perhaps("share", [&] { return share(*engine, second); });
-    for (const int64_t budget : {32 * kMiB, 64 * kMiB, int64_t{0}}) {
-      if (!opened) break;
+    const bool whole = opened && (!GetParam().refit || perhaps("refit", [&] { return refit(*engine); }));
+    if (opened && !whole) expect_old_or_nothing(*engine);
+    for (const int64_t budget : {32 * unit(), 64 * unit(), int64_t{0}}) {
+      if (!whole) break;
       perhaps("automatic_budget", [&]() -> Status {
         auto chosen = engine->automatic_budget();
         if (!chosen.ok()) return chosen.failure();
@@ -106,7 +109,10 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     if (!recovers || !opened) return;
     standin_clear_faults();
     if (second != nullptr) engine = std::move(second);  // it outlives the first
-    EXPECT_TRUE(is_ok(engine->set_budget(32 * kMiB)));
+    if (GetParam().refit) {
+      EXPECT_TRUE(is_ok(refit(*engine)));
+    }
+    EXPECT_TRUE(is_ok(engine->set_budget(32 * unit())));
     EXPECT_TRUE(is_ok(engine->make_context()));
     EXPECT_TRUE(is_ok(run(*engine, 4, 4, handle)));
   }
@@ -179,8 +185,37 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     return stream;
   }
 
+  /// What budgets are counted in: a plan that takes weights must have them, and is read again and again.
+  static int64_t unit() { return GetParam().refit ? 1024 : kMiB; }
+
+  static Status refit(Engine& engine) {
+    const float scale = 2, offset = 1;
+    auto refitted = engine.refit({{"offset", "float32", 1, &offset, 4}, {"scale", "float32", 1, &scale, 4}});
+    if (!refitted.ok()) return std::move(refitted).failure();
+    return ok_status();
+  }
+
+  /// After a refit that failed: no weights of both kinds.
+  static void expect_old_or_nothing(Engine& engine) {
+    if (!engine.make_context().ok()) return;
+    Tensor x(ScalarType::Float, {2, width()}), y(ScalarType::Float, {kMostRows, width()});
+    fill_x(x, 1);
+    Sink sink({&y});
+    if (engine.run({x.view()}, sink).ok()) {
+      const std::vector<float> from = x.get<float>(), found = y.get<float>();
+      for (size_t i = 0; i < from.size(); ++i) EXPECT_EQ(found[i], 5 * from[i] + 7);
+    }
+    engine.drop_context();
+  }
+
   static PlanText plan() {
     PlanText text;
+    if (GetParam().refit) {
+      text.streamable = 64 * unit();
+      text.weights = static_cast<size_t>(text.streamable);
+      text.extra = "refittable 2\nweight scale float32 1 0000a040\nweight offset float32 1 0000e040\n";
+      text.io = "input x float32 1,4 8,4 8,4\noutput y float32 affine 0 1*x scale scale offset offset\n";
+    }
     if (!GetParam().profiles) return text;
     text.io =
         "input x float32 1,4 2,4 2,4\nprofile x 3,4 3,4 3,4\nprofile x 4,4 8,4 8,4\n"
@@ -227,7 +262,8 @@ class Faults : public Adapter, public ::testing::WithParamInterface<Scene> {
     });
     std::unique_ptr<Engine> second;  // on the same weights
     attempt("share", [&] { return share(*engine, second); });
-    for (const int64_t budget : {32 * kMiB, 64 * kMiB, int64_t{0}}) {
+    if (GetParam().refit) attempt("refit", [&] { return refit(*engine); });
+    for (const int64_t budget : {32 * unit(), 64 * unit(), int64_t{0}}) {
       attempt("set_budget", [&] { return engine->set_budget(budget); });
       EXPECT_EQ(engine->budget(), budget);
       attempt("make_context", [&] { return engine->make_context(); });
@@ -309,7 +345,8 @@ INSTANTIATE_TEST_SUITE_P(Scenes, Faults,
                                            Scene{"block_graph", true, false, Where::Pageable, 0, 1, true},
                                            Scene{"profiles", false, true, Where::Device, 0, 0, false, true},
                                            Scene{"profiles_block", true, true, Where::Device, 0, 1, true, true},
-                                           Scene{"profiles_host", false, false, Where::Pageable, 0, 0, true, true}),
+                                           Scene{"profiles_host", false, false, Where::Pageable, 0, 0, true, true},
+                                           Scene{"refit", false, false, Where::Device, 0, 0, false, false, true}),
                          [](const auto& scene) { return std::string(scene.param.name); });
 
 Status run_once(Engine& engine) {

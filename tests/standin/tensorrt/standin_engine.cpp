@@ -43,7 +43,8 @@ class Engine final : public nvinfer1::apiv::VCudaEngine {
   int32_t getNbLayers() const noexcept override { return 1; }
   int32_t getNbOptimizationProfiles() const noexcept override { return state_->plan.profiles(); }
   int32_t getNbAuxStreams() const noexcept override { return 0; }
-  bool isRefittable() const noexcept override { return false; }  // as TensorRT-RTX 1.6.1 says of REFIT_IDENTICAL
+  // As TensorRT-RTX 1.6.1 says of REFIT_IDENTICAL: false.
+  bool isRefittable() const noexcept override { return state_->plan.refittable == Plan::kAny; }
   nvinfer1::EngineCapability getEngineCapability() const noexcept override {
     return nvinfer1::EngineCapability::kSTANDARD;
   }

@@ -154,6 +154,11 @@ bool read_line(const std::string& line, Plan& plan) {
   if (key == "context") return read_sizes(in, plan.contexts);
   if (key == "profile" || key == "values") return read_profile(in, plan, key == "values");
   if (key == "refittable") return static_cast<bool>(in >> plan.refittable);
+  if (key == "together") {
+    auto& names = plan.together.emplace_back();
+    for (std::string name; in >> name;) names.push_back(name);
+    return names.size() > 1;
+  }
   if (key == "weight") return read_weight(in, plan);
   if (key == "capturable") return static_cast<bool>(in >> plan.capturable);
   Plan::Tensor tensor{};

@@ -51,9 +51,11 @@ struct Plan {
     int64_t count;
     std::vector<uint8_t> bytes;  // empty: the plan lacks it
   };
-  bool refittable = false;
-  std::vector<Weight> weights;  // that a refitter knows
-  std::string text;             // what this was read from
+  enum Refittable { kNot, kIdentical, kAny };
+  int refittable = kNot;
+  std::vector<Weight> weights;                     // that a refitter knows
+  std::vector<std::vector<std::string>> together;  // names of which none is set alone
+  std::string text;                                // what this was read from
 
   const Weight* find_weight(const std::string& name) const;
   bool lacks_weights() const;

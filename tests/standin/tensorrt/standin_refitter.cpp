@@ -30,7 +30,7 @@ class Refitter final : public nvinfer1::apiv::VRefitter {
 
   nvinfer1::IRefitter* getPImpl() noexcept override { return &face_; }
   bool setWeights(char const*, WeightsRole, const Weights) noexcept override { absent("IRefitter::setWeights"); }
-  int32_t getMissing(int32_t, char const**, WeightsRole*) noexcept override { return getMissingWeights(0, nullptr); }
+  int32_t getMissing(int32_t, char const**, WeightsRole*) noexcept override { return 0; }  // all have names
   int32_t getAll(int32_t, char const**, WeightsRole*) noexcept override { absent("IRefitter::getAll"); }
 #if !STANDIN_LAYOUT_11
   bool setDynamicRange(char const*, float, float) noexcept override { absent("IRefitter::setDynamicRange"); }
@@ -45,8 +45,11 @@ class Refitter final : public nvinfer1::apiv::VRefitter {
     return setNamedWeightsWithLocation(name, weights, nvinfer1::TensorLocation::kHOST);
   }
 
-  // As TensorRT-RTX 1.6.1 has it for plans of STRIP_PLAN and REFIT_IDENTICAL: nothing is ever missing.
-  int32_t getMissingWeights(int32_t, char const**) noexcept override { return 0; }
+  // As TensorRT-RTX 1.6.1 has it for plans of STRIP_PLAN and REFIT_IDENTICAL: nothing is ever missing, but for weights
+  // that go together and of which some are set.
+  int32_t getMissingWeights(int32_t size, char const** names) noexcept override {
+    return list(size, names, [this](const Plan::Weight& each) { return is_missing(each.name); });
+  }
   int32_t getAllWeights(int32_t size, char const** names) noexcept override {
     return list(size, names, [](const Plan::Weight&) { return true; });
   }
@@ -94,6 +97,15 @@ class Refitter final : public nvinfer1::apiv::VRefitter {
   bool refitCudaEngine() noexcept override;
 
  private:
+  bool is_missing(const std::string& name) const {
+    if (given_.count(name) != 0) return false;
+    const auto is_given = [this](const std::string& other) { return given_.count(other) != 0; };
+    const auto asks = [&](const std::vector<std::string>& group) {
+      return std::count(group.begin(), group.end(), name) != 0 && std::any_of(group.begin(), group.end(), is_given);
+    };
+    return std::any_of(engine_->plan.together.begin(), engine_->plan.together.end(), asks);
+  }
+
   template <typename Which>
   int32_t list(int32_t size, char const** names, const Which& which) const {
     auto guard = lock();
@@ -121,6 +133,7 @@ bool Refitter::refitCudaEngine() noexcept {
   auto guard = lock();
   check_device(engine_->device, kWhere);
   if (engine_->contexts > 0) misuse("refitCudaEngine: while the engine may have work in flight");
+  if (getMissingWeights(0, nullptr) > 0) misuse("refitCudaEngine: weights are missing");
   const auto fault = enter_tensorrt("refitCudaEngine");
   size_t left = fault ? given_.size() / 2 : given_.size();
   for (const auto& [name, values] : given_) {

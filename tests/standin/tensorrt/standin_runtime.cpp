@@ -332,7 +332,7 @@ STANDIN_EXPORT void* createInferRefitter_INTERNAL(void* engine, void* logger, in
     standin::log_error(*state->runtime, "createInferRefitter", standin::fault_words(*injected));
     return nullptr;
   }
-  if (!state->plan.refittable) {
+  if (state->plan.refittable == standin::Plan::kNot) {
     standin::log_misuse(*state->runtime, "createInferRefitter", "engine.isRefittable()",
                         "The engine is not refittable.");
     return nullptr;

@@ -122,6 +122,7 @@ def build(
     device_id: int = 0,
     folder: Path | None = None,
     separate: bool = False,
+    refit: bool = False,
 ) -> LoweredMethod:
     """Builds the engines of a method.
 
@@ -131,6 +132,7 @@ def build(
         device_id: What the blobs say.
         folder: As for `tensorrt_rtx.build`.
         separate: Whether the engines are without their weights.
+        refit: Whether they take other weights while they are loaded.
 
     Returns:
         The method, with engine calls.
@@ -146,7 +148,16 @@ def build(
         of_call = each.call.interface
         own = profiles if profiles is None or split is None else part_profiles(profiles, interface, of_call)
         engine = tensorrt_rtx.build(
-            each.name, each.program, each.interface, compute_capabilities, device_id, own, each.states, folder, separate
+            each.name,
+            each.program,
+            each.interface,
+            compute_capabilities,
+            device_id,
+            own,
+            each.states,
+            folder,
+            separate,
+            refit,
         )
         built[each.call.token] = replace(engine, streaming=each.facts)
     calls = [each.call for each in planned.engines]

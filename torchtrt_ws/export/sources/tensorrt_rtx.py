@@ -35,7 +35,14 @@ if TYPE_CHECKING:
     from torchtrt_ws.export.graph.interface import Interface
     from torchtrt_ws.export.graph.state import State
 
-__all__ = ["build", "build_plan", "check_for_separate", "import_tensorrt_rtx", "read_compute_capabilities"]
+__all__ = [
+    "build",
+    "build_plan",
+    "check_for_refit",
+    "check_for_separate",
+    "import_tensorrt_rtx",
+    "read_compute_capabilities",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -50,6 +57,7 @@ def build(
     states: Sequence[State] = (),
     folder: Path | None = None,
     separate: bool = False,
+    refit: bool = False,
 ) -> BuiltEngine:
     """Builds the engine of a method.
 
@@ -65,6 +73,7 @@ def build(
         states: Which of `interface` the engine keeps from call to call.
         folder: Where the plan's file lies; None for the system's folder of temporary files.
         separate: Whether it is without its weights.
+        refit: Whether it takes other weights while it is loaded.
 
     Returns:
         The engine; what it takes and gives is without its state. Its streamable bytes are those of the model's
@@ -72,7 +81,7 @@ def build(
 
     Raises:
         EngineError: TensorRT-RTX, onnx or onnxscript is not installed, or TensorRT-RTX cannot build this method; or
-            with `separate`, there is no GPU here.
+            with `separate` or `refit`, there is no GPU here.
         ProgramError: A method that torch.onnx.export refuses, a dtype that TensorRT does not have, a compute
             capability it does not know, or no room for the plan.
     """
@@ -80,6 +89,8 @@ def build(
     read_compute_capabilities(trt, compute_capabilities)
     if separate:
         check_for_separate()
+    if refit:
+        check_for_refit()
     for tensor in (*interface.inputs, *interface.outputs):
         if tensor.dtype not in TO_TENSORRT:
             raise ProgramError(
@@ -91,7 +102,7 @@ def build(
     with tempfile.TemporaryDirectory(prefix="torchtrt-ws-") as scratch:
         model = write_onnx(name, program, interface, Path(scratch))
         profiles = _whole(interface.inputs) if profiles is None else tuple(profiles)
-        payload = build_plan(name, model, interface, compute_capabilities, profiles, folder, separate)
+        payload = build_plan(name, model, interface, compute_capabilities, profiles, folder, separate, refit)
         weights = _weights(name, payload, model) if separate else ()
     streamable = min(model.weight_bytes, payload.size + sum(each.payload.size for each in weights))
     of_call = interface.without(state_names(states))
@@ -160,6 +171,24 @@ def check_for_separate() -> None:
         )
 
 
+def check_for_refit() -> None:
+    """Refuses to build engines for other weights where there is no GPU.
+
+    Raises:
+        EngineError: There is none.
+
+    Source:
+        Seen with TensorRT-RTX 1.6.1: REFIT runs kernels while it builds.
+    """
+    if not has_gpu():
+        raise EngineError(
+            "refit=True",
+            'no NVIDIA GPU for engine="tensorrt_rtx"',
+            "a GPU: TensorRT-RTX builds engines for other weights (REFIT) only where there is one",
+            "Save it on a machine with a GPU; or build the plan there and give save_plan(plan, path) here.",
+        )
+
+
 def build_plan(
     name: str,
     model: OnnxModel,
@@ -168,6 +197,7 @@ def build_plan(
     profiles: Sequence[OptimizationProfile] = (),
     folder: Path | None = None,
     separate: bool = False,
+    refit: bool = False,
 ) -> FilePayload:
     """Builds a plan with weight streaming from an ONNX model.
 
@@ -180,6 +210,7 @@ def build_plan(
         folder: As for `build`.
         separate: Whether the plan is without its weights, which it then takes back as they are (REFIT_IDENTICAL; with
             plain REFIT it would be built for any weights, and TensorRT may then leave out a bias).
+        refit: Whether it takes any weights (REFIT).
 
     Returns:
         The plan, in a file without a name.
@@ -202,7 +233,8 @@ def build_plan(
     config.set_flag(trt.BuilderFlag.WEIGHT_STREAMING)
     if separate:
         config.set_flag(trt.BuilderFlag.STRIP_PLAN)
-        config.set_flag(trt.BuilderFlag.REFIT_IDENTICAL)
+    if separate or refit:
+        config.set_flag(trt.BuilderFlag.REFIT if refit else trt.BuilderFlag.REFIT_IDENTICAL)
     _set_compute_capabilities(trt, config, compute_capabilities)
     for profile in profiles:
         _add_profile(name, builder, config, profile, log)
