@@ -29,7 +29,9 @@ $(shell mkdir -p build; find torchtrt_ws -name '*.py' | LC_ALL=C sort > $(MODULE
 SITE = $(shell $(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'), end='')")
 # CUDA's headers and libcudart as pip brings them: a toolkit on the machine is not asked for.
 CUDA = -DCUDA_INCLUDE_DIR=$(SITE)/nvidia/cu13/include -DCUDART_LIBRARY=$(SITE)/nvidia/cu13/lib/libcudart.so.13
-DEFINES = $(CUDA) -DGTest_DIR=$(shell tools/gtest.sh build/gtest)
+# And TensorRT's, which would else be those that the machine has or NVIDIA's repository: tests know what they compile with.
+HEADERS = -DTENSORRT_INCLUDE_DIR=$(SITE)/kernel_lens/include/tensorrt
+DEFINES = $(CUDA) $(HEADERS) -DGTest_DIR=$(shell tools/gtest.sh build/gtest)
 
 .PHONY: dev demo test test-cpp test-python test-fast test-one sanitize asan tsan fuzz soak lint tidy format bench gpu-report clean
 
@@ -158,7 +160,7 @@ docs: $(VENV)/docs
 # On a machine with a GPU and TensorRT-RTX: make gpu-report NAME=h100 TENSORRT_INCLUDE_DIR=<TensorRT 11's include folder>
 gpu-report: $(DEV)/installed
 	cmake --preset dev -B build/gpu -DTORCHTRT_WS_BENCHMARKS=ON -DTORCHTRT_WS_WERROR=OFF \
-	  -DTENSORRT_INCLUDE_DIR=$(TENSORRT_INCLUDE_DIR) $(DEFINES)
+	  $(DEFINES) -DTENSORRT_INCLUDE_DIR=$(TENSORRT_INCLUDE_DIR)
 	cmake --build build/gpu
 	$(PY) tests/gpu/programs.py build/gpu/programs
 	LD_LIBRARY_PATH=$(SITE)/tensorrt_rtx_libs $(PY) tests/gpu/report.py --name $(NAME) --build build/gpu \
