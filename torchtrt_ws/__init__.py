@@ -22,6 +22,7 @@ from torchtrt_ws.errors import (
 )
 
 if TYPE_CHECKING:
+    from torchtrt_ws.diagnosis.doctor import doctor
     from torchtrt_ws.export.merge import merge
     from torchtrt_ws.export.save import save
     from torchtrt_ws.export.save_plan import save_plan
@@ -48,6 +49,7 @@ __all__ = [
     "annotate",
     "bench",
     "check",
+    "doctor",
     "load",
     "merge",
     "plan",
@@ -63,6 +65,7 @@ _LAZY = {
     "annotate": "torchtrt_ws.pte",
     "bench": "torchtrt_ws.measuring",
     "check": "torchtrt_ws.runtime",
+    "doctor": "torchtrt_ws.diagnosis",
     "load": "torchtrt_ws.runtime",
     "merge": "torchtrt_ws.export",
     "plan": "torchtrt_ws.planning",
