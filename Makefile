@@ -40,7 +40,7 @@ DEFINES = $(CUDA) $(HEADERS) -DGTest_DIR=$(shell tools/gtest.sh build/gtest)
 $(VENV)/deps: pyproject.toml tools/requirements.py
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot dev > $(VENV)/requirements.txt
+	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot wheel dev > $(VENV)/requirements.txt
 	$(PY) -m pip install --quiet -r $(VENV)/requirements.txt
 	# Their dependencies are a GPU's: TensorRT, triton. Tests read the one's format, the build takes the other's headers.
 	$(PY) tools/requirements.py tensorrt headers > $(VENV)/no-deps.txt
@@ -134,6 +134,24 @@ format: $(VENV)/deps
 	ruff check --fix .
 	ruff format .
 	clang-format -i $(CPP)
+
+# Wheels and the source archive, in build/dist: the archive first, and the wheel of nothing else, in an environment of its
+# own. auditwheel says which Linux it runs on; ExecuTorch's libraries come with executorch, CUDA's and TensorRT's are the
+# user's. One wheel for 3.12 and later (PYTHON=python3.12), one each for 3.10 and 3.11.
+EXCLUDED := --exclude 'libexecutorch*.so' --exclude 'libcudart.so.*'
+$(VENV)/wheel: pyproject.toml tools/requirements.py
+	test -e $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) tools/requirements.py wheel > $(VENV)/wheel.txt
+	$(PY) -m pip install --quiet -r $(VENV)/wheel.txt
+	touch $@
+
+.PHONY: wheel
+wheel: $(VENV)/wheel
+	rm -rf build/dist
+	$(PY) -m build --outdir build/dist/made $(BUILD)
+	auditwheel repair $(EXCLUDED) --wheel-dir build/dist build/dist/made/*.whl
+	mv build/dist/made/*.tar.gz build/dist
+	rm -r build/dist/made
 
 bench: $(DEV)/installed
 	$(PY) benchmarks/host.py
