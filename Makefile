@@ -35,21 +35,35 @@ DEFINES = $(CUDA) $(HEADERS) -DGTest_DIR=$(shell tools/gtest.sh build/gtest)
 
 .PHONY: dev demo test test-cpp test-python test-fast test-one sanitize asan tsan fuzz soak lint tidy format bench gpu-report clean
 
-# The order matters: what changes least comes first. executorch's own dependencies are for its Python side, which saving
-# needs; --no-deps would do for running.
-$(VENV)/deps: pyproject.toml tools/requirements.py
+# Of 24,000 Python files the tests import a part; compiling all of them ahead takes pip a minute.
+INSTALL = $(PY) -m pip install --quiet --no-compile
+
+# What C++ is compiled with: little, and pip leaves it alone when it installs the rest, which has the same pins. So
+# `make -j2 dev` compiles meanwhile.
+$(VENV)/sdk: pyproject.toml tools/requirements.py
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot wheel dev > $(VENV)/requirements.txt
-	$(PY) -m pip install --quiet -r $(VENV)/requirements.txt
-	# Their dependencies are a GPU's: TensorRT, triton. Tests read the one's format, the build takes the other's headers.
-	$(PY) tools/requirements.py tensorrt headers > $(VENV)/no-deps.txt
-	$(PY) -m pip install --quiet --no-deps -r $(VENV)/no-deps.txt
+	$(PY) tools/requirements.py build adapter headers compile > $(VENV)/sdk.txt
+	$(INSTALL) --no-deps -r $(VENV)/sdk.txt
 	touch $@
 
-# Editable: Python from the tree, compiled code in the environment. The build folder is CMakePresets.json's "dev", which
-# compiles the unit tests too; ctest and clang-tidy use the same one.
-$(DEV)/installed: $(VENV)/deps $(COMPILED) $(MODULES)
+# executorch's own dependencies are for its Python side, which saving needs; --no-deps would do for running.
+$(VENV)/deps: $(VENV)/sdk
+	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot wheel compile dev > $(VENV)/requirements.txt
+	$(INSTALL) -r $(VENV)/requirements.txt
+	# Its dependencies are a GPU's: TensorRT. Tests read its format.
+	$(PY) tools/requirements.py tensorrt > $(VENV)/no-deps.txt
+	$(INSTALL) --no-deps -r $(VENV)/no-deps.txt
+	touch $@
+
+# The build folder is CMakePresets.json's "dev", which compiles the unit tests too; ctest and clang-tidy use the same one.
+$(DEV)/compiled: $(VENV)/sdk $(COMPILED)
+	cmake --preset dev $(DEFINES)
+	cmake --build --preset dev
+	touch $@
+
+# Editable: Python from the tree, compiled code in the environment. pip finds all of it compiled.
+$(DEV)/installed: $(VENV)/deps $(DEV)/compiled $(MODULES)
 	$(PY) -m pip install --quiet --no-build-isolation --no-deps -C build-dir=$(DEV) -C cmake.args=--preset=dev \
 	  $(DEFINES:-D%=-C cmake.define.%) --editable .
 	ln -sf $(DEV)/compile_commands.json compile_commands.json
