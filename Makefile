@@ -59,7 +59,7 @@ $(VENV)/deps: $(VENV)/sdk
 # The build folder is CMakePresets.json's "dev", which compiles the unit tests too; ctest and clang-tidy use the same one.
 $(DEV)/compiled: $(VENV)/sdk $(COMPILED)
 	cmake --preset dev $(DEFINES)
-	cmake --build --preset dev
+	env -u MAKEFLAGS cmake --build --preset dev  # ninja would look for make's job server, which is not passed on
 	touch $@
 
 # Editable: Python from the tree, compiled code in the environment. pip finds all of it compiled.
