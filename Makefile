@@ -29,25 +29,41 @@ $(shell mkdir -p build; find torchtrt_ws -name '*.py' | LC_ALL=C sort > $(MODULE
 SITE = $(shell $(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'), end='')")
 # CUDA's headers and libcudart as pip brings them: a toolkit on the machine is not asked for.
 CUDA = -DCUDA_INCLUDE_DIR=$(SITE)/nvidia/cu13/include -DCUDART_LIBRARY=$(SITE)/nvidia/cu13/lib/libcudart.so.13
-DEFINES = $(CUDA) -DGTest_DIR=$(shell tools/gtest.sh build/gtest)
+# And TensorRT's, which would else be those that the machine has or NVIDIA's repository: tests know what they compile with.
+HEADERS = -DTENSORRT_INCLUDE_DIR=$(SITE)/kernel_lens/include/tensorrt
+DEFINES = $(CUDA) $(HEADERS) -DGTest_DIR=$(shell tools/gtest.sh build/gtest)
 
 .PHONY: dev demo test test-cpp test-python test-fast test-one sanitize asan tsan fuzz soak lint tidy format bench gpu-report clean
 
-# The order matters: what changes least comes first. executorch's own dependencies are for its Python side, which saving
-# needs; --no-deps would do for running.
-$(VENV)/deps: pyproject.toml tools/requirements.py
+# Of 24,000 Python files the tests import a part; compiling all of them ahead takes pip a minute.
+INSTALL = $(PY) -m pip install --quiet --no-compile
+
+# What C++ is compiled with: little, and pip leaves it alone when it installs the rest, which has the same pins. So
+# `make -j2 dev` compiles meanwhile.
+$(VENV)/sdk: pyproject.toml tools/requirements.py
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade pip
-	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot dev > $(VENV)/requirements.txt
-	$(PY) -m pip install --quiet -r $(VENV)/requirements.txt
-	# Their dependencies are a GPU's: TensorRT, triton. Tests read the one's format, the build takes the other's headers.
-	$(PY) tools/requirements.py tensorrt headers > $(VENV)/no-deps.txt
-	$(PY) -m pip install --quiet --no-deps -r $(VENV)/no-deps.txt
+	$(PY) tools/requirements.py build adapter headers compile > $(VENV)/sdk.txt
+	$(INSTALL) --no-deps -r $(VENV)/sdk.txt
 	touch $@
 
-# Editable: Python from the tree, compiled code in the environment. The build folder is CMakePresets.json's "dev", which
-# compiles the unit tests too; ctest and clang-tidy use the same one.
-$(DEV)/installed: $(VENV)/deps $(COMPILED) $(MODULES)
+# executorch's own dependencies are for its Python side, which saving needs; --no-deps would do for running.
+$(VENV)/deps: $(VENV)/sdk
+	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot wheel compile dev > $(VENV)/requirements.txt
+	$(INSTALL) -r $(VENV)/requirements.txt
+	# Its dependencies are a GPU's: TensorRT. Tests read its format.
+	$(PY) tools/requirements.py tensorrt > $(VENV)/no-deps.txt
+	$(INSTALL) --no-deps -r $(VENV)/no-deps.txt
+	touch $@
+
+# The build folder is CMakePresets.json's "dev", which compiles the unit tests too; ctest and clang-tidy use the same one.
+$(DEV)/compiled: $(VENV)/sdk $(COMPILED)
+	cmake --preset dev $(DEFINES)
+	env -u MAKEFLAGS cmake --build --preset dev  # ninja would look for make's job server, which is not passed on
+	touch $@
+
+# Editable: Python from the tree, compiled code in the environment. pip finds all of it compiled.
+$(DEV)/installed: $(VENV)/deps $(DEV)/compiled $(MODULES)
 	$(PY) -m pip install --quiet --no-build-isolation --no-deps -C build-dir=$(DEV) -C cmake.args=--preset=dev \
 	  $(DEFINES:-D%=-C cmake.define.%) --editable .
 	ln -sf $(DEV)/compile_commands.json compile_commands.json
@@ -133,6 +149,24 @@ format: $(VENV)/deps
 	ruff format .
 	clang-format -i $(CPP)
 
+# Wheels and the source archive, in build/dist: the archive first, and the wheel of nothing else, in an environment of its
+# own. auditwheel says which Linux it runs on; ExecuTorch's libraries come with executorch, CUDA's and TensorRT's are the
+# user's. One wheel for 3.12 and later (PYTHON=python3.12), one each for 3.10 and 3.11.
+EXCLUDED := --exclude 'libexecutorch*.so' --exclude 'libcudart.so.*'
+$(VENV)/wheel: pyproject.toml tools/requirements.py
+	test -e $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) tools/requirements.py wheel > $(VENV)/wheel.txt
+	$(PY) -m pip install --quiet -r $(VENV)/wheel.txt
+	touch $@
+
+.PHONY: wheel
+wheel: $(VENV)/wheel
+	rm -rf build/dist
+	$(PY) -m build --outdir build/dist/made $(BUILD)
+	auditwheel repair $(EXCLUDED) --wheel-dir build/dist build/dist/made/*.whl
+	mv build/dist/made/*.tar.gz build/dist
+	rm -r build/dist/made
+
 bench: $(DEV)/installed
 	$(PY) benchmarks/host.py
 	$(PY) benchmarks/save.py
@@ -158,7 +192,7 @@ docs: $(VENV)/docs
 # On a machine with a GPU and TensorRT-RTX: make gpu-report NAME=h100 TENSORRT_INCLUDE_DIR=<TensorRT 11's include folder>
 gpu-report: $(DEV)/installed
 	cmake --preset dev -B build/gpu -DTORCHTRT_WS_BENCHMARKS=ON -DTORCHTRT_WS_WERROR=OFF \
-	  -DTENSORRT_INCLUDE_DIR=$(TENSORRT_INCLUDE_DIR) $(DEFINES)
+	  $(DEFINES) -DTENSORRT_INCLUDE_DIR=$(TENSORRT_INCLUDE_DIR)
 	cmake --build build/gpu
 	$(PY) tests/gpu/programs.py build/gpu/programs
 	LD_LIBRARY_PATH=$(SITE)/tensorrt_rtx_libs $(PY) tests/gpu/report.py --name $(NAME) --build build/gpu \

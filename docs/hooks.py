@@ -34,6 +34,7 @@ PYTHON = (
     "export",
     "export.streaming",
     "runtime",
+    "diagnosis",
     "memory",
     "measuring",
     "metrics",

@@ -72,7 +72,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def build_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+def build_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Builds a C++ project against the installed package, as the README says; returns the folder of what it builds."""
 
     def command(*arguments: object) -> str:
@@ -80,10 +80,11 @@ def build_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], 
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
-    def build(source: Path) -> Path:
+    def build(source: Path, **defines: object) -> Path:
         build = tmp_path_factory.mktemp("build")  # this worker's own
         prefix = command(sys.executable, "-m", "torchtrt_ws", "--cmake-prefix-path")
-        command("cmake", "-S", source, "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
+        options = [f"-D{name}={value}" for name, value in {"CMAKE_PREFIX_PATH": prefix, **defines}.items()]
+        command("cmake", "-S", source, "-B", build, "-G", "Ninja", *options)
         command("cmake", "--build", build)
         return build
 

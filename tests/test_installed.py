@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,28 @@ def test_runpath_is_relative(library: Path) -> None:
 
 def test_all_libraries_are_there() -> None:
     assert {path.name.split(".")[0] for path in LIBRARIES} >= {"_native", "libtorchtrt_ws", "libtorchtrt_ws_host"}
+
+
+@pytest.mark.parametrize("name", ["torchtrt_ws", "TorchTRT_WS"])
+def test_cmake_finds_it_however_it_is_written(tmp_path: Path, name: str) -> None:
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.28)\n"
+        "project(consumer LANGUAGES CXX)\n"
+        f"find_package({name} 0.1 CONFIG REQUIRED)\n"
+        "get_target_property(found torchtrt_ws::delegate IMPORTED_LOCATION)\n"
+        'message(STATUS "found=${found}")\n'
+    )
+    prefix = subprocess.check_output([sys.executable, "-m", "torchtrt_ws", "--cmake-prefix-path"], text=True).strip()
+    command = [
+        "cmake",
+        "-G",
+        "Ninja",
+        "-S",
+        str(tmp_path),
+        "-B",
+        str(tmp_path / "build"),
+        f"-DCMAKE_PREFIX_PATH={prefix}",
+    ]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert f"found={FOLDER}/lib/libtorchtrt_ws.so." in done.stdout

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "torchtrt_ws"
 
 # What everything else stands on comes first. A line is one layer; its modules and folders may import each other.
 LAYERS = (
-    ("errors",),
+    ("errors", "facts"),
     ("identifiers", "names", "dtypes", "platforms", "atomic", "digests", "copying", "logs", "plan_header", "versions"),
     ("budget",),
     ("blob",),
@@ -20,7 +20,7 @@ LAYERS = (
     ("planning", "cache"),
     ("trust",),
     ("runtime",),
-    ("memory",),
+    ("memory", "diagnosis"),
     ("metrics",),
     ("measuring",),
     ("export.placement", "export.tensor_text", "export.by_name", "export.packages"),
@@ -42,6 +42,7 @@ PURE = (
     "logs",
     "plan_header",
     "versions",
+    "facts",
     "budget",
     "blob",
     "pte",

@@ -22,6 +22,7 @@ from torchtrt_ws.errors import (
 )
 
 if TYPE_CHECKING:
+    from torchtrt_ws.diagnosis.doctor import doctor
     from torchtrt_ws.export.combine import combine
     from torchtrt_ws.export.merge import merge
     from torchtrt_ws.export.save import save
@@ -50,6 +51,7 @@ __all__ = [
     "bench",
     "check",
     "combine",
+    "doctor",
     "load",
     "merge",
     "plan",
@@ -66,6 +68,7 @@ _LAZY = {
     "bench": "torchtrt_ws.measuring",
     "check": "torchtrt_ws.runtime",
     "combine": "torchtrt_ws.export",
+    "doctor": "torchtrt_ws.diagnosis",
     "load": "torchtrt_ws.runtime",
     "merge": "torchtrt_ws.export",
     "plan": "torchtrt_ws.planning",

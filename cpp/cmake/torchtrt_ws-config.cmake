@@ -31,13 +31,16 @@ function(_torchtrt_ws_add name file)
     INTERFACE_LINK_LIBRARIES "${ARGN}")
 endfunction()
 
-# The library's file name is its soname, with the version of the package.
-set(_torchtrt_ws_delegate "libtorchtrt_ws.so.${torchtrt_ws_VERSION_MAJOR}.${torchtrt_ws_VERSION_MINOR}")
+# The library's file name is its soname, with the version of the package. CMake names its variables as the caller wrote
+# the package: find_package(TorchTRT_WS) comes here too.
+set(_torchtrt_ws_name "${CMAKE_FIND_PACKAGE_NAME}")
+set(_torchtrt_ws_delegate
+    "libtorchtrt_ws.so.${${_torchtrt_ws_name}_VERSION_MAJOR}.${${_torchtrt_ws_name}_VERSION_MINOR}")
 _torchtrt_ws_add(delegate "${_torchtrt_ws_delegate}" executorch::runtime)
 _torchtrt_ws_add(host libtorchtrt_ws_host.so "torchtrt_ws::delegate;executorch::backend_xnnpack")
 _torchtrt_ws_add(tensorrt libtorchtrt_ws_tensorrt.so torchtrt_ws::delegate)
 
 if(NOT TARGET torchtrt_ws::delegate)
-  set(torchtrt_ws_FOUND FALSE)
-  set(torchtrt_ws_NOT_FOUND_MESSAGE "no ${_torchtrt_ws_delegate} in ${_torchtrt_ws_root}/lib; reinstall torchtrt-ws")
+  set(${_torchtrt_ws_name}_FOUND FALSE)
+  set(${_torchtrt_ws_name}_NOT_FOUND_MESSAGE "no ${_torchtrt_ws_delegate} in ${_torchtrt_ws_root}/lib; reinstall torchtrt-ws")
 endif()

@@ -93,15 +93,15 @@ void add_input(Arguments& arguments, const Slot& slot, nb::handle object, size_t
     return;
   }
   TensorHere& tensor = arguments.tensors.emplace_back();
-  if (PyTuple_CheckExact(object.ptr()) && PyTuple_GET_SIZE(object.ptr()) == 2) {
-    PyObject* shape = PyTuple_GET_ITEM(object.ptr(), 1);
+  if (PyTuple_CheckExact(object.ptr()) && PyTuple_Size(object.ptr()) == 2) {
+    PyObject* shape = PyTuple_GetItem(object.ptr(), 1);
     if (!PyTuple_Check(shape)) throw refused("input", position, "a shape that is no tuple", "a tuple");
     const auto size_of = [shape](size_t i) {
-      return as_number<Py_ssize_t>(PyLong_AsSsize_t, PyTuple_GET_ITEM(shape, static_cast<Py_ssize_t>(i)));
+      return as_number<Py_ssize_t>(PyLong_AsSsize_t, PyTuple_GetItem(shape, static_cast<Py_ssize_t>(i)));
     };
-    void* address = as_number<void*>(PyLong_AsVoidPtr, PyTuple_GET_ITEM(object.ptr(), 0));
+    void* address = as_number<void*>(PyLong_AsVoidPtr, PyTuple_GetItem(object.ptr(), 0));
     arguments.values.emplace_back(
-        tensor.make(slot, address, static_cast<size_t>(PyTuple_GET_SIZE(shape)), size_of, position));
+        tensor.make(slot, address, static_cast<size_t>(PyTuple_Size(shape)), size_of, position));
     return;
   }
   const Py_buffer& view = *arguments.buffers.emplace_back(object, PyBUF_ND);
@@ -120,11 +120,11 @@ void add_output(Arguments& arguments, nb::handle object) {
   }
   nb::handle memory = object;
   int from_device = -1;
-  if (PyTuple_CheckExact(object.ptr()) && PyTuple_GET_SIZE(object.ptr()) >= 2) {
-    PyObject* first = PyTuple_GET_ITEM(object.ptr(), 0);
-    const auto second = as_number<size_t>(PyLong_AsSize_t, PyTuple_GET_ITEM(object.ptr(), 1));
+  if (PyTuple_CheckExact(object.ptr()) && PyTuple_Size(object.ptr()) >= 2) {
+    PyObject* first = PyTuple_GetItem(object.ptr(), 0);
+    const auto second = as_number<size_t>(PyLong_AsSize_t, PyTuple_GetItem(object.ptr(), 1));
     if (PyLong_Check(first)) {
-      const bool on_host = PyTuple_GET_SIZE(object.ptr()) == 3;
+      const bool on_host = PyTuple_Size(object.ptr()) == 3;
       arguments.destinations.push_back({true, on_host, -1, as_number<void*>(PyLong_AsVoidPtr, first), second});
       return;
     }

@@ -54,6 +54,17 @@ nb::tuple check_or_throw(const std::string& path, const Options& options, bool d
   return nb::make_tuple(in_python(report.facts), engines);
 }
 
+nb::list survey_or_throw(const std::string& kind) {
+  const std::vector<CheckFact> facts = [&kind] {
+    const Unlocked unlocked;  // it loads libraries, which may log
+    clear_last_error();
+    auto found = survey(kind);
+    if (!found.ok()) throw_error(found.error(), "engine kind '" + kind + "'", "an adapter");
+    return std::move(found.get());
+  }();
+  return in_python(facts);
+}
+
 /// For tests: the C++ reader's view of a program, or the failure, to be compared with Python's.
 nb::object program_delegates(const std::string& path) {
   auto program = ProgramFile::open(path);
@@ -73,6 +84,7 @@ nb::object program_delegates(const std::string& path) {
 
 void add_check_functions(nb::module_& module) {
   module.def("check", &check_or_throw, "path"_a, "options"_a, "digests"_a);
+  module.def("survey", &survey_or_throw, "kind"_a);
   module.def("program_delegates", &program_delegates, "path"_a);
 }
 

@@ -6,8 +6,8 @@ set(torchtrt_ws
   WithoutPythonLock::release WithoutPythonLock::~WithoutPythonLock
   automatic_budget check clear_last_error engine engines follow give_back headroom last_error last_event load_adapter make_room
   refit refittable_weights registration_status reset_state restore_budgets save_budgets set_budget set_budgets set_defaults set_headroom set_priority set_steps
-  sleep verdict_name wake
-  caller_stream fact_of find_engine_kind is_traced log_error log_info note_event note_stage provide_device_memory register_engine_kind
+  sleep survey verdict_name wake
+  caller_stream fact_of find_engine_kind is_traced log_error log_info note_event note_stage provide_device_memory register_adapter_survey register_engine_kind
   register_engine_probe register_surroundings)
 set(torchtrt_ws_host "")
 set(torchtrt_ws_tensorrt "")

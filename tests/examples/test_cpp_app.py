@@ -21,8 +21,9 @@ TOTAL, PER_ENGINE = "--weight-streaming-budget", "--weight-streaming-budget-per-
 
 
 @pytest.fixture(scope="session")
-def app(build_project: Callable[[Path], Path]) -> Path:
-    return build_project(ROOT / "examples" / "cpp_app") / "cpp_app"
+def app(build_project: Callable[..., Path]) -> Path:
+    """Of C++20; tests/wheel builds it as C++17."""
+    return build_project(ROOT / "examples" / "cpp_app", CMAKE_CXX_STANDARD=20) / "cpp_app"
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +75,8 @@ def arrays() -> list[np.ndarray]:
 
 @pytest.fixture
 def run(app: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
-    environment = {**os.environ, "TORCHTRT_WS_CACHE": str(tmp_path_factory.getbasetemp() / "cpp_app_cache")}
+    cache = str(tmp_path_factory.getbasetemp() / "cpp_app_cache")
+    environment = {**os.environ, "TORCHTRT_WS_CACHE": cache, "CUDA_VISIBLE_DEVICES": ""}
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [str(app), *map(str, arguments)]
@@ -148,6 +150,16 @@ def test_precedence(
     assert engine["device_bytes"] <= wanted + 2 * 4096
 
 
+@pytest.mark.parametrize("then", ["0", "25%", "auto"])
+def test_another_budget_after_the_runs(baked: Path, then: str, report: Callable[..., Any]) -> None:
+    """The program stays loaded; its engine has the new bytes, and ran on both sides of the change."""
+    (engine,) = report(baked, "--then-budget", then, "--repeat", 2).engines
+    streamable = engine["streamable_bytes"]
+    wanted = {"0": 0, "25%": streamable // 4, "auto": streamable}[then]
+    assert wanted - 4096 < engine["budget_bytes"] <= wanted  # whole pages
+    assert engine["runs"] == 4
+
+
 def test_one_line_at_load_says_it_all(baked: Path, run: Callable[..., Any]) -> None:
     lines = [line for line in run(baked).stderr.splitlines() if "requested=" in line]
     assert len(lines) == 1
@@ -179,6 +191,10 @@ def test_an_empty_option_warns(baked: Path, run: Callable[..., Any]) -> None:
         (["--option", "x" * 64 + "=1"], 1, "63 bytes"),
         (["--method", "backward"], 1, "backward"),
         (["--input", "/no/such.bin"], 1, "expected 2"),
+        (["--then-budget", "101%"], 1, "101"),
+        (["--then-budget", "1GiB"], 1, "1GiB"),
+        (["--device", "cuda:0"], 1, "device memory: found "),
+        (["--device", "cpu"], 2, "--device 'cpu'"),
         (["--option", "nothing"], 2, "KEY=VALUE"),
         (["--nothing", "1"], 2, "--nothing"),
         (["--repeat", "0"], 2, "--repeat '0'"),
@@ -251,6 +267,36 @@ def test_a_missing_or_damaged_program_is_refused(baked: Path, run: Callable[...,
         done = run(path)
         assert (done.returncode, done.stdout) == (1, ""), path
         assert f"cpp_app: {path}: " in done.stderr, path
+
+
+def test_device_io_on_the_stand_ins(app: Path, tmp_path: Path) -> None:
+    """Inputs go to the device, outputs come back for --output; host tensors would be refused, or crash."""
+    import cpp_app
+
+    sys.path.insert(0, str(ROOT / "tests" / "standin"))
+    import plan
+
+    import torchtrt_ws
+
+    standins = ROOT / "build" / "dev" / "tests" / "standin" / "lib"
+    (library,) = standins.glob("libnvinfer.so.??")
+    outputs = (plan.Output("y", {"x": 2.0}, 1.0),)
+    text = plan.Plan(weights=bytes(2**22), streamable=2**22, scratch=4096, outputs=outputs)
+    program, shape = tmp_path / "device.pte", "float32:1..8x4"
+    torchtrt_ws.save_plan(
+        plan.write(text), program, inputs=f"x:{shape}", outputs=f"y:{shape}", device="cuda:0", device_io=True
+    )
+    path = os.pathsep.join(filter(None, [str(standins), os.environ.get("LD_LIBRARY_PATH")]))
+    environment = {**os.environ, "LD_LIBRARY_PATH": path, "TORCHTRT_WS_NVINFER": str(library)}
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    flags = [*cpp_app.input_flags([x], tmp_path), "--device", "cuda:0", "--then-budget", "50%", "--output", tmp_path]
+    done = subprocess.run(
+        [str(app), str(program), *map(str, flags)], text=True, capture_output=True, timeout=120, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    found = cpp_app.Report.read(done.stdout)
+    np.testing.assert_array_equal(found.array(0, tmp_path), 2 * x + 1)
+    assert (found.engines[0]["kind"], found.engines[0]["budget_bytes"]) == ("tensorrt", 2**21)
 
 
 def test_the_probes_of_the_gpu_report_on_the_stand_ins(

@@ -25,6 +25,7 @@ __all__ = ["app", "main"]
 SUBCOMMANDS = (
     "inspect",
     "diff",
+    "doctor",
     "check",
     "run",
     "bench",

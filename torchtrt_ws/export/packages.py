@@ -20,4 +20,11 @@ def require_exporter() -> None:
             raise EngineError("saving", f"no module {package!r}", purpose, "pip install torchtrt-ws[export]")
 
 
-_PACKAGES = {"torch": "PyTorch, for ExecuTorch's exporter", "crc32c": "crc32c, for the checksum of each engine"}
+_OF_EXECUTORCH = "what ExecuTorch's exporter imports; installed with --no-deps it can only load"
+_PACKAGES = {
+    "torch": "PyTorch, for ExecuTorch's exporter",
+    "crc32c": "crc32c, for the checksum of each engine",
+    "flatbuffers": _OF_EXECUTORCH,
+    "tabulate": _OF_EXECUTORCH,
+    "torchao": _OF_EXECUTORCH,
+}

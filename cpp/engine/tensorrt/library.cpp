@@ -41,11 +41,6 @@ constexpr Versions accepted(Product product) {
   return NV_TENSORRT_MAJOR == 11 ? Versions{10500, 20000} : kNone;
 }
 
-std::string headers_text() {
-  return std::string(kRtxHeaders ? "TensorRT-RTX " : "TensorRT ") + std::to_string(NV_TENSORRT_MAJOR) + "." +
-         std::to_string(NV_TENSORRT_MINOR);
-}
-
 std::string soname(Product product) {
   if (product == Product::TensorRTRTX) return "libtensorrt_rtx.so.1";
   return "libnvinfer.so." + std::to_string(NV_TENSORRT_MAJOR);
@@ -120,6 +115,11 @@ Result<Library> open_first(Product product) {
 
 const char* product_name(Product product) noexcept {
   return product == Product::TensorRTRTX ? "TensorRT-RTX" : "TensorRT";
+}
+
+std::string headers_text() {
+  return std::string(kRtxHeaders ? "TensorRT-RTX " : "TensorRT ") + std::to_string(NV_TENSORRT_MAJOR) + "." +
+         std::to_string(NV_TENSORRT_MINOR);
 }
 
 std::string version_text(int32_t version) {

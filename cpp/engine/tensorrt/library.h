@@ -15,6 +15,9 @@ enum class Product { TensorRT, TensorRTRTX };
 /// "TensorRT" or "TensorRT-RTX". Never null.
 const char* product_name(Product product) noexcept;
 
+/// "TensorRT 11.1" or "TensorRT-RTX 1.6": the headers that this adapter was compiled with.
+std::string headers_text();
+
 /// "1.6.1" for 10601: 10000 * major + 100 * minor + patch, as getInferLibVersion() counts.
 std::string version_text(int32_t version);
 

@@ -65,4 +65,12 @@ TORCHTRT_WS_API executorch::runtime::Result<CheckReport> check(
     const std::string& path, executorch::runtime::Span<const executorch::runtime::BackendOption> options = {},
     bool digests = false);
 
+/// What the adapter of an engine `kind` finds on this machine, whatever the program; none for "host". For "tensorrt":
+/// "headers" (those it was compiled with), "TensorRT" and "TensorRT-RTX" (the libraries that a load would take, which
+/// are loaded), "CUDA runtime", "driver", and a fact "cuda:N" for each device, with its "total" bytes, or "device" that
+/// says why there is none.
+///
+/// Returns NotSupported as load_adapter() (adapter.h) does; last_error() has the words.
+TORCHTRT_WS_API executorch::runtime::Result<std::vector<CheckFact>> survey(const std::string& kind);
+
 }  // namespace torchtrt_ws

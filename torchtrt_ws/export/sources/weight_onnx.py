@@ -50,7 +50,7 @@ def from_onnx(
         import onnx
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     except ImportError as error:
-        next_step = "pip install torchtrt-ws[export]."
+        next_step = "pip install torchtrt-ws[rtx]."
         raise EngineError(subject, f"no module {error.name!r}", "onnx, to read the weights", next_step) from None
     name = os.fspath(path)
     try:
