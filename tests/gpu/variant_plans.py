@@ -14,7 +14,8 @@
 `combine` makes a program of each, and of these
 
     named.pte       8.9 first, then the plan for this GPU, named as such
-    unnamed.pte     the same, with nothing recorded of either: TensorRT-RTX has to refuse the first
+    unnamed.pte     the same, with nothing recorded of either: the first that TensorRT-RTX takes. 1.6.1 takes that for
+                    8.9 on an H200, and it computes what it should
     any.pte         8.9 first, then the plan that is bound to no GPU
     none.pte        two for 8.9: nothing runs on a GPU of another architecture
 
@@ -38,7 +39,8 @@ import numpy as np
 import plans
 
 NETWORK = "chain"
-CAPABILITIES = {"ada": "SM89", "current": "CURRENT", "any": None}
+# The last one where it may fail: after that TensorRT-RTX 1.6.1 builds nothing in this process (seen on an H200).
+CAPABILITIES = {"any": None, "ada": "SM89", "current": "CURRENT"}
 HEAD = 40  # bytes of a plan, of which plans.json has the last 12
 BUDGETS = ("100%", "50%", "0")
 TOLERANCE = 0.05  # of the largest value, in fp16
@@ -129,7 +131,7 @@ def run(folder: Path) -> int:
     for name in ("named", "unnamed", "any"):
         result = _outcome(lambda name=name: _answers(folder / f"{name}.pte", x, want))
         results[name] = result
-        chosen = (result.get("variant") or "").startswith("2 of 2")
+        chosen = name == "unnamed" or (result.get("variant") or "").startswith("2 of 2")
         difference = result["largest_difference"]
         right = difference is not None and difference <= TOLERANCE * float(np.abs(want).max())
         if here != "8.9" and not (chosen and right):

@@ -338,8 +338,9 @@ TEST_F(Refit, APlanWithoutItsWeightsIsRefusedWhereNoListSaysWhereTheyAre) {
   EXPECT_NE(words.find("it was stripped of them"), std::string::npos) << words;
 }
 
-/// Two weights of the file that are of one size, each in the place of the other.
-std::vector<NewWeight> exchanged(bool back) {
+/// Two weights of the file that are of one size: the second in both places, or each in its own (`back`). Exchanged they
+/// would be the same product where they commute, as those of plans.py do.
+std::vector<NewWeight> doubled(bool back) {
   const auto& listed = the_case().weights->listed_.tensors;
   for (size_t i = 0; i < listed.size(); ++i) {
     for (size_t j = i + 1; j < listed.size(); ++j) {
@@ -347,7 +348,7 @@ std::vector<NewWeight> exchanged(bool back) {
       std::vector<NewWeight> weights;
       for (const size_t at : {i, j}) {
         const WeightFacts& place = listed[at];
-        const auto bytes = the_case().weights->find(listed[back ? at : i + j - at].key, place.name);
+        const auto bytes = the_case().weights->find(listed[back ? at : j].key, place.name);
         EXPECT_TRUE(is_ok(bytes));
         weights.push_back({place.name, place.dtype, place.count, bytes.value().data(), place.bytes});
       }
@@ -372,14 +373,14 @@ TEST_F(Refit, AnEngineThatWasBuiltForOtherWeightsTakesThemAtEveryBudget) {
     const auto own = answer(engine, percent);
     const int64_t budget = engine.budget();
     engine.drop_context();
-    ASSERT_TRUE(is_ok(engine.refit(exchanged(false))));
+    ASSERT_TRUE(is_ok(engine.refit(doubled(false))));
     EXPECT_EQ(engine.budget(), budget);
     const auto changed = answer(engine);
     EXPECT_NE(changed, own) << percent;
     if (others.empty()) others = changed;
     EXPECT_EQ(changed, others) << percent;
     engine.drop_context();
-    ASSERT_TRUE(is_ok(engine.refit(exchanged(true))));
+    ASSERT_TRUE(is_ok(engine.refit(doubled(true))));
     EXPECT_EQ(answer(engine), own) << percent;
   }
 }
@@ -391,10 +392,10 @@ TEST_F(Refit, OneOfTheWeightsChangesAlone) {
   Engine& engine = *opened.value();
   const auto own = answer(engine, 50);
   engine.drop_context();
-  ASSERT_TRUE(is_ok(engine.refit({exchanged(false)[0]})));
+  ASSERT_TRUE(is_ok(engine.refit({doubled(false)[0]})));
   EXPECT_NE(answer(engine), own);
   engine.drop_context();
-  ASSERT_TRUE(is_ok(engine.refit({exchanged(true)[0]})));
+  ASSERT_TRUE(is_ok(engine.refit({doubled(true)[0]})));
   EXPECT_EQ(answer(engine), own);
 }
 
@@ -404,7 +405,7 @@ TEST_F(Refit, AnEngineOfRefitIdenticalTakesNoOthers) {
   const auto own = answer(*opened.value(), 50);
   EXPECT_FALSE(opened.value()->refittable());
   opened.value()->drop_context();
-  failed_with(opened.value()->refit(exchanged(false)), ErrorCode::NotSupported);
+  failed_with(opened.value()->refit(doubled(false)), ErrorCode::NotSupported);
   EXPECT_EQ(answer(*opened.value()), own);
 }
 
