@@ -12,8 +12,7 @@ namespace {
 
 constexpr const char* kHowToBuild =
     "Build the engine for new weights (BuilderFlag.REFIT; save(..., engine=\"tensorrt_rtx\", refit=True) does), or "
-    "save "
-    "the program again";
+    "save the program again";
 
 /// The engine is a good one, whatever TensorRT says: it was loaded.
 Failure fault(Failure failure) {

@@ -85,7 +85,7 @@ Result<CudaEngine> TensorRTEngine::open_refitted(Runtime& runtime, Payload paylo
     if (!found.ok() || found.value() != nullptr) return found;
   }
   const cudaError_t before = cudaPeekAtLastError();
-  // TensorRT-RTX 1.6.1 fills the memory for the weights with zeros while it reads a plan that has none.
+  // TensorRT-RTX 1.6.1 takes the memory for the weights while it reads a plan that has none.
   const uint64_t weight_bytes = request.huge_pages ? weights.bytes() : 0;
   auto engine = runtime.deserialize(subject_, std::move(payload), verification, weight_bytes);
   if (!engine.ok()) return refused_while_reading(std::move(engine).failure(), before);
