@@ -81,7 +81,12 @@ test-cpp: $(DEV)/installed
 
 test-python: $(DEV)/installed
 	# In the order of the folders: by the number of their tests, the longest would come last.
-	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/wheel $(PYTEST)
+
+# What users install, made from the source archive alone: all of C++ is compiled once more.
+.PHONY: test-wheel
+test-wheel: $(DEV)/installed
+	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q tests/wheel
 
 # Four minutes, of which two go to saving 30 layers: a trained language model says what transformers says.
 .PHONY: test-llm

@@ -15,6 +15,7 @@ from torchtrt_ws.export.engine import payload
 from torchtrt_ws.export.engine.hashed import hashed_early
 from torchtrt_ws.export.engine.payload import PIECE, BufferPayload, FilePayload
 from torchtrt_ws.export.file.progress import ProgressFile
+from torchtrt_ws.plan_header import HEADER_SIZE
 
 SIZES = (1, 31, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 12345)
 
@@ -30,7 +31,7 @@ def test_bytes_and_digest(tmp_path: Path, kind: str, size: int) -> None:
     (tmp_path / "a.plan").write_bytes(data)
     source = FilePayload(tmp_path / "a.plan") if kind == "file" else BufferPayload(bytearray(data))
     assert source.size == size
-    assert source.head == data[:32]
+    assert source.head == data[:HEADER_SIZE]
     for _ in range(2):  # the second time with the digest known
         out = io.BytesIO()
         source.write_to(out)

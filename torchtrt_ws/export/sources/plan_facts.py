@@ -141,7 +141,10 @@ class _Appender:
 def _tensorrt(subject: str, is_rtx: bool) -> Any:
     name = "tensorrt_rtx" if is_rtx else "tensorrt"
     try:
-        return importlib.import_module(name)
+        module = importlib.import_module(name)
+        if module.__file__ is None:  # a folder of that name, which Python takes for a package
+            raise ImportError(f"{list(module.__path__)[0]} is a folder without a module")
+        return module
     except ImportError as error:
         raise EngineError(
             subject, f"no module {name!r} ({error})", "TensorRT and a GPU, to read inputs and outputs from the plan"
