@@ -143,7 +143,7 @@ def _tensorrt(subject: str, is_rtx: bool) -> Any:
     try:
         module = importlib.import_module(name)
         if module.__file__ is None:  # a folder of that name, which Python takes for a package
-            raise ImportError(f"{list(module.__path__)[0]} is a folder without a module")
+            raise ImportError(f"{next(iter(module.__path__))} is a folder without a module")
         return module
     except ImportError as error:
         raise EngineError(
