@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from torchtrt_ws import EngineError
 from torchtrt_ws.blob import ProfileBounds, TensorFacts
 from torchtrt_ws.export.engine.payload import BufferPayload
 from torchtrt_ws.export.sources import plan_facts
@@ -77,3 +80,12 @@ def test_fixed_sizes_that_differ_are_dynamic(monkeypatch: pytest.MonkeyPatch) ->
     found = facts_of(Engine([((8, 4),) * 3, ((1, 4),) * 3]), monkeypatch)
     assert found.inputs[0] == TensorFacts("x", "float32", (-1, 4), (1, 4), (8, 4))
     assert [profile[0].max for profile in found.optimization_profiles] == [(8, 4), (1, 4)]
+
+
+def test_a_folder_called_tensorrt_is_no_tensorrt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tensorrt").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    with pytest.raises(EngineError, match=r"tensorrt is a folder without a module"):
+        plan_facts.deserialized("engine 'a'", BufferPayload(b"ftrt" + bytes(60)))
+    sys.modules.pop("tensorrt", None)

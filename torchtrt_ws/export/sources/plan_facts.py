@@ -142,7 +142,7 @@ def _tensorrt(subject: str, is_rtx: bool) -> Any:
     name = "tensorrt_rtx" if is_rtx else "tensorrt"
     try:
         module = importlib.import_module(name)
-        if module.__file__ is None:  # a folder of that name, which Python takes for a package
+        if getattr(module, "__file__", "") is None:  # a folder of that name, which Python takes for a package
             raise ImportError(f"{next(iter(module.__path__))} is a folder without a module")
         return module
     except ImportError as error:
