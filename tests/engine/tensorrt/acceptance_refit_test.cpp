@@ -135,14 +135,14 @@ Case write_case() {
     std::ofstream(folder + "/" + name, std::ios::binary)
         .write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
   };
-  constexpr int kCount = 128;  // elements of each weight: a plan with them must not look as if it had none
+  constexpr size_t kCount = 128;  // elements of each weight: a plan with them must not look as if it had none
   std::vector<float> scale(kCount), offset(kCount);
   scale[0] = 2;
   offset[0] = 1;
   const std::string count = std::to_string(kCount), bytes = std::to_string(4 * kCount);
   PlanText text;
   text.rtx = is_rtx();
-  text.streamable = 2 * 4 * kCount;
+  text.streamable = static_cast<int64_t>(2 * sizeof(float) * kCount);
   text.io =
       "input x float32 8,4 8,4 8,4\n"
       "output y float32 affine 0 1*x scale scale offset offset\n";
@@ -300,7 +300,7 @@ TEST_F(Refit, TheAnswerFromTheCacheIsThatOfTheWholePlanToTheBit) {
   ASSERT_TRUE(is_ok(full));
   const auto wanted = answer(*full.value(), 50);
   full.value().reset();
-  for (const uint64_t hits : {0, 1}) {
+  for (const uint64_t hits : {uint64_t{0}, uint64_t{1}}) {
     auto opened = open_stripped(cache_folder());
     ASSERT_TRUE(is_ok(opened));
     EXPECT_EQ(opened.value()->counters().cache_hits, hits);
