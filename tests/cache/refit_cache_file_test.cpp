@@ -1,17 +1,18 @@
 #include "cache/refit_cache_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
+#include "cache_files.h"
 #include "digest/crc32c.h"
 #include "digest/sha256.h"
 
@@ -20,15 +21,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using Bytes = std::vector<uint8_t>;
+using testing::Bytes;
+using testing::content;
+using testing::put;
+using testing::some;
 
 constexpr size_t kHeader = 4096;
-
-Bytes some(size_t size, uint8_t seed = 1) {
-  Bytes bytes(size);
-  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<uint8_t>(seed + i * 7);
-  return bytes;
-}
 
 const CacheKey kKey{std::string(64, 'a'), "rtx1.6.1", "NVIDIA H100", 9, 0};
 
@@ -75,13 +73,6 @@ class RefitCacheFileTest : public ::testing::Test {
 
   std::string root_;
 };
-
-std::string content(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void put(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 TEST_F(RefitCacheFileTest, WhatWasWrittenIsFound) {
   EXPECT_FALSE(find());
@@ -170,6 +161,30 @@ TEST_F(RefitCacheFileTest, WhoFindsItLockedLeavesItToTheOther) {
   ASSERT_TRUE(lock.ok());
   EXPECT_FALSE(write(some(100)));
   EXPECT_FALSE(find());
+}
+
+// A limit on the size of files stands for the end of the disk: writes stop in the middle of the plan.
+TEST_F(RefitCacheFileTest, AFullDiskLeavesWhatWasThere) {
+  ASSERT_TRUE(write(some(100)));
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const rlimit limit{size_t{1} << 20, size_t{1} << 20};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    const Bytes large = some(size_t{20} << 20);
+    const auto written = setrlimit(RLIMIT_FSIZE, &limit) == 0
+                             ? file().write(large.data(), large.size(), Verify::Checksum)
+                             : Result<bool>(true);
+    _exit(!written.ok() && written.failure().code == ErrorCode::NotSupported ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(read(), some(100));
+  size_t files = 0;
+  for (const auto& each : fs::directory_iterator(root_ + "/cache")) files += each.path().extension() != ".lock";
+  EXPECT_EQ(files, 1u) << "nothing is left over";
 }
 
 TEST_F(RefitCacheFileTest, TheFolderKeepsToItsLimitAndFindingCountsAsUse) {

@@ -7,22 +7,20 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
+#include <vector>
+
+#include "cache_files.h"
 
 namespace torchtrt_ws {
 namespace {
 
 namespace fs = std::filesystem;
 
-using Bytes = std::vector<uint8_t>;
-
-Bytes some(size_t size, uint8_t seed = 1) {
-  Bytes bytes(size);
-  for (size_t i = 0; i < size; ++i) bytes[i] = static_cast<uint8_t>(seed + i * 7);
-  return bytes;
-}
+using testing::Bytes;
+using testing::content;
+using testing::put;
+using testing::some;
 
 const CacheKey kKey{std::string(64, 'a'), "rtx1.6.1", "NVIDIA H100", 9, 0};
 
@@ -58,13 +56,6 @@ class RuntimeCacheFileTest : public ::testing::Test {
 
   std::string root_;
 };
-
-std::string content(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void put(const std::string& path, const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; }
 
 TEST_F(RuntimeCacheFileTest, TheNameSaysWhatItIsFor) {
   EXPECT_EQ(runtime_cache_name(kKey).rfind(std::string(64, 'a') + "-rtx1.6.1-sm90-", 0), 0u);
