@@ -26,6 +26,19 @@ class Program:
         wait: bool = False,
     ) -> list[Any]: ...
 
+class ExchangePath:
+    """A call whose tensors are all of one library with DLPack's exchange API; None from `call`: this one is not."""
+
+    def __init__(
+        self,
+        type: type,
+        method: str,
+        inputs: list[tuple[str, tuple[int, ...], bool, bool]],
+        outputs: list[tuple[str, tuple[int, ...], bool, bool]],
+        device: int,
+    ) -> None: ...
+    def call(self, program: Program, given: Sequence[Any], out: Any = None) -> list[Any] | None: ...
+
 class DeviceBuffer:
     """Memory of a CUDA device, from ExecuTorch's allocator."""
 

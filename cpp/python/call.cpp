@@ -2,39 +2,19 @@
 
 #include <executorch/runtime/core/evalue.h>
 #include <executorch/runtime/core/exec_aten/exec_aten.h>
-#include <executorch/runtime/core/exec_aten/util/scalar_type_util.h>
-#include <executorch/runtime/core/exec_aten/util/tensor_dimension_limit.h>
 #include <nanobind/ndarray.h>
 
-#include <array>
-#include <cstring>
-#include <deque>
-#include <memory>
 #include <utility>
 #include <vector>
 
-#include "engine/dtype.h"
-#include "python/buffer_view.h"
-#include "python/device_memory_functions.h"
-#include "python/log_lines.h"
-#include "torchtrt_ws/stream.h"
+#include "python/arguments.h"
 
 namespace torchtrt_ws::python {
 namespace nb = nanobind;
 namespace {
 
-using executorch::aten::DimOrderType;
-using executorch::aten::SizesType;
-using executorch::aten::StridesType;
 using executorch::aten::Tensor;
-using executorch::aten::TensorImpl;
 using executorch::runtime::EValue;
-
-constexpr size_t kMostDimensions = executorch::runtime::kTensorDimensionLimit;
-
-NativeError refused(const std::string& role, size_t position, const std::string& found, const std::string& expected) {
-  return NativeError("InvalidArgument", role + " " + std::to_string(position), found, expected, "Convert it first");
-}
 
 /// A number of Python's, or its exception.
 template <typename Number>
@@ -43,43 +23,6 @@ Number as_number(Number (*read)(PyObject*), PyObject* object) {
   if (PyErr_Occurred() != nullptr) throw nb::python_error();
   return number;
 }
-
-/// An ExecuTorch tensor over somebody's memory: nothing is copied.
-struct TensorHere {
-  std::array<SizesType, kMostDimensions> sizes;
-  std::array<DimOrderType, kMostDimensions> order;
-  std::array<StridesType, kMostDimensions> strides;
-  std::optional<TensorImpl> impl;
-
-  template <typename Size>
-  Tensor make(const Slot& slot, void* data, size_t rank, Size size_of, size_t position) {
-    if (rank > kMostDimensions) {
-      throw refused("input", position, std::to_string(rank) + " dimensions",
-                    "at most " + std::to_string(kMostDimensions));
-    }
-    StridesType stride = 1;
-    for (size_t i = rank; i-- > 0;) {
-      const auto size = size_of(i);
-      if (size < 0 || static_cast<uint64_t>(size) > INT32_MAX) {
-        throw refused("input", position, "a dimension of " + std::to_string(size), "at most 2^31-1");
-      }
-      sizes[i] = static_cast<SizesType>(size);
-      order[i] = static_cast<DimOrderType>(i);
-      strides[i] = stride;
-      stride *= sizes[i];
-    }
-    impl.emplace(slot.dtype, static_cast<ssize_t>(rank), sizes.data(), data, order.data(), strides.data());
-    return Tensor(&*impl);
-  }
-};
-
-/// What the arguments are made of; it outlives the run.
-struct Arguments {
-  std::deque<BufferView> buffers;
-  std::deque<TensorHere> tensors;
-  std::vector<EValue> values;
-  std::vector<Destination> destinations;
-};
 
 void add_input(Arguments& arguments, const Slot& slot, nb::handle object, size_t position) {
   if (!slot.is_tensor) {
@@ -150,55 +93,6 @@ void read_arguments(Arguments& arguments, const Slots& slots, nb::sequence input
   for (nb::handle each : outputs) add_output(arguments, each);
 }
 
-/// An output as it is when the run is over.
-struct Taken {
-  bool given = false;  // it is in the caller's memory
-  EValue value;        // else, without its memory: a number, or what `bytes` holds
-  std::unique_ptr<char[]> bytes;
-  std::vector<size_t> shape;
-  const Dtype* dtype = nullptr;
-};
-
-NativeError no_output(size_t position, const std::string& found, const std::string& expected) {
-  return NativeError("NotSupported", "output " + std::to_string(position), found, expected,
-                     "Change what the method returns");
-}
-
-/// Copies what is not where it should be. Before the next run, which overwrites it; without the GIL.
-Taken take(const EValue& value, const Arguments& arguments, size_t position) {
-  Taken taken;
-  if (!value.isTensor()) {
-    taken.value = value;
-    return taken;
-  }
-  const Tensor tensor = value.toTensor();
-  taken.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
-  const size_t nbytes = tensor.nbytes();
-  const void* data = tensor.const_data_ptr();
-  if (position < arguments.destinations.size() && arguments.destinations[position].given) {
-    const Destination& destination = arguments.destinations[position];
-    taken.given = true;
-    if (nbytes == 0 || data == destination.data) return taken;
-    if (!destination.on_host) throw no_output(position, "memory of another tensor", "memory of its own");
-    if (nbytes > destination.nbytes) {
-      throw NativeError("InvalidArgument", "output " + std::to_string(position), std::to_string(nbytes) + " bytes",
-                        "at most " + std::to_string(destination.nbytes), "Give it more memory");
-    }
-    if (data == nullptr) return taken;
-    if (destination.from_device < 0) {
-      std::memcpy(destination.data, data, nbytes);
-    } else {
-      download(destination.data, data, nbytes, destination.from_device);  // it waits for the caller's stream
-    }
-    return taken;
-  }
-  taken.dtype = find_dtype(tensor.scalar_type());
-  if (taken.dtype == nullptr) throw no_output(position, "a dtype that has no name", "one that numpy or torch has");
-  taken.bytes = std::make_unique<char[]>(nbytes + 1);  // never empty: a null pointer is no array
-  if (nbytes > 0 && data != nullptr) std::memcpy(taken.bytes.get(), data, nbytes);
-  return taken;
-}
-
 nb::object to_python(Taken& taken, size_t position) {
   if (taken.given) {
     nb::list shape;
@@ -226,25 +120,11 @@ nb::object to_python(Taken& taken, size_t position) {
 
 nb::list execute(Program& program, const std::string& method, nb::sequence inputs, nb::object outputs,
                  std::optional<uintptr_t> stream, bool wait) {
-  const Slots* slots = program.find_slots(method);
-  if (slots == nullptr) {
-    const Unlocked unlocked;  // it waits for a run in flight
-    program.load_method(method);
-    slots = program.find_slots(method);
-  }
+  const Slots& slots = loaded_slots(program, method);
   Arguments arguments;
-  arguments.values.reserve(slots->inputs.size());
-  read_arguments(arguments, *slots, inputs, std::move(outputs));
-  std::vector<Taken> taken;
-  {
-    const Unlocked unlocked;  // before waiting for the program's lock
-    std::optional<CallerStreamGuard> guard;
-    if (stream) guard.emplace(reinterpret_cast<void*>(*stream), !wait);
-    program.execute(method, arguments.values, arguments.destinations, [&](const std::vector<EValue>& results) {
-      taken.reserve(results.size());
-      for (size_t i = 0; i < results.size(); ++i) taken.push_back(take(results[i], arguments, i));
-    });
-  }
+  arguments.values.reserve(slots.inputs.size());
+  read_arguments(arguments, slots, inputs, std::move(outputs));
+  std::vector<Taken> taken = run(program, method, arguments, stream, wait);
   nb::list made;
   for (size_t i = 0; i < taken.size(); ++i) made.append(to_python(taken[i], i));
   return made;

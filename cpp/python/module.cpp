@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
@@ -18,6 +19,7 @@
 #include "python/call.h"
 #include "python/check_functions.h"
 #include "python/device_memory_functions.h"
+#include "python/exchange_path.h"
 #include "python/log_lines.h"
 #include "python/memory_functions.h"
 #include "python/program.h"
@@ -180,6 +182,11 @@ NB_MODULE(_native, m) {
       .def("etdump", &etdump)
       .def("execute", &execute, "method"_a, "inputs"_a, "outputs"_a = nb::none(), "stream"_a = nb::none(),
            "wait"_a = false);
+  nb::class_<ExchangePath>(m, "ExchangePath")
+      .def(nb::init<nb::type_object, std::string, const std::vector<DeclaredTensor>&,
+                    const std::vector<DeclaredTensor>&, int>(),
+           "type"_a, "method"_a, "inputs"_a, "outputs"_a, "device"_a)
+      .def("call", &ExchangePath::call, "program"_a, "given"_a, "out"_a = nb::none());
 
   const nb::class_<SavedBudgets> saved_budgets(m, "SavedBudgets");
   m.def("save_budgets", &save, "ids"_a);

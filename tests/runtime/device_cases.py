@@ -205,26 +205,91 @@ def case_a_library_that_nobody_knows(folder: Path) -> None:
         del program
 
 
-def case_the_short_way_takes_memory_too(folder: Path) -> None:
-    """What torch gives as wanted needs no Transfer, which costs half as much as a small engine's run."""
+def counted_transfers() -> list[Any]:
+    """The arguments of each Transfer from now on."""
     from torchtrt_ws.runtime import method
     from torchtrt_ws.runtime.transfer import Transfer
 
-    program, _, torch = ready(folder, "static_io")
-    taken: list[Any] = []
+    made: list[Any] = []
 
     def counted(*arguments: Any) -> Any:
-        taken.append(arguments)
+        made.append(arguments)
         return Transfer(*arguments)
 
     vars(method)["Transfer"] = counted
+    return made
+
+
+def case_the_short_way(folder: Path) -> None:
+    """What torch gives as wanted needs no Transfer, which costs half as much as a small engine's run."""
+    transfers = counted_transfers()
+    program, _, torch = ready(folder, "static_io")
     x, out = torch.cuda_tensor(inputs(2)), torch.cuda_tensor(0 * inputs(2))
     assert program(x, out=[out])[0] is out
     np.testing.assert_array_equal(out.numpy(), 2 * inputs(2) + 1)
-    assert not taken
+    assert not transfers
+    assert torch.exchange.calls == {"allocate": 0, "to_python": 0, "look": 2, "stream": 1}
+    (y,) = program(x)
+    np.testing.assert_array_equal(y.numpy(), 2 * inputs(2) + 1)
+    assert not transfers
+    assert torch.exchange.calls == {"allocate": 1, "to_python": 1, "look": 3, "stream": 2}
     program(x, out={"y": out})
     program(x, out=[np.zeros((2, 4), np.float32)])
-    assert len(taken) == 2
+    assert len(transfers) == 2
+
+
+def case_the_short_way_frees_what_it_made(folder: Path) -> None:
+    """Also of an output that is smaller than its memory, and of a call that fails."""
+    program, _, torch = ready(folder, "device_io")
+    controls = cases.standin()
+    controls.standin_fail.argtypes = [ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int]
+    x = torch.cuda_tensor(inputs(3))
+    program(x)
+    before = cases.live("device")
+    (y,) = program(x)
+    assert cases.live("device") == before + 8 * 16, "memory of the largest shape"
+    assert y.shape == (3, 4)
+    np.testing.assert_array_equal(y.numpy(), 2 * inputs(3) + 1)
+    del y
+    controls.standin_fail(b"enqueueV3", 1, 1, 0)
+    with refused("EngineError"):
+        program(x)
+    assert cases.live("device") == before and not torch.exchange.made
+
+
+def case_an_exchange_that_fails(folder: Path) -> None:
+    """Whatever the library will not do is done the longer way."""
+    transfers = counted_transfers()
+    program, _, torch = ready(folder, "static_io")
+    x = torch.cuda_tensor(inputs(2))
+    for name in ("look", "allocate", "stream"):
+        torch.exchange.refuse = {name}
+        (y,) = program(x)
+        np.testing.assert_array_equal(y.numpy(), 2 * inputs(2) + 1)
+        assert transfers and torch.exchange.calls[name], name
+        transfers.clear()
+    torch.exchange.refuse = {"to_python"}
+    with refused("EngineError", "output 0", "would not take"):
+        program(x)
+    torch.exchange.refuse = set()
+    assert not np.any(program(x)[0].numpy() - (2 * inputs(2) + 1)) and not transfers
+
+
+def case_no_exchange(folder: Path) -> None:
+    """Of an older torch, and of one with a DLPack that comes later."""
+    transfers = counted_transfers()
+    for major in (None, 2):
+        program = load(folder, "device_io")
+        torch = fakes.torch([fakes.Card(0)], exchange=False)
+        if major:
+            torch.exchange = fakes.Exchange(torch, major)
+            fakes.Tensor.__dlpack_c_exchange_api__ = torch.exchange.capsule  # type: ignore[attr-defined]
+        for rows in (8, 3):
+            (y,) = program(torch.cuda_tensor(inputs(rows)))
+            np.testing.assert_array_equal(y.numpy(), 2 * inputs(rows) + 1)
+        assert len(transfers) == 2
+        transfers.clear()
+        del program, y
 
 
 def case_tensors_of_two_libraries(folder: Path) -> None:

@@ -9,7 +9,7 @@ import math
 import sys
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -213,6 +213,137 @@ class Tensor:
             self.memory.card.copy(self.memory.address, other.memory.address, nbytes, D2D, stream)
 
 
+class Exchange:
+    """torch's `__dlpack_c_exchange_api__`, of `Tensor`: dlpack.h of DLPack 1.3. `calls` counts what the native module
+    asks for.
+    """
+
+    class DLTensor(ctypes.Structure):
+        _fields_ = [
+            ("data", ctypes.c_void_p),
+            ("device", ctypes.c_int32 * 2),
+            ("ndim", ctypes.c_int32),
+            ("code", ctypes.c_uint8),
+            ("bits", ctypes.c_uint8),
+            ("lanes", ctypes.c_uint16),
+            ("shape", ctypes.POINTER(ctypes.c_int64)),
+            ("strides", ctypes.POINTER(ctypes.c_int64)),
+            ("byte_offset", ctypes.c_uint64),
+        ]
+
+    class Managed(ctypes.Structure):
+        pass
+
+    class Table(ctypes.Structure):
+        pass
+
+    CODES: ClassVar = {"i": 0, "u": 1, "f": 2, "bfloat16": 4, "float8_e4m3fn": 10}
+
+    def __init__(self, torch: Any, major: int = 1) -> None:
+        pointer, pointers = ctypes.POINTER, ctypes.POINTER(ctypes.c_void_p)
+        tensor, managed = pointer(self.DLTensor), pointer(self.Managed)
+        self.torch = torch
+        self.calls = dict.fromkeys(("allocate", "to_python", "look", "stream"), 0)
+        self.refuse: set[str] = set()  # functions that fail from now on
+        self.made: dict[int, tuple[Any, ...]] = {}  # by address: the managed tensor, what it is made of, the tensor
+        end = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        self._end = end(lambda address: self.made.pop(address) and None)
+        if not hasattr(self.Managed, "_fields_"):
+            self.Managed._fields_ = [
+                ("version", ctypes.c_uint32 * 2),
+                ("manager", ctypes.c_void_p),
+                ("deleter", end),
+                ("flags", ctypes.c_uint64),
+                ("tensor", self.DLTensor),
+            ]
+            self.Table._fields_ = [
+                ("version", ctypes.c_uint32 * 2),
+                ("previous", ctypes.c_void_p),
+                ("allocate", ctypes.CFUNCTYPE(ctypes.c_int, tensor, pointers, ctypes.c_void_p, ctypes.c_void_p)),
+                ("own", ctypes.c_void_p),
+                ("to_python", ctypes.CFUNCTYPE(ctypes.c_int, managed, pointers)),
+                ("look", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, tensor)),
+                ("stream", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int32, ctypes.c_int32, pointers)),
+            ]
+        self.table = self.Table(version=(major, 3))
+        for name in self.calls:
+            kind = dict(self.Table._fields_)[name]  # type: ignore[misc]
+            setattr(self.table, name, kind(self._guarded(name, getattr(self, f"_{name}"))))
+        new = ctypes.pythonapi.PyCapsule_New
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        self.capsule = new(ctypes.addressof(self.table), b"dlpack_exchange_api", None)
+
+    def _guarded(self, name: str, function: Any) -> Any:
+        def call(*arguments: Any) -> int:
+            self.calls[name] += 1
+            if name in self.refuse:
+                return -1
+            function(*arguments)
+            return 0
+
+        return call
+
+    def _fill(self, to: Any, value: Tensor) -> tuple[Any, ...]:
+        """`to`, a DLTensor, says what `value` is; returns what has to live meanwhile."""
+        count, index = len(value.shape), value.device.index
+        steps = [math.prod(value.shape[i + 1 :]) for i in range(count)]
+        shape = (ctypes.c_int64 * count)(*value.shape)
+        strides = (ctypes.c_int64 * count)(*(reversed(steps) if value.transposed else steps))
+        to.data, to.ndim = value.data_ptr(), count
+        to.device[:] = (1, 0) if index is None else (2, index)
+        to.code, to.bits, to.lanes = *self._code(value.dtype), 1
+        to.shape, to.strides, to.byte_offset = shape, strides, 0
+        return shape, strides
+
+    def _code(self, dtype: Dtype) -> tuple[int, int]:
+        """DLPack's, and the bits."""
+        code = self.CODES.get(dtype.numpy.name)
+        return self.CODES[dtype.numpy.kind] if code is None else code, 8 * dtype.numpy.itemsize
+
+    def _look(self, value: int, seen: Any) -> None:
+        found = ctypes.cast(value, ctypes.py_object).value
+        found.seen = self._fill(seen.contents, found)
+
+    def _stream(self, kind: int, index: int, stream: Any) -> None:
+        assert kind == 2
+        stream[0] = self.torch.streams[index]
+
+    def _allocate(self, prototype: Any, made: Any, context: Any, set_error: Any) -> None:
+        wanted = prototype.contents
+        dtype = next(
+            each
+            for each in vars(self.torch).values()
+            if isinstance(each, Dtype) and self._code(each) == (wanted.code, wanted.bits)
+        )
+        device = f"cuda:{wanted.device[1]}" if wanted.device[0] == 2 else "cpu"
+        value = self.torch.empty(tuple(wanted.shape[: wanted.ndim]), dtype=dtype, device=device)
+        managed = self.Managed(version=(1, 3), deleter=self._end)
+        self.made[ctypes.addressof(managed)] = managed, self._fill(managed.tensor, value), value
+        made[0] = ctypes.addressof(managed)
+
+    def _to_python(self, managed: Any, found: Any) -> None:
+        address = ctypes.addressof(managed.contents)
+        if address in self.made:
+            value = self.made.pop(address)[2]
+        else:  # the native module's own
+            theirs = managed.contents.tensor
+            assert theirs.device[0] == 2 and [theirs.strides[theirs.ndim - 1]] == [1]
+            memory = Passed(managed, Card(theirs.device[1]))
+            value = Tensor(self.torch, self.torch.float32, theirs.shape[: theirs.ndim], memory, None)
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+        found[0] = id(value)
+
+
+class Passed:
+    """Memory that came with a managed tensor, which ends with it."""
+
+    def __init__(self, managed: Any, card: Card) -> None:
+        self.managed, self.card, self.address = managed, card, managed.contents.tensor.data
+
+    def __del__(self) -> None:
+        self.managed.contents.deleter(ctypes.addressof(self.managed.contents))
+
+
 class Held:
     """What `_native.as_dlpack` takes for a buffer is a class of its own: so tensors pass through one of those."""
 
@@ -227,8 +358,9 @@ class Held:
         return buffer
 
 
-def torch(cards: list[Card]) -> Any:
-    """The module, and in sys.modules from now on. Its current streams are `streams`, by device."""
+def torch(cards: list[Card], exchange: bool = True) -> Any:
+    """The module, and in sys.modules from now on. Its current streams are `streams`, by device. `exchange`: with
+    DLPack's exchange API, which older ones lack."""
     import ml_dtypes
 
     module: Any = types.ModuleType("torch")
@@ -259,6 +391,9 @@ def torch(cards: list[Card]) -> Any:
     module.device = str
     module.empty, module.cuda_tensor = empty, cuda_tensor
     module.from_numpy = lambda array: Tensor(module, getattr(module, array.dtype.name), array.shape, None, array)
+    if exchange:
+        module.exchange = Exchange(module)
+        Tensor.__dlpack_c_exchange_api__ = module.exchange.capsule  # type: ignore[attr-defined]
     sys.modules["torch"] = module
     return module
 

@@ -126,6 +126,22 @@ def test_lazy_views_are_taken_at_their_word(plain: Path, x: np.ndarray) -> None:
     torch.testing.assert_close(program(imaginary)[0], want)
 
 
+def test_torch_tensors_of_other_kinds_are_taken(plain: Path, x: np.ndarray) -> None:
+    """Those that torch's C interface passes on without a word, or not at all."""
+    import torch
+
+    class Named(torch.Tensor):
+        pass
+
+    program = torchtrt_ws.load(plain)
+    tensor = torch.from_numpy(x)
+    (want,) = program(tensor)
+    for other in (torch.nn.Parameter(tensor), tensor.as_subclass(Named), tensor.clone().requires_grad_(), tensor.mT.mT):
+        torch.testing.assert_close(program(other)[0], want)
+    unwritten = torch._efficientzerotensor((2, 1024))  # zeros that have no memory
+    torch.testing.assert_close(program(unwritten)[0], program(torch.zeros(2, 1024))[0])
+
+
 def test_foreign_byte_order_is_converted(plain: Path, x: np.ndarray, want: np.ndarray) -> None:
     (got,) = torchtrt_ws.load(plain)(x.astype(">f4"))
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)

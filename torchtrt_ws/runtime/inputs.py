@@ -162,10 +162,11 @@ def torch_array(subject: str, torch: Any, tensor: Any, copy: bool = True) -> np.
         tensor = tensor.resolve_conj().resolve_neg().contiguous()
     name = dtype_name(tensor.dtype)
     if name.startswith(("bfloat", "float8")):
-        integers: np.ndarray[Any, Any] = tensor.view(torch.int16 if tensor.element_size() == 2 else torch.uint8).numpy()
+        as_integers = tensor.view(torch.int16 if tensor.element_size() == 2 else torch.uint8)
+        integers: np.ndarray[Any, Any] = as_integers.numpy(force=copy)
         return integers.view(numpy_dtype(name))
     try:
-        made: np.ndarray[Any, Any] = tensor.numpy()
-    except TypeError:  # complex32, quantized
+        made: np.ndarray[Any, Any] = tensor.numpy(force=copy)  # which gives zeros without memory some
+    except (TypeError, RuntimeError):  # complex32, quantized; such zeros as an output
         raise ProgramError(subject, f"a tensor of {tensor.dtype}", "a real, integer or bool one", _CONVERT) from None
     return made

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from torchtrt_ws.runtime.contexts import Contexts
+from torchtrt_ws.runtime.exchange import exchange_path
 from torchtrt_ws.runtime.inputs import numpy_dtype
 from torchtrt_ws.runtime.native import _native, raise_translated
 from torchtrt_ws.runtime.outputs import Outputs
 from torchtrt_ws.runtime.signature import Signature, TensorSpec
-from torchtrt_ws.runtime.torch_path import TorchPath
 from torchtrt_ws.runtime.transfer import Places, Transfer
 
 __all__ = ["Method"]
@@ -24,8 +23,8 @@ _ARRAY, _EMPTY = np.ndarray, np.empty
 class Method:
     """A method that can be called.
 
-    Numpy arrays and torch tensors that are as the method wants them, where it wants them, take a short way with few
-    checks; all else is a `Transfer`.
+    Numpy arrays, and tensors of a library with DLPack's exchange API (torch), that are as the method wants them, where
+    it wants them, take a short way with few checks; all else is a `Transfer`.
 
     Args:
         signature: What it takes and gives.
@@ -43,7 +42,7 @@ class Method:
         self._plain = all(map(_is_plain, (*inputs, *outputs))) and all(s.planned or not s.dynamic for s in outputs)
         self._inputs = [(numpy_dtype(s.dtype), s.shape, s) for s in inputs] if self._plain else []
         self._outputs = [(None if s.dynamic else s.shape, numpy_dtype(s.dtype)) for s in outputs] if self._plain else []
-        self._torch: TorchPath | None = None
+        self._exchanges: dict[type, _native.ExchangePath | None] = {}  # by the class of the first input
 
     def call(self, given: Sequence[Any], named: Mapping[str, Any], out: Any) -> Outputs:
         """Runs it; see `Program.run`.
@@ -60,12 +59,10 @@ class Method:
             if made is not None:
                 results = self._execute(given, made, None, False)
                 return Outputs([r if m is None else m for m, r in zip(made, results, strict=True)], self.signature)
-        elif (path := self._torch_path(given)) is not None:
-            items = path.inputs(given)
-            memory = None if items is None else path.made() if out is None else path.given(out)
-            if items is not None and memory is not None:
-                results = self._execute(items, path.destinations(memory), path.stream(), False)
-                return Outputs(path.outputs(memory, results), self.signature)
+        elif (path := self._exchange(given)) is not None:
+            outputs = self._through(path, given, out)
+            if outputs is not None:
+                return Outputs(outputs, self.signature)
         transfer = Transfer(self._places, given, out)
         try:
             results = self._execute(transfer.inputs, transfer.destinations(), transfer.stream, transfer.waits)
@@ -104,13 +101,24 @@ class Method:
                 return None
         return list(out)
 
-    def _torch_path(self, given: Sequence[Any]) -> TorchPath | None:
-        torch = sys.modules.get("torch")
-        if torch is None or not given or type(given[0]) is not torch.Tensor:
+    def _exchange(self, given: Sequence[Any]) -> _native.ExchangePath | None:
+        if not given:
             return None
-        if self._torch is None:
-            self._torch = TorchPath(torch, self.signature, self._device)
-        return self._torch if self._torch.applies else None
+        tensor_type = type(given[0])
+        try:
+            return self._exchanges[tensor_type]
+        except KeyError:
+            path = self._exchanges[tensor_type] = exchange_path(tensor_type, self.signature, self._device)
+            return path
+
+    def _through(self, path: _native.ExchangePath, given: Sequence[Any], out: Any) -> list[Any] | None:
+        native = self._contexts.take()
+        try:
+            return path.call(native, given, out)
+        except _native.Error as error:
+            raise_translated(error)
+        finally:
+            self._contexts.give_back(native)
 
     def _execute(self, inputs: Sequence[Any], outputs: Sequence[Any], stream: int | None, wait: bool) -> list[Any]:
         native = self._contexts.take()
