@@ -105,13 +105,17 @@ def test_the_table_and_the_plot(models: Any, tmp_path: Path) -> None:
     results = {
         "link": {"bytes_per_second": 50e9},
         "build-1": {"weight_bytes": 16_000_000_000, "ours_seconds": 40.0, "bare_seconds": 41.0},
-        "ours-1": {"rows": [{**steps, "device_bytes": 6_000_000_000, "percent": 25, "load_seconds": 1.5}]},
+        "ours-1": {
+            "rows": [
+                {**steps, "device_bytes": 6_000_000_000, "percent": 25, "load_seconds": 1.5, "load_again_seconds": 0.4}
+            ]
+        },
         "bare-1": {"rows": [{**steps, "device_bytes": 6_000_000_000, "cosine": 1.0}]},
         "accelerate": {"failed": "exit 1: no room"},
     }
     plots.write(results, tmp_path / "decoder-here-8b", models.SHAPES["8b"])
     text = (tmp_path / "decoder-here-8b.md").read_text()
-    assert "| 6.00 | torchtrt-ws, 25 % | 2.00 | 500.0 | 200.0 | 1.5 | 3.0 |  |" in text
+    assert "| 6.00 | torchtrt-ws, 25 % | 2.00 | 500.0 | 200.0 | 1.5 | 0.4 | 3.0 |  |" in text
     assert "Failed: accelerate: exit 1: no room" in text
     assert (tmp_path / "decoder-here-8b.png").stat().st_size > 10_000
     assert json.loads((tmp_path / "decoder-here-8b.json").read_text())["shape"]["layers"] == 32

@@ -267,7 +267,7 @@ class Exchange:
             ]
         self.table = self.Table(version=(major, 3))
         for name in self.calls:
-            kind = dict(self.Table._fields_)[name]  # type: ignore[misc]
+            kind = dict(self.Table._fields_)[name]  # type: ignore[arg-type]
             setattr(self.table, name, kind(self._guarded(name, getattr(self, f"_{name}"))))
         new = ctypes.pythonapi.PyCapsule_New
         new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
@@ -334,7 +334,7 @@ class Exchange:
         found[0] = id(value)
 
 
-class Passed:
+class Passed(Memory):
     """Memory that came with a managed tensor, which ends with it."""
 
     def __init__(self, managed: Any, card: Card) -> None:

@@ -68,7 +68,6 @@ def measure(plan: Path, shape: models.Shape, batch: int, points: list[int], fold
     runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
     with open(plan, "rb") as file:
         engine = runtime.deserialize_cuda_engine(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    seconds = time.perf_counter() - began
     size = (batch, shape.key_heads, shape.rows, shape.width // shape.heads)
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
     caches = [
@@ -80,6 +79,8 @@ def measure(plan: Path, shape: models.Shape, batch: int, points: list[int], fold
     streamable = engine.streamable_weights_size
     engine.weight_streaming_budget_v2 = 0
     scratch = engine.weight_streaming_scratch_memory_size
+    Bare(trt, engine, kept)
+    seconds = time.perf_counter() - began  # with a context, whose kernels are compiled: as ours
     rows = []
     for point in [*sorted(points), None]:
         others = sum(each.nbytes for each in kept.values())
