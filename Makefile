@@ -49,7 +49,7 @@ $(VENV)/sdk: pyproject.toml tools/requirements.py
 
 # executorch's own dependencies are for its Python side, which saving needs; --no-deps would do for running.
 $(VENV)/deps: $(VENV)/sdk
-	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot wheel compile dev > $(VENV)/requirements.txt
+	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot simulate wheel compile dev > $(VENV)/requirements.txt
 	$(INSTALL) -r $(VENV)/requirements.txt
 	# Its dependencies are a GPU's: TensorRT. Tests read its format.
 	$(PY) tools/requirements.py tensorrt > $(VENV)/no-deps.txt
@@ -171,6 +171,11 @@ wheel: $(VENV)/wheel
 	auditwheel repair $(EXCLUDED) --wheel-dir build/dist build/dist/made/*.whl
 	mv build/dist/made/*.tar.gz build/dist
 	rm -r build/dist/made
+
+# Many GPUs, simulated from what was measured on one: benchmarks/results/cluster.md.
+.PHONY: simulate
+simulate: $(VENV)/deps
+	$(PY) -m benchmarks.cluster
 
 bench: $(DEV)/installed
 	$(PY) benchmarks/host.py
