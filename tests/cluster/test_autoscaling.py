@@ -61,6 +61,14 @@ def test_one_replica_that_may_stay_alone_does() -> None:
     assert found.gpu_seconds == pytest.approx(1_000, rel=0.1)
 
 
+def test_a_gpu_is_held_while_its_replica_starts() -> None:
+    """One is asked for after the first look, at 10 s, and is not ready in time."""
+    arrivals = poisson(40.0, 4_000, seed=3)
+    found = serve_scaled(arrivals, SERVICE, 1_000.0, Autoscaler(upscale_delay=10.0, most=2), 1, 16)
+    assert len(found.busy_seconds) == 1
+    assert found.gpu_seconds == pytest.approx(2 * arrivals[-1] - 10.0, abs=2.0)
+
+
 def test_steps_have_their_rates() -> None:
     times = steps((5.0, 400.0), (40.0, 100.0), 10, seed=3)
     within = times % 500

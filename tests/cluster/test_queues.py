@@ -28,19 +28,19 @@ def run(load: float, count: int, replicas: int = 1, batch: int = 1, limit: int =
 @pytest.mark.parametrize("load", [0.2, 0.5, 0.8])
 def test_one_replica_is_an_m_d_1_queue(load: float) -> None:
     """The mean wait of Pollaczek and Khinchine, within four standard errors by means of 50 batches."""
-    waits = run(load, 100_000).seconds - MS / 1e3
+    waits = run(load, 50_000).seconds - MS / 1e3
     expected = load * (MS / 1e3) / (2 * (1 - load))
     batches = waits.reshape(50, -1).mean(axis=1)
     error = 4 * batches.std(ddof=1) / math.sqrt(len(batches))
-    assert error < 0.2 * expected  # so that M/M/1, twice as long, would not pass
+    assert error < 0.3 * expected  # so that M/M/1, twice as long, would not pass
     assert abs(waits.mean() - expected) < error
 
 
 @pytest.mark.parametrize("load", [0.2, 0.5, 0.8])
 def test_those_who_do_not_wait(load: float) -> None:
     """Poisson arrivals see time averages: the server is idle for a share of 1 - load."""
-    seconds = run(load, 100_000).seconds
-    assert np.mean(seconds < MS / 1e3 * (1 + 1e-9)) == pytest.approx(1 - load, abs=0.01)
+    seconds = run(load, 50_000).seconds
+    assert np.mean(seconds < MS / 1e3 * (1 + 1e-9)) == pytest.approx(1 - load, abs=0.015)
 
 
 @pytest.mark.parametrize(("replicas", "load"), [(1, 0.5), (3, 0.7), (8, 0.9)])
@@ -48,7 +48,7 @@ def test_no_room_to_wait_is_erlangs_loss(replicas: int, load: float) -> None:
     """Erlang's B holds for any time of service."""
     offered = replicas * load
     terms = [offered**number / math.factorial(number) for number in range(replicas + 1)]
-    found = run(load, 60_000, replicas, limit=1)
+    found = run(load, 40_000, replicas, limit=1)
     assert found.refused / found.offered == pytest.approx(terms[-1] / sum(terms), abs=0.01)
 
 
@@ -59,7 +59,7 @@ def test_a_pair_of_queues_in_turn_is_an_e2_d_1_queue() -> None:
     alone = [serve(arrivals[first::2], [Service(MS)], least_outstanding(), UNLIMITED) for first in (0, 1)]
     expected = np.concatenate([each.seconds for each in alone])
     assert both.seconds.mean() == pytest.approx(expected.mean(), rel=1e-9)
-    assert both.seconds.mean() < run(0.8, 100_000).seconds.mean()
+    assert both.seconds.mean() < run(0.8, 50_000).seconds.mean()
 
 
 @pytest.mark.parametrize("batch", [1, 8])
@@ -100,7 +100,7 @@ def test_a_call_takes_what_waits_up_to_its_batch() -> None:
 @pytest.mark.parametrize("percent", [0, 25, 50, 75, 100])
 def test_who_is_alone_takes_what_was_measured(batch: int, percent: int) -> None:
     service = decoder().at_percent(percent, batch)
-    arrivals = np.arange(5) * 10.0
+    arrivals = np.array([0.0, 10.0, 20.0])
     found = serve(arrivals, [service], least_outstanding(), UNLIMITED)
     assert found.seconds * 1e3 == pytest.approx(service.milliseconds, rel=1e-9)
     assert found.percentile_ms(99) == pytest.approx(service.milliseconds, rel=1e-9)

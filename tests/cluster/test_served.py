@@ -49,6 +49,15 @@ def test_more_memory_is_never_slower_and_what_fits_fits(served: Served) -> None:
     assert before.milliseconds == points[-1].milliseconds
 
 
+def test_memory_for_almost_all_weights_is_used() -> None:
+    served = decoder()
+    most, all_of_it = served.at_percent(75, 1), served.at_percent(100, 1)
+    found = served.within((most.device_bytes + all_of_it.device_bytes) // 2, 1)
+    assert found.device_bytes == (most.device_bytes + all_of_it.device_bytes) // 2
+    assert most.resident < found.resident < all_of_it.resident
+    assert all_of_it.milliseconds < found.milliseconds < most.milliseconds
+
+
 def test_too_little_memory_is_refused() -> None:
     least = decoder().points[1][0].device_bytes
     with pytest.raises(SystemExit, match=f"found {least - 1} bytes of a device, expected {least} at least"):
