@@ -66,18 +66,26 @@ def costs(
         seed: Of the arrivals.
 
     Returns:
-        A row for each. `cost` is that of 1000 requests in the unit of the GPUs' prices, `break_even` the price of a GPU
-        at which it costs what the same batch costs with all weights on the device, in parts of that one's price.
+        A row for each. `cost` is that of 1000 requests in the unit of the GPUs' prices. `break_even` is the price of a
+        GPU at which it costs what the same batch costs with all weights on the device, in parts of that one's price;
+        `break_even_alone` compares with the smallest batch instead, one request a call on a GPU that holds all.
     """
     rows: list[dict[str, Any]] = []
+    alone: dict[float, int | None] = {}
     for batch in sorted(served.points):
         for rate in rates:
             part = [_row(served, gpus, batch, percent, rate, deadline, count, limit, seed) for percent in PERCENTS]
             whole = part[-1]["replicas"]
+            alone.setdefault(rate, whole)
             for row in part:
-                row["break_even"] = None if None in (whole, row["replicas"]) else whole / row["replicas"]
+                row["break_even"] = _ratio(whole, row["replicas"])
+                row["break_even_alone"] = _ratio(alone[rate], row["replicas"])
             rows += part
     return rows
+
+
+def _ratio(whole: int | None, replicas: int | None) -> float | None:
+    return None if whole is None or replicas is None else whole / replicas
 
 
 def _row(

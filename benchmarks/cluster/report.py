@@ -36,6 +36,7 @@ def markdown(answers: dict[str, Any]) -> str:
         "With more requests it saves only if the GPU's price is below this part of the price of one that holds all "
         "weights:",
         _cost_table(answers["cost"], lambda row: _number(row["break_even"], "{:.2f}")),
+        *_batched(answers["cost"]),
         "![Cost of 1000 requests over requests a second](cluster-cost.svg)",
         "## Routing over GPUs of several sizes",
         '"Most resident" is routing by budget: of replicas with the same number of requests the one that keeps more '
@@ -82,6 +83,18 @@ def markdown(answers: dict[str, Any]) -> str:
         "![Missed deadlines over the seconds of a cold start](cluster-cold-starts.svg)",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _batched(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Small GPUs that stream for several requests at once, against large ones that do not batch."""
+    least = min(row["batch"] for row in rows)
+    batched = [row for row in rows if row["batch"] > least]
+    if not batched:
+        return []
+    return [
+        f"And with batches on GPUs that stream, against GPUs that hold all weights and take {least} a call:",
+        _cost_table(batched, lambda row: _number(row["break_even_alone"], "{:.2f}")),
+    ]
 
 
 def _stages_table(rows: Sequence[dict[str, Any]]) -> str:

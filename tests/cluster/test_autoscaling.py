@@ -124,6 +124,8 @@ def test_what_1000_requests_cost() -> None:
         (whole,) = (r for r in rows if (r["batch"], r["rate"], r["percent"]) == (row["batch"], row["rate"], 100))
         # At that price the GPUs cost the same: number times price.
         assert row["replicas"] * row["break_even"] == pytest.approx(whole["replicas"])
+        (alone,) = (r for r in rows if (r["batch"], r["rate"], r["percent"]) == (1, row["rate"], 100))
+        assert row["replicas"] * row["break_even_alone"] == pytest.approx(alone["replicas"])
     by_batch = {row["batch"]: row["replicas"] for row in rows if (row["percent"], row["rate"]) == (50, 100.0)}
     assert by_batch[8] < by_batch[1] / 3  # a call streams once, whatever is in it
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cluster.__main__ import arguments
 from benchmarks.cluster.ask_cost import replicas_needed
 from benchmarks.cluster.ask_routing import routing
+from benchmarks.cluster.flags import arguments
 from benchmarks.cluster.gpus import Gpu
 from benchmarks.cluster.report import markdown
 from benchmarks.cluster.served import decoder
@@ -60,6 +60,8 @@ def test_a_program_of_mine(tmp_path: Path) -> None:
         (["--gpus", "24:color=1"], "invalid parse value: '24:color=1'", 2),
         (["--percent", "101"], "invalid choice: 101", 2),
         (["--rates", "0"], "invalid positive value: '0'", 2),
+        (["--start-seconds", "-1"], "invalid not_negative value: '-1'", 2),
+        (["--models", "1.5"], "invalid whole value: '1.5'", 2),
         (["--gpus", "1"], "found 250000000 bytes of a device, expected 1180696576 at least", 1),
         (["--report", "nothing.json"], "nothing.json: found no report", 1),
     ],
