@@ -7,6 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+pytest.importorskip("simpy", reason="pip install simpy==4.1.2")
+
 from benchmarks.cluster.arrivals import poisson, steps
 from benchmarks.cluster.ask_cold_starts import Load, cold_start_costs
 from benchmarks.cluster.ask_cost import costs, replicas_needed

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("simpy", reason="pip install simpy==4.1.2")
+
 from benchmarks.cluster.ask_cost import replicas_needed
 from benchmarks.cluster.ask_routing import routing
 from benchmarks.cluster.flags import arguments

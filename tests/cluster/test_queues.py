@@ -8,6 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
+pytest.importorskip("simpy", reason="pip install simpy==4.1.2")
+
 from benchmarks.cluster.arrivals import poisson
 from benchmarks.cluster.outcome import Outcome
 from benchmarks.cluster.routing import POLICIES, least_outstanding
