@@ -49,7 +49,7 @@ $(VENV)/sdk: pyproject.toml tools/requirements.py
 
 # executorch's own dependencies are for its Python side, which saving needs; --no-deps would do for running.
 $(VENV)/deps: $(VENV)/sdk
-	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot wheel compile dev > $(VENV)/requirements.txt
+	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot simulate wheel compile dev > $(VENV)/requirements.txt
 	$(INSTALL) -r $(VENV)/requirements.txt
 	# Its dependencies are a GPU's: TensorRT. Tests read its format.
 	$(PY) tools/requirements.py tensorrt > $(VENV)/no-deps.txt
@@ -96,12 +96,12 @@ test-llm: $(DEV)/installed
 	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q tests/examples/smollm2.py
 
 # Under a minute, most of it Python's imports; compiles and exports nothing, so it needs an earlier `make dev`. Left out:
-# tests that save programs with torch.export or build plans (compiled, export, runtime), and those that run what users run
-# (examples, readme).
+# tests that save programs with torch.export or build plans (compiled, export, runtime), those that run what users run
+# (examples, readme), and simulations (cluster).
 test-fast:
 	@test $(DEV)/installed -nt $(MODULES) || \
 	  { echo "test-fast: found no install of these Python files; run make dev first" >&2; exit 1; }
-	$(PY) -m pytest -q -m "not exports" $(addprefix --ignore=tests/,compiled export runtime examples readme)
+	$(PY) -m pytest -q -m "not exports" $(addprefix --ignore=tests/,cluster compiled export runtime examples readme)
 
 # make test-one T=test_split_is_exact, or T=Decimal.Table: a Python test when its name begins with test_, else a C++ test.
 test-one: $(DEV)/installed
@@ -171,6 +171,11 @@ wheel: $(VENV)/wheel
 	auditwheel repair $(EXCLUDED) --wheel-dir build/dist build/dist/made/*.whl
 	mv build/dist/made/*.tar.gz build/dist
 	rm -r build/dist/made
+
+# Many GPUs, simulated from what was measured on one: benchmarks/results/cluster.md.
+.PHONY: simulate
+simulate: $(VENV)/deps
+	$(PY) -m benchmarks.cluster
 
 bench: $(DEV)/installed
 	$(PY) benchmarks/host.py
