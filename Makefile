@@ -154,6 +154,18 @@ format: $(VENV)/deps
 	ruff format .
 	clang-format -i $(CPP)
 
+# Cross-compiled with Debian's toolchain; the C++ tests run under qemu-user. CONTRIBUTING.md says what that leaves out.
+AARCH64_SDK := build/aarch64-sdk
+$(AARCH64_SDK)/complete: pyproject.toml tools/aarch64/sdk.sh | $(VENV)/sdk
+	tools/aarch64/sdk.sh $(AARCH64_SDK) $(PY)
+	touch $@
+
+.PHONY: aarch64
+aarch64: $(AARCH64_SDK)/complete
+	gtest=$$(tools/gtest.sh build/aarch64-gtest arm64) && cmake --preset aarch64 $(HEADERS) -DGTest_DIR=$$gtest
+	env -u MAKEFLAGS cmake --build --preset aarch64
+	ctest --preset aarch64
+
 # Wheels and the source archive, in build/dist: the archive first, and the wheel of nothing else, in an environment of its
 # own. auditwheel says which Linux it runs on; ExecuTorch's libraries come with executorch, CUDA's and TensorRT's are the
 # user's. One wheel for 3.12 and later (PYTHON=python3.12), one each for 3.10 and 3.11.

@@ -312,8 +312,8 @@ void Handle::note_locked() const {
   const int64_t streamable = live ? engine_->streamable_bytes() : 0;
   const int64_t budget = live ? engine_->budget() : 0;
   // Without a context a TensorRT engine may be set to another budget to find out.
-  const std::optional<int64_t> scratch =
-      live && engine_->has_context() ? std::optional<int64_t>(engine_->scratch_bytes()) : std::nullopt;
+  const bool knows_scratch = live && engine_->has_context();
+  const int64_t scratch = knows_scratch ? engine_->scratch_bytes() : 0;
   const int64_t device = live ? engine_->device_bytes() : 0;
   const EngineCounters counters = live ? engine_->counters() : EngineCounters{};
   std::lock_guard<std::mutex> lock(mutex_);
@@ -324,7 +324,7 @@ void Handle::note_locked() const {
   noted_.budget_bytes = budget;
   noted_.wanted_bytes = taken_ ? taken_->wanted.budget : wakes_to_.value_or(budget);
   noted_.asleep = asleep_;
-  if (scratch || !live) noted_.scratch_bytes = scratch.value_or(0);
+  if (knows_scratch || !live) noted_.scratch_bytes = scratch;
   noted_.device_bytes = device;
   if (!live) return;  // what it has counted stays
   noted_.graph_hits = counters.graph_hits;

@@ -5,6 +5,8 @@
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 namespace torchtrt_ws {
@@ -68,7 +70,44 @@ std::uint32_t power(std::uint64_t bytes) noexcept {
   return result;
 }
 
+// What the processor's instruction makes of a register and 8 bytes, or one.
 #if defined(__x86_64__)
+
+#define TORCHTRT_WS_CRC32C_INSTRUCTION __attribute__((target("sse4.2")))
+
+bool has_instruction() noexcept { return __builtin_cpu_supports("sse4.2"); }
+
+TORCHTRT_WS_CRC32C_INSTRUCTION inline std::uint64_t with_word(std::uint64_t state, std::uint64_t word) noexcept {
+  return _mm_crc32_u64(state, word);
+}
+
+TORCHTRT_WS_CRC32C_INSTRUCTION inline std::uint32_t with_byte(std::uint32_t state, unsigned char byte) noexcept {
+  return _mm_crc32_u8(state, byte);
+}
+
+#elif defined(__aarch64__)
+
+// In assembler: GCC and Clang name the target and the intrinsics differently.
+#define TORCHTRT_WS_CRC32C_INSTRUCTION
+
+bool has_instruction() noexcept {
+  static const bool found = (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
+  return found;
+}
+
+inline std::uint64_t with_word(std::uint64_t state, std::uint64_t word) noexcept {
+  asm(".arch_extension crc\n\tcrc32cx %w0, %w0, %x1" : "+r"(state) : "r"(word));
+  return state;
+}
+
+inline std::uint32_t with_byte(std::uint32_t state, unsigned char byte) noexcept {
+  asm(".arch_extension crc\n\tcrc32cb %w0, %w0, %w1" : "+r"(state) : "r"(std::uint32_t{byte}));
+  return state;
+}
+
+#endif
+
+#if defined(TORCHTRT_WS_CRC32C_INSTRUCTION)
 
 // The instruction takes three cycles and a new one may start each cycle: three streams at once fill the pipe.
 constexpr std::size_t kStream = 4096;  // bytes of each
@@ -88,30 +127,30 @@ std::uint32_t shifted(const std::array<Table, 4>& shift, std::uint64_t state) no
          shift[3][(state >> 24) & 0xFF];
 }
 
-__attribute__((target("sse4.2"))) std::uint32_t by_instruction(std::uint32_t state, const unsigned char* data,
-                                                               std::size_t size) noexcept {
+TORCHTRT_WS_CRC32C_INSTRUCTION std::uint32_t by_instruction(std::uint32_t state, const unsigned char* data,
+                                                            std::size_t size) noexcept {
   static const std::array<Table, 4> shift = make_shift(kStream);
   std::uint64_t a = state;
   for (; size >= 3 * kStream; data += 3 * kStream, size -= 3 * kStream) {
     std::uint64_t b = 0, c = 0;
     for (std::size_t i = 0; i < kStream; i += 8) {
-      a = _mm_crc32_u64(a, load(data + i));
-      b = _mm_crc32_u64(b, load(data + kStream + i));
-      c = _mm_crc32_u64(c, load(data + 2 * kStream + i));
+      a = with_word(a, load(data + i));
+      b = with_word(b, load(data + kStream + i));
+      c = with_word(c, load(data + 2 * kStream + i));
     }
     a = shifted(shift, shifted(shift, a) ^ b) ^ c;
   }
-  for (; size >= 8; data += 8, size -= 8) a = _mm_crc32_u64(a, load(data));
+  for (; size >= 8; data += 8, size -= 8) a = with_word(a, load(data));
   auto rest = static_cast<std::uint32_t>(a);
-  for (; size > 0; ++data, --size) rest = _mm_crc32_u8(rest, *data);
+  for (; size > 0; ++data, --size) rest = with_byte(rest, *data);
   return rest;
 }
 
 #endif
 
 std::uint32_t extended(std::uint32_t state, const unsigned char* data, std::size_t size) noexcept {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("sse4.2")) return by_instruction(state, data, size);
+#if defined(TORCHTRT_WS_CRC32C_INSTRUCTION)
+  if (has_instruction()) return by_instruction(state, data, size);
 #endif
   return by_table(state, data, size);
 }

@@ -9,7 +9,7 @@ namespace torchtrt_ws {
 ///
 /// Written here because no registry that a build reaches carries a C++ library of it. Source: RFC 3720, appendix B.4;
 /// tests compare it with the PyPI package google-crc32c, which writes the checksum at save. With SSE4.2 it runs at the
-/// speed of memory, else by table.
+/// speed of memory, on Arm by its CRC-32 instructions (optional before ARMv8.1), else by table.
 class Crc32c {
  public:
   /// Takes `size` bytes more. `data` may be null when `size` is 0.

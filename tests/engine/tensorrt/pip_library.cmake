@@ -1,4 +1,5 @@
-# cmake -DBUILD=<build folder> -DPROGRAM=<acceptance tests> -DSTANDINS=<folder> -DFOLDER=<scratch> -P pip_library.cmake
+# cmake -DBUILD=<build folder> -DPROGRAM=<acceptance tests> -DEMULATOR=<what runs it, or nothing> -DSTANDINS=<folder>
+#       -DFOLDER=<scratch> -P pip_library.cmake
 #
 # Installs into a folder like site-packages, with TensorRT's libraries where pip puts them, and sees which are loaded when
 # no environment variable names one: LD_LIBRARY_PATH's, then pip's. And no machine's folder is in what is installed.
@@ -21,7 +22,7 @@ function(expect_load product path wanted)
   execute_process(
     COMMAND ${CMAKE_COMMAND} -E env --unset=TORCHTRT_WS_NVINFER --unset=TORCHTRT_WS_TENSORRT_RTX
             TORCHTRT_WS_TEST_PRODUCT=${product} LD_LIBRARY_PATH=${path}:${FOLDER}/torchtrt_ws/lib:${FOLDER}/cuda:$ENV{LD_LIBRARY_PATH}
-            ${PROGRAM} --gtest_brief=1 --gtest_filter=Load.ReleasesThePayloadBeforeTheContext
+            ${EMULATOR} ${PROGRAM} --gtest_brief=1 --gtest_filter=Load.ReleasesThePayloadBeforeTheContext
     RESULT_VARIABLE result OUTPUT_VARIABLE said ERROR_VARIABLE said)
   if(wanted AND NOT result EQUAL 0 OR NOT wanted AND result EQUAL 0 OR NOT said MATCHES "PASSED|FAILED")
     message(FATAL_ERROR "${product}, LD_LIBRARY_PATH '${path}': exit code ${result}\n${said}")

@@ -19,7 +19,8 @@ set(TENSORRT_HEADERS_URL https://raw.githubusercontent.com/NVIDIA/TensorRT/v11.1
     CACHE STRING "The folder of TensorRT 11.1's headers")
 mark_as_advanced(TENSORRT_PLACES TENSORRT_HEADERS_URL)
 
-set(_torchtrt_ws_suffixes include include/x86_64-linux-gnu include/aarch64-linux-gnu targets/x86_64-linux-gnu/include)
+set(_torchtrt_ws_suffixes include include/x86_64-linux-gnu include/aarch64-linux-gnu targets/x86_64-linux-gnu/include
+    targets/aarch64-linux-gnu/include)
 
 # What pip has. Its own environment is asked too: a build environment has no pip that could be run.
 function(_torchtrt_ws_pip_headers out)
@@ -117,7 +118,7 @@ if(NOT TENSORRT_INCLUDE_DIR)
   if(TENSORRT_INCLUDE_DIR AND NOT TENSORRT_INCLUDE_DIR MATCHES "^/usr/(local/)?include")
     string(REGEX REPLACE "/(targets/[^/]*/)?include(/[^/]*)?$" "" _sdk "${TENSORRT_INCLUDE_DIR}")
     find_library(TENSORRT_LIBRARY NAMES nvinfer tensorrt_rtx PATHS "${_sdk}"
-                 PATH_SUFFIXES lib lib64 targets/x86_64-linux-gnu/lib NO_DEFAULT_PATH)
+                 PATH_SUFFIXES lib lib64 targets/${CMAKE_SYSTEM_PROCESSOR}-linux-gnu/lib NO_DEFAULT_PATH)
   endif()
   if(NOT TENSORRT_INCLUDE_DIR AND NOT _root)  # a root that was given and is wrong must not be passed over
     _torchtrt_ws_published_headers(_headers)
