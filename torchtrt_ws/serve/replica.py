@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -139,9 +140,10 @@ class Replica:
         return self._program.metadata
 
     async def report(self) -> dict[str, Any]:
-        """The replica's name, its engines, its counts, and rows of a call at most (None: requests are not joined)."""
+        """The replica's name and process, its engines, its counts, and rows of a call at most (None: requests are not joined)."""
         return {
             "replica": serve.get_replica_context().replica_id.unique_id,
+            "pid": os.getpid(),
             "engines": await asyncio.to_thread(self._program.engines),
             "counts": self._program.counters.as_dict(),
             "max_batch_size": self._program.limit,

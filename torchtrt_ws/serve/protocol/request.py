@@ -119,6 +119,8 @@ def _from_json(item: Mapping[str, Any], subject: str, dtype: np.dtype[Any], size
         raise refused(f"'data' of {subject}", list(array.shape), f"{count} elements, flat or of shape {list(sizes)}")
     if count == 0:
         return np.zeros(sizes, dtype)
+    if dtype.kind in "iu" and array.dtype.kind in "fO":  # numpy makes floats of what has numbers beyond int64 in it
+        array = _integers(np.asarray(data, object), dtype, array)
     allowed = {"b": "b", "i": "iu", "u": "iu"}.get(dtype.kind, "iuf")  # floats, ml_dtypes' among them
     if array.dtype.kind not in allowed:
         raise refused(f"'data' of {subject}", data, f"elements of {dtype.name}")
@@ -127,6 +129,13 @@ def _from_json(item: Mapping[str, Any], subject: str, dtype: np.dtype[Any], size
     if dtype.kind in "iu" and not np.array_equal(cast, array):
         raise refused(f"'data' of {subject}", data, f"numbers that {dtype.name} holds")
     return cast.reshape(sizes)
+
+
+def _integers(objects: Array, dtype: np.dtype[Any], otherwise: Array) -> Array:
+    try:
+        return objects.astype(dtype) if all(type(each) is int for each in objects.flat) else otherwise
+    except OverflowError:
+        return otherwise
 
 
 def _wanted(request: Mapping[str, Any], binary: bool) -> tuple[Wanted, ...]:
