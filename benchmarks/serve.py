@@ -170,8 +170,8 @@ def markdown(results: dict[str, Any]) -> str:
         f"executorch {about['executorch']}, Ray {about['ray']}, Python {about['python']}. The machine's load average "
         f"before was {about['load_average_before']:.1f}: others used it too.",
         "",
-        f"{LAYERS} linear layers of {FEATURES} x {FEATURES} (32 MiB), host engine. The program called directly, median of "
-        f"{FLOOR_CALLS}:",
+        f"{LAYERS} linear layers of {FEATURES} x {FEATURES} (32 MiB), host engine. The program called directly, "
+        f"median of {FLOOR_CALLS}:",
         "",
         "| budget | " + " | ".join(f"{rows} row{'s' * (rows > 1)}, ms" for rows in BATCHES) + " |",
         "|---|" + "---|" * len(BATCHES),
@@ -180,8 +180,8 @@ def markdown(results: dict[str, Any]) -> str:
         lines.append(f"| {budget} | " + " | ".join(f"{direct[budget, rows] * 1e3:.2f}" for rows in BATCHES) + " |")
     lines += [
         "",
-        "Requests of one row over HTTP at a budget of 0, binary tensors, one replica. Ratio: to calls with one row, one "
-        "after the other, without a server (first table).",
+        "Requests of one row over HTTP at a budget of 0, binary tensors, one replica. Ratio: to calls with one row, "
+        "one after the other, without a server (first table).",
         "",
         "| max_batch_size | clients | requests/s | ratio | p50 ms | p99 ms | rows per call | other answers |",
         "|---|---|---|---|---|---|---|---|",
@@ -189,9 +189,10 @@ def markdown(results: dict[str, Any]) -> str:
     for row in results["http"]:
         ratio = row["requests_per_second"] * direct["0%", 1]
         others = ", ".join(f"{count} x {status}" for status, count in row["other_statuses"].items()) or "none"
+        times = f"{row['p50_seconds'] * 1e3:.1f} | {row['p99_seconds'] * 1e3:.1f}"
         lines.append(
             f"| {row['max_batch_size']} | {row['clients']} | {row['requests_per_second']:.0f} | {ratio:.2f} "
-            f"| {row['p50_seconds'] * 1e3:.1f} | {row['p99_seconds'] * 1e3:.1f} | {row['rows_per_call']:.1f} | {others} |"
+            f"| {times} | {row['rows_per_call']:.1f} | {others} |"
         )
     if results["memory"]:
         names = [name for name in results["memory"][0]["rss_bytes"] if "batch1:" not in name and "batch32" not in name]

@@ -193,7 +193,7 @@ def test_tritonclient_writes_and_reads_the_same(tensors: list[tuple[str, Any]], 
 def test_outputs_as_json_are_read_by_tritonclient() -> None:
     http = pytest.importorskip("tritonclient.http")
     request = read({**body(), "outputs": [{"name": "b"}, {"name": "a", "parameters": {"binary_data": True}}]})
-    outputs = {
+    outputs: dict[str, Any] = {
         "a": np.array([[1.5, np.inf]], np.float32),
         "b": np.array([1, -2], np.int64),
         "c": np.array([3.0], ml_dtypes.bfloat16),

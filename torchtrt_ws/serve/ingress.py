@@ -1,4 +1,4 @@
-"""HTTP: the routes of the protocol, and which replicas they ask. A Ray Serve ingress; replicas are `replica.Replica`."""
+"""HTTP: the routes of the protocol, and which replicas they ask. A Ray Serve ingress before those of `replica`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from torchtrt_ws import __version__, budget
 from torchtrt_ws.errors import WeightStreamingError
@@ -22,7 +23,7 @@ from torchtrt_ws.serve.metrics_page import MEDIA_TYPE, page
 from torchtrt_ws.serve.statistics import statistics
 from torchtrt_ws.serve.statuses import answered, failed, later
 
-__all__ = ["Ingress", "http"]
+__all__ = ["Ingress", "deployment"]
 
 _VERSION = "1"  # of every model: a program has no other ones here
 _HEADER = "Inference-Header-Content-Length"
@@ -30,8 +31,6 @@ _EXTENSIONS = ["binary_tensor_data", "statistics", "model_repository", "weight_s
 _GONE = (RayActorError, ReplicaUnavailableError)  # the replica, with the request in it
 _READY_S = 5.0  # what a replica has to answer that it is ready
 _ADMIN_S = 300.0  # a change of budget waits for the calls in flight, and TensorRT may move all weights
-
-http = FastAPI(title="torchtrt-ws", version=__version__)
 
 
 class Ingress:
@@ -48,24 +47,47 @@ class Ingress:
         self._models, self._asked = dict(models), asked
         self._admin, self._max_body_bytes = admin, max_body_bytes
 
-    @http.get("/v2")
-    async def server(self) -> Response:
+    def __serve_build_asgi_app__(self) -> Starlette:
+        model = "/v2/models/{model}"
+        own = [
+            ("", self.metadata, "GET"),
+            ("/ready", self.ready, "GET"),
+            ("/stats", self.model_statistics, "GET"),
+            ("/infer", self.infer, "POST"),
+        ]
+        return Starlette(
+            routes=[
+                Route("/v2", self.server),
+                Route("/v2/health/live", self.live),
+                Route("/v2/health/ready", self.all_ready),
+                Route("/v2/repository/index", self.index, methods=["POST"]),
+                Route("/v2/models/stats", self.all_statistics),
+                *(
+                    Route(base + path, end, methods=[verb])
+                    for path, end, verb in own
+                    for base in (model, model + "/versions/{version}")
+                ),
+                Route(model + "/budget", self.budget),
+                Route(model + "/budget", self.set_budget, methods=["POST"]),
+                Route("/metrics", self.metrics),
+            ],
+            exception_handlers=_HANDLERS,
+        )
+
+    async def server(self, request: Request) -> Response:
         """The server's name, version and extensions."""
         return answered({"name": "torchtrt_ws", "version": __version__, "extensions": _EXTENSIONS})
 
-    @http.get("/v2/health/live")
-    async def live(self) -> Response:
+    async def live(self, request: Request) -> Response:
         """200: HTTP is answered."""
         return answered({"live": True})
 
-    @http.get("/v2/health/ready")
-    async def all_ready(self) -> Response:
+    async def all_ready(self, request: Request) -> Response:
         """200: every model is ready; else 503."""
         found = await asyncio.gather(*map(self._is_ready, self._models.values()))
         return answered({"ready": all(found)}, 200 if all(found) else 503)
 
-    @http.post("/v2/repository/index")
-    async def index(self) -> Response:
+    async def index(self, request: Request) -> Response:
         """The models, and whether they are ready."""
         found = await asyncio.gather(*map(self._is_ready, self._models.values()))
         states = zip(self._models, found, strict=True)
@@ -73,76 +95,61 @@ class Ingress:
             [{"name": name, "version": _VERSION, "state": "READY" if ok else "UNAVAILABLE"} for name, ok in states]
         )
 
-    @http.get("/v2/models/stats")
-    async def all_statistics(self) -> Response:
+    async def all_statistics(self, request: Request) -> Response:
         """Counts of all models."""
         return answered({"model_stats": [await self._statistics(name) for name in self._models]})
 
-    @http.get("/v2/models/{name}")
-    @http.get("/v2/models/{name}/versions/{version}")
-    async def metadata(self, name: str, version: str = _VERSION) -> Response:
+    async def metadata(self, request: Request) -> Response:
         """Inputs and outputs of a model."""
-        if (missing := self._missing(name, version)) is not None:
-            return missing
-        try:
-            found = await self._models[name].metadata.remote()
-        except (*_GONE, BackPressureError, DeploymentUnavailableError) as error:
-            return later(str(error))
+        name = self._named(request)
+        if isinstance(name, Response):
+            return name
+        found = await self._models[name].metadata.remote()
         return answered({"name": name, "versions": [_VERSION], "platform": "executorch_torchtrt_ws", **found})
 
-    @http.get("/v2/models/{name}/ready")
-    @http.get("/v2/models/{name}/versions/{version}/ready")
-    async def ready(self, name: str, version: str = _VERSION) -> Response:
+    async def ready(self, request: Request) -> Response:
         """200: a replica of the model answers, and its last call did not fail; else 503."""
-        if (missing := self._missing(name, version)) is not None:
-            return missing
+        name = self._named(request)
+        if isinstance(name, Response):
+            return name
         is_ready = await self._is_ready(self._models[name])
         return answered({"name": name, "ready": is_ready}, 200 if is_ready else 503)
 
-    @http.get("/v2/models/{name}/stats")
-    @http.get("/v2/models/{name}/versions/{version}/stats")
-    async def model_statistics(self, name: str, version: str = _VERSION) -> Response:
+    async def model_statistics(self, request: Request) -> Response:
         """Counts of a model, all replicas together."""
-        if (missing := self._missing(name, version)) is not None:
-            return missing
+        name = self._named(request)
+        if isinstance(name, Response):
+            return name
         return answered({"model_stats": [await self._statistics(name)]})
 
-    @http.post("/v2/models/{name}/infer")
-    @http.post("/v2/models/{name}/versions/{version}/infer")
-    async def infer(self, name: str, request: Request, version: str = _VERSION) -> Response:
+    async def infer(self, request: Request) -> Response:
         """Runs a model."""
-        if (missing := self._missing(name, version)) is not None:
-            return missing
-        try:
-            asked = await self._decoded(request)
-            if isinstance(asked, Response):
-                return asked
-            answer = await self._answer(self._models[name], asked.inputs)
-            if isinstance(answer, WeightStreamingError):
-                return failed(answer)
-            body, header_bytes = protocol.encode(asked, name, _VERSION, answer)
-        except WeightStreamingError as error:
-            return failed(error)
-        except BackPressureError:
-            return later("too many requests wait for this model")
-        except (*_GONE, DeploymentUnavailableError) as error:
-            return later(f"no replica of {name}: {error!s:.200}")
+        name = self._named(request)
+        if isinstance(name, Response):
+            return name
+        asked = await self._decoded(request)
+        if isinstance(asked, Response):
+            return asked
+        answer = await self._answer(self._models[name], asked.inputs)
+        if isinstance(answer, WeightStreamingError):
+            return failed(answer)
+        body, header_bytes = protocol.encode(asked, name, _VERSION, answer)
         if header_bytes is None:
             return Response(body, media_type="application/json")
         return Response(body, media_type="application/octet-stream", headers={_HEADER: str(header_bytes)})
 
-    @http.get("/v2/models/{name}/budget")
-    async def budget(self, name: str) -> Response:
+    async def budget(self, request: Request) -> Response:
         """Budgets of a model's replicas and engines, in bytes."""
-        if (missing := self._missing(name, _VERSION)) is not None:
-            return missing
+        name = self._named(request)
+        if isinstance(name, Response):
+            return name
         return answered({"name": name, "replicas": await self._reports(name)})
 
-    @http.post("/v2/models/{name}/budget")
-    async def set_budget(self, name: str, request: Request) -> Response:
+    async def set_budget(self, request: Request) -> Response:
         """Changes the budget of all replicas of a model, or of none: `{"budget": "40%"}`."""
-        if (missing := self._missing(name, _VERSION)) is not None:
-            return missing
+        name = self._named(request)
+        if isinstance(name, Response):
+            return name
         if not self._admin:
             return failed("budgets cannot be changed here: serve with `admin: true`, or --admin", 403)
         body = await self._body(request)
@@ -155,22 +162,20 @@ class Ingress:
             wanted = None
         if wanted is None:
             return failed('the body: expected {"budget": B}, with B such as "40%", "2GiB", "auto" or bytes', 400)
-        try:
-            budget.parse(wanted, "budget")
-        except WeightStreamingError as error:
-            return failed(error)
+        budget.parse(wanted, "budget")
         return await self._change(name, wanted)
 
-    @http.get("/metrics")
-    async def metrics(self) -> Response:
+    async def metrics(self, request: Request) -> Response:
         """What all replicas count, for Prometheus."""
         found = {name: await self._broadcast(name, "metrics") for name in self._models}
         return Response(page(found), media_type=MEDIA_TYPE)
 
-    def _missing(self, name: str, version: str) -> Response | None:
+    def _named(self, request: Request) -> str | Response:
+        """The model that a request's path names; or that there is none."""
+        name, version = request.path_params["model"], request.path_params.get("version", _VERSION)
         if name not in self._models:
             return failed(f"model {name!r}: expected one of {', '.join(self._models)}", 404)
-        return None if version == _VERSION else failed(f"version {version!r} of {name}: expected {_VERSION}", 404)
+        return name if version == _VERSION else failed(f"version {version!r} of {name}: expected {_VERSION}", 404)
 
     async def _body(self, request: Request) -> bytes | Response:
         """The body, as long as it is not too long."""
@@ -235,6 +240,25 @@ async def _awaited(response: Any) -> Any:
     return await response  # a response is awaitable, and no coroutine
 
 
+async def _failed(request: Request, error: Exception) -> Response:
+    return failed(error)
+
+
+async def _full(request: Request, error: Exception) -> Response:
+    return later("too many requests wait for this model")
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return later(f"no replica: {error!s:.200}")
+
+
+_HANDLERS = {
+    WeightStreamingError: _failed,
+    BackPressureError: _full,
+    **dict.fromkeys((*_GONE, DeploymentUnavailableError), _gone),
+}
+
+
 def deployment() -> Any:
     """`Ingress` as what Ray Serve deploys."""
-    return serve.deployment(serve.ingress(http)(Ingress))
+    return serve.deployment(serve.ingress()(Ingress))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import threading
@@ -12,7 +13,7 @@ from ray import serve
 from ray.serve.schema import LoggingConfig
 
 from torchtrt_ws import pte
-from torchtrt_ws.errors import EngineError, ProgramError, first_line
+from torchtrt_ws.errors import EngineError, first_line
 from torchtrt_ws.serve.application import application
 from torchtrt_ws.serve.settings import AppSettings
 
@@ -48,12 +49,15 @@ class Server:
                 configure_logging=False,
             )
         try:
-            serve.start(http_options={"host": host, "port": self.port}, logging_config=LoggingConfig(enable_access_log=False))
+            serve.start(
+                http_options={"host": host, "port": self.port}, logging_config=LoggingConfig(enable_access_log=False)
+            )
             serve.run(application(settings), name=_NAME, route_prefix="/")
         except BaseException as error:
+            found = _why(error)
             self.close()
-            if isinstance(error, RuntimeError):
-                raise _translated(error) from error
+            if found is not None:
+                raise found from None
             raise
 
     @property
@@ -98,8 +102,14 @@ def _free_port(host: str) -> int:
         return port
 
 
-def _translated(error: RuntimeError) -> EngineError:
-    """Ray tells of a replica that does not start in one text, which ends with the exception in it."""
-    lines = [line.strip() for line in str(error).splitlines() if "Error: " in line]
-    found = lines[-1] if lines else first_line(error)
-    return EngineError("serve", found, "replicas that start", "")
+def _why(error: BaseException) -> EngineError | None:
+    """What Ray's own words leave out: the exception in the replica that did not start."""
+    if not isinstance(error, RuntimeError):
+        return None
+    deployments = serve.status().applications[_NAME].deployments.values()
+    lines = [line for each in deployments for line in each.message.splitlines() if _EXCEPTION.match(line)]
+    found = _EXCEPTION.sub("", lines[-1]) if lines else first_line(error)
+    return EngineError("serve", f"a replica that does not start: {found}", "replicas that load their program", "")
+
+
+_EXCEPTION = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w+: ")  # how a traceback ends

@@ -61,7 +61,8 @@ class Replica:
 
     def _batching(self, settings: ModelSettings) -> Any:
         async def call(requests: list[Request]) -> list[Answer]:
-            return await self._in_thread(self._program.infer, requests)
+            answers: list[Answer] = await self._in_thread(self._program.infer, requests)
+            return answers
 
         return serve.batch(
             max_batch_size=self._program.limit,
@@ -140,7 +141,10 @@ class Replica:
         return self._program.metadata
 
     async def report(self) -> dict[str, Any]:
-        """The replica's name and process, its engines, its counts, and rows of a call at most (None: requests are not joined)."""
+        """What an admin sees: the replica's name and process, engines, counts, and rows of a call at most.
+
+        `max_batch_size` is None where requests are not joined.
+        """
         return {
             "replica": serve.get_replica_context().replica_id.unique_id,
             "pid": os.getpid(),

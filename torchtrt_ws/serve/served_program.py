@@ -99,8 +99,8 @@ class ServedProgram:
         good = [position for position, answer in enumerate(answers) if answer is None]
         for call in grouped([requests[position].tensors for position in good], self.limit):
             positions = [good[index] for index in call]
-            for position, answer in zip(positions, self._call([requests[p] for p in positions]), strict=True):
-                answers[position] = answer
+            for position, made in zip(positions, self._call([requests[p] for p in positions]), strict=True):
+                answers[position] = made
         for answer in answers:
             if isinstance(answer, WeightStreamingError):
                 self.counters.refuse()

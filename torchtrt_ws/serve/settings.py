@@ -1,4 +1,4 @@
-"""What is served, and how: as a config file, keywords or the command line say it. Needs pydantic, which Ray Serve has."""
+"""What is served, and how: as a config file, keywords or the command line say it. pydantic reads it, as Ray's own."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def settings_of(given: Any) -> AppSettings:
         BudgetError: A budget that cannot be read.
     """
     try:
-        return AppSettings.model_validate(given)
+        settings: AppSettings = AppSettings.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         cause = first.get("ctx", {}).get("error")
@@ -118,3 +118,4 @@ def settings_of(given: Any) -> AppSettings:
             raise cause from None
         where = ".".join(map(str, first["loc"])) or "the settings"
         raise ProgramError(where, f"{first['input']!r:.80}", first["msg"], "Mend the settings.") from None
+    return settings

@@ -69,6 +69,9 @@ def shape(item: Mapping[str, Any], subject: str) -> tuple[int, ...]:
     """
     value = item.get("shape")
     sizes = value if isinstance(value, list) and len(value) <= MAX_RANK else [None]
-    if any(type(size) is not int or not 0 <= size < _MAX_ELEMENTS for size in sizes) or math.prod(sizes) > _MAX_ELEMENTS:
+    if (
+        any(type(size) is not int or not 0 <= size < _MAX_ELEMENTS for size in sizes)
+        or math.prod(sizes) > _MAX_ELEMENTS
+    ):
         raise refused(f"'shape' of {subject}", value, f"a list of at most {MAX_RANK} sizes")
     return tuple(sizes)
