@@ -237,23 +237,25 @@ def test_budgets_change_under_traffic_and_nothing_is_lost(server: Any, work: Wor
 
     with ThreadPoolExecutor(4) as threads:
         clients = [threads.submit(client, number) for number in range(4)]
-        for budget, share in (("0%", 0.0), ("100%", 1.0), ("0%", 0.0), ("1KiB", None)):
-            assert set_budget(server, budget)[0] == 200
-            found = budgets(server)
-            assert len(found) == 2
-            for bytes_, whole in found.values():
-                assert bytes_ == (1024 if share is None else share * whole)
-        ended.set()
+        try:
+            for budget, share in (("0%", 0.0), ("100%", 1.0), ("0%", 0.0), ("16KiB", None)):
+                assert set_budget(server, budget)[0] == 200
+                found = budgets(server)
+                assert len(found) == 2
+                for bytes_, whole in found.values():
+                    assert bytes_ == (16384 if share is None else share * whole)
+        finally:
+            ended.set()
         assert set.union(*(each.result() for each in clients)) == {"200"}
     for wrong, text in ((True, "budget: found"), ("140%", "'140%'"), (-1, "-1"), (None, 'expected {"budget": B}')):
         status, answer = set_budget(server, wrong)
         assert (status, text in answer["error"]) == (400, True), answer
-    assert {budget for budget, _ in budgets(server).values()} == {1024}
+    assert {budget for budget, _ in budgets(server).values()} == {16384}
 
 
 def test_a_replica_that_is_killed_costs_time_only(server: Any, work: Work) -> None:
     """Clients that try again after 503 lose nothing, and the new replica has the budget that was asked for last."""
-    assert set_budget(server, 2048)[0] == 200
+    assert set_budget(server, 8192)[0] == 200
     victim, survivor = budgets(server)
     answered = threading.Semaphore(0)
 
@@ -271,7 +273,7 @@ def test_a_replica_that_is_killed_costs_time_only(server: Any, work: Work) -> No
     until(lambda: len(budgets(server)) == 2)
     after = budgets(server)
     assert survivor in after and victim not in after
-    assert {budget for budget, _ in after.values()} == {2048}
+    assert {budget for budget, _ in after.values()} == {8192}
     assert work.ask(server.url, 0) == "200"
 
 
@@ -305,15 +307,31 @@ def test_metrics(server: Any) -> None:
     }
 
 
-def test_another_config_changes_budgets_in_place(server: Any, files: dict[str, Path]) -> None:
-    """Deployed again with another budget, the processes stay, and the config has the last word; here without admin."""
-    from torchtrt_ws import serve
+def test_a_config_changes_budgets_in_place(server: Any, files: dict[str, Path]) -> None:
+    """As `serve deploy` does it: with another user_config the process stays, and the config has the last word."""
+    from ray.serve.context import _get_global_client
+    from ray.serve.schema import ServeDeploySchema
 
-    before = budgets(server)
-    changed = settings(files, admin=False)
-    changed["models"]["rows"]["budget"] = "100%"
-    ray.serve.run(serve.app(changed), name="torchtrt_ws", route_prefix="/")
-    until(lambda: all(budget == whole for budget, whole in budgets(server).values()))
-    assert budgets(server).keys() == before.keys()
-    status, answer = set_budget(server, "0%")
+    def deploy(budget: str) -> tuple[int, int, int]:
+        model = {"file": str(files["rows"]), "num_cpus": 0.1}
+        application = {
+            "name": "declared",
+            "route_prefix": "/declared",
+            "import_path": "torchtrt_ws.serve:app",
+            "args": {"models": {"rows": model}},
+            "deployments": [{"name": "model-rows", "user_config": {"budget": budget}}],
+        }
+        _get_global_client().deploy_apps(
+            ServeDeploySchema.model_validate({"applications": [application]}), _blocking=True
+        )
+        url = f"{server.url}/declared/v2/models/rows"
+        until(lambda: get(f"{url}/ready")[0] == 200)
+        (replica,) = get(f"{url}/budget")[1]["replicas"]
+        (engine,) = replica["engines"]
+        return replica["pid"], engine["budget_bytes"], engine["streamable_bytes"]
+
+    process, found, whole = deploy("0%")
+    assert found == 0
+    until(lambda: deploy("100%") == (process, whole, whole))
+    status, answer = get(f"{server.url}/declared/v2/models/rows/budget", {"budget": "0%"})
     assert (status, "--admin" in answer["error"]) == (403, True)

@@ -23,8 +23,8 @@ def application(settings: AppSettings) -> Any:
         settings: What is served.
 
     Returns:
-        A `ray.serve.Application`. Changing a model's budget alone reconfigures its replicas; other settings start new
-        ones.
+        A `ray.serve.Application`. A config that changes the `user_config` of the deployment `model-<name>` alone
+        reconfigures its replicas.
     """
     asked = serve.deployment(AskedBudgets).options(ray_actor_options=_LIGHT).bind()
     models = {name: _model(name, each, asked) for name, each in settings.models.items()}

@@ -14,7 +14,7 @@ Tensors = Mapping[str, Array]
 
 
 def rows(tensors: Tensors) -> int | None:
-    """Rows of a request: the size of the first dimension, where all its tensors have one of the same size; else None."""
+    """Rows of a request: the first dimension's size, where all its tensors have the same one, 1 or more; else None."""
     sizes = {array.shape[0] if array.ndim else 0 for array in tensors.values()}
     size = sizes.pop() if len(sizes) == 1 else 0
     return size or None
