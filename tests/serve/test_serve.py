@@ -37,7 +37,7 @@ def settings(files: dict[str, Path], **changes: Any) -> dict[str, Any]:
                 "budget": QUIET,
                 "num_replicas": 2,
                 "max_batch_size": 8,
-                "batch_wait_timeout_s": 0.05,
+                "batch_wait_timeout_s": 0.01,
                 **light,
             },
             # One at a time, and one that waits: the rest is refused.

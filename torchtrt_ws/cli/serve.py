@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,9 @@ def serve(
     max_batch_size: Annotated[
         int, typer.Option(min=1, help="Rows of requests that go into one call, if rows are independent.")
     ] = 1,
-    batch_wait: Annotated[float, typer.Option(min=0, help="Seconds that a request waits for others.")] = 0.005,
+    batch_wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for others although a call could begin.")
+    ] = 0,
     max_queued: Annotated[int, typer.Option(min=1, help="Requests that wait; more are answered with 503.")] = 128,
     admin: Annotated[bool, typer.Option("--admin", help="Let clients change the budget.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object when it is ready.")] = False,
@@ -66,9 +69,13 @@ def serve(
         "num_gpus": gpus if gpus is not None else 1 / replicas if needs_gpu else 0,
         "max_queued_requests": max_queued,
     }
-    with serving.start({"models": {model: settings}, "admin": admin}, host=host, port=port) as server:
+    answer = sys.stdout
+    with (
+        redirect_stdout(sys.stderr),  # Ray prints there
+        serving.start({"models": {model: settings}, "admin": admin}, host=host, port=port) as server,
+    ):
         url = f"{server.url}/v2/models/{model}"
         # Whoever started it reads this to know that it is ready, perhaps through a pipe.
-        print(json.dumps({"url": server.url, "model": model}) if as_json else url, flush=True)
+        print(json.dumps({"url": server.url, "model": model}) if as_json else url, file=answer, flush=True)
         server.wait()
     print("ended", file=sys.stderr)

@@ -37,7 +37,9 @@ class Server:
 
     def __init__(self, settings: AppSettings, host: str, port: int) -> None:
         for model in settings.models.values():  # what is wrong with files is said before processes start
-            pte.read(model.file).require_engines()
+            report = pte.read(model.file)
+            report.require_engines()
+            report.method(model.method)
         self.host, self.port = host, port or _free_port(host)
         self._ends_ray = not ray.is_initialized()
         if self._ends_ray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 from ray import serve
@@ -15,6 +15,7 @@ from ray import serve
 from torchtrt_ws import memory, metrics
 from torchtrt_ws.errors import WeightStreamingError
 from torchtrt_ws.serve.asked_budgets import Budget
+from torchtrt_ws.serve.batcher import Batcher
 from torchtrt_ws.serve.batching import Tensors
 from torchtrt_ws.serve.served_program import Answer, Request, ServedProgram
 from torchtrt_ws.serve.settings import ModelSettings
@@ -38,7 +39,7 @@ class Replica:
         self._stack = ExitStack()
         self._threads = ThreadPoolExecutor(settings.contexts, thread_name_prefix="infer")
         self._loaded: ServedProgram | None = None
-        self._batched: Any = None
+        self._batcher: Batcher[Request, Answer]
 
     def _load(self, budget: Budget) -> ServedProgram:
         settings = self._settings
@@ -59,20 +60,8 @@ class Replica:
         assert self._loaded is not None, "Ray Serve calls reconfigure first"
         return self._loaded
 
-    def _batching(self, settings: ModelSettings) -> Any:
-        async def call(requests: list[Request]) -> list[Answer]:
-            answers: list[Answer] = await self._in_thread(self._program.infer, requests)
-            return answers
-
-        return serve.batch(
-            max_batch_size=self._program.limit,
-            batch_wait_timeout_s=settings.batch_wait_timeout_s,
-            max_concurrent_batches=settings.contexts,
-            batch_size_fn=lambda requests: sum(self._program.rows(each.tensors) for each in requests),
-        )(call)
-
-    async def _in_thread(self, function: Any, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *arguments))
+    async def _call(self, requests: Sequence[Request]) -> list[Answer]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._program.infer, requests)
 
     async def infer(self, tensors: Tensors) -> Answer:
         """Runs the program, together with other requests where they can be joined.
@@ -83,13 +72,7 @@ class Replica:
         Returns:
             Outputs by name, or what was wrong.
         """
-        request = Request(tensors, time.perf_counter_ns())
-        limit = self._program.limit
-        if self._batched is not None and limit is not None and self._program.rows(tensors) <= limit:
-            answer: Answer = await self._batched(request)
-            return answer
-        (answer,) = await self._in_thread(self._program.infer, [request])
-        return answer
+        return await self._batcher.ask(Request(tensors, time.perf_counter_ns()))
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Loads the program, when Ray Serve starts the replica; later takes another budget, between calls.
@@ -105,8 +88,13 @@ class Replica:
         budget = configured if wish is None else wish
         if self._loaded is None:
             self._loaded = await asyncio.to_thread(self._load, budget)
-            if self._loaded.limit is not None:
-                self._batched = self._batching(self._settings)
+            self._batcher = Batcher(
+                self._call,
+                size=lambda request: self._program.rows(request.tensors),
+                limit=self._loaded.limit or 1,
+                wait=self._settings.batch_wait_timeout_s if self._loaded.limit else 0,
+                concurrent=self._settings.contexts,
+            )
         elif budget != self._current:
             # None again: no load has said what that was, and "auto" is what it is where nothing is baked.
             await asyncio.to_thread(self._loaded.set_budget, "auto" if budget is None else budget)

@@ -34,7 +34,8 @@ class ModelSettings(_Strict):
         load: Further keywords of `torchtrt_ws.load`.
         max_batch_size: Rows that one call has at most: requests are joined along the first dimension, if that varies in
             all inputs and outputs. 1 joins none. It is yours to say that rows are independent: no file tells.
-        batch_wait_timeout_s: How long a request waits for others to join, in seconds.
+        batch_wait_timeout_s: Seconds that a request waits for others although a call could begin. With 0, what comes
+            while calls run is joined, and nobody waits for nothing.
         num_replicas: Processes, each with a copy of the program.
         num_gpus: Of each; 0.5 lets two share a GPU, each with its own budget.
         num_cpus: Of each, as Ray counts them.
@@ -52,7 +53,7 @@ class ModelSettings(_Strict):
     contexts: Annotated[int, Field(ge=1, le=1024)] = 1
     load: dict[str, Any] = {}
     max_batch_size: Annotated[int, Field(ge=1)] = 1
-    batch_wait_timeout_s: Annotated[float, Field(ge=0, le=60)] = 0.005
+    batch_wait_timeout_s: Annotated[float, Field(ge=0, le=60)] = 0
     num_replicas: Annotated[int, Field(ge=1)] = 1
     num_gpus: Annotated[float, Field(ge=0)] = 0
     num_cpus: Annotated[float, Field(ge=0)] = 1
