@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "executorch", "numpy", "rich", "cryptography", "ray", "pydantic")
+HEAVY = ("torch", "executorch", "numpy", "rich", "cryptography", "ray")
 
 
 def loaded(code: str) -> set[str]:

@@ -14,7 +14,7 @@ Tensors = Mapping[str, Array]
 
 
 def rows(tensors: Tensors) -> int | None:
-    """Rows of a request: the first dimension's size, where all its tensors have the same one, 1 or more; else None."""
+    """Rows of a request with `tensors`: the size of their first dimensions, if it is one for all, and not 0; else None."""
     sizes = {array.shape[0] if array.ndim else 0 for array in tensors.values()}
     size = sizes.pop() if len(sizes) == 1 else 0
     return size or None
@@ -48,7 +48,7 @@ def grouped(requests: Sequence[Tensors], limit: int | None) -> list[list[int]]:
 
 
 def joined(requests: Sequence[Tensors]) -> Tensors:
-    """The inputs of one call: along the first dimension, in order. Those of a single request are its own memory."""
+    """The inputs of one call for `requests`: along the first dimension, in order. A single one's are its own memory."""
     if len(requests) == 1:
         return requests[0]
     return {name: np.concatenate([tensors[name] for tensors in requests]) for name in requests[0]}

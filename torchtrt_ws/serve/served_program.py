@@ -83,7 +83,7 @@ class ServedProgram:
         }
 
     def rows(self, tensors: Tensors) -> int:
-        """Rows of a request for `limit`: 1 where requests are not joined."""
+        """Rows of a request with `tensors`, for `limit`: 1 where requests are not joined."""
         return 1 if self.limit is None else rows(tensors) or 1
 
     def infer(self, requests: Sequence[Request]) -> list[Answer]:

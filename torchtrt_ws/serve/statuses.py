@@ -14,14 +14,14 @@ _JSON = "application/json"
 
 
 def status_of(error: BaseException) -> int:
-    """400: the request is at fault; 409: a budget that does not fit; 500: the engine failed."""
+    """For `error`, 400: the request is at fault; 409: a budget that does not fit; 500: the engine failed."""
     if isinstance(error, CapacityError):
         return 409
     return 400 if isinstance(error, ProgramError | BudgetError) else 500
 
 
 def answered(value: object, status: int = 200) -> Response:
-    """A JSON answer."""
+    """`value` as JSON, with an HTTP `status`."""
     return Response(json.dumps(value), status, media_type=_JSON)
 
 

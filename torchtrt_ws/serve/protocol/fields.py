@@ -16,7 +16,13 @@ _MAX_ELEMENTS = 2**40
 
 
 def refused(subject: str, found: object, expected: str) -> ProgramError:
-    """The error for a request that is not of the protocol; nothing is shown at length."""
+    """The error for a request that is not of the protocol.
+
+    Args:
+        subject: What is wrong.
+        found: What was there; 80 characters of it are shown.
+        expected: What is accepted.
+    """
     return ProgramError(subject, f"{found!r:.80}", expected, "Mend the request.")
 
 
