@@ -168,7 +168,8 @@ def markdown(results: dict[str, Any]) -> str:
         "",
         f"`python benchmarks/serve.py`, {about['cores']} cores of {about['cpu']}, clients and server on the same ones, "
         f"executorch {about['executorch']}, Ray {about['ray']}, Python {about['python']}. The machine's load average "
-        f"before was {about['load_average_before']:.1f}: others used it too.",
+        f"was {about['load_average_before']:.1f} before and {about['load_average_after']:.1f} after: where it is above the "
+        "number of cores before, others used it too, and times are theirs as well.",
         "",
         f"{LAYERS} linear layers of {FEATURES} x {FEATURES} (32 MiB), host engine. The program called directly, "
         f"median of {FLOOR_CALLS}:",
@@ -228,6 +229,7 @@ def main() -> None:
         with serve.start({"models": models}, port=0) as server:
             results["http"] = over_http(server.url, arguments.seconds)
             results["memory"] = memory(server.url, arguments.minutes)
+    results["machine"]["load_average_after"] = os.getloadavg()[0]
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
     arguments.out.with_suffix(".md").write_text(markdown(results))
 

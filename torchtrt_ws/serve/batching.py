@@ -14,7 +14,7 @@ Tensors = Mapping[str, Array]
 
 
 def rows(tensors: Tensors) -> int | None:
-    """Rows of a request with `tensors`: the size of their first dimensions, if it is one for all, and not 0; else None."""
+    """Rows of a request with `tensors`: the size of their first dimensions, if all have the same, not 0; else None."""
     sizes = {array.shape[0] if array.ndim else 0 for array in tensors.values()}
     size = sizes.pop() if len(sizes) == 1 else 0
     return size or None
