@@ -168,8 +168,8 @@ def markdown(results: dict[str, Any]) -> str:
         "",
         f"`python benchmarks/serve.py`, {about['cores']} cores of {about['cpu']}, clients and server on the same ones, "
         f"executorch {about['executorch']}, Ray {about['ray']}, Python {about['python']}. The machine's load average "
-        f"was {about['load_average_before']:.1f} before and {about['load_average_after']:.1f} after: where it is above the "
-        "number of cores before, others used it too, and times are theirs as well.",
+        f"was {about['load_average_before']:.1f} before and {about['load_average_after']:.1f} after. Where it "
+        "is above the number of cores before, others used them too, and all times are longer for it.",
         "",
         f"{LAYERS} linear layers of {FEATURES} x {FEATURES} (32 MiB), host engine. The program called directly, "
         f"median of {FLOOR_CALLS}:",

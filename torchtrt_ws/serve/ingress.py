@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from ray import serve
@@ -12,7 +12,7 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from torchtrt_ws import __version__, budget
@@ -27,7 +27,7 @@ __all__ = ["Ingress", "deployment"]
 
 _VERSION = "1"  # of every model: a program has no other ones here
 _HEADER = "Inference-Header-Content-Length"
-_EXTENSIONS = ["binary_tensor_data", "statistics", "model_repository", "weight_streaming_budget"]
+_EXTENSIONS = ["binary_tensor_data", "statistics", "model_repository", "generate_stream", "weight_streaming_budget"]
 _GONE = (RayActorError, ReplicaUnavailableError)  # the replica, with the request in it
 _READY_S = 5.0  # what a replica has to answer that it is ready
 _ADMIN_S = 300.0  # a change of budget waits for the calls in flight, and TensorRT may move all weights
@@ -54,6 +54,7 @@ class Ingress:
             ("/ready", self.ready, "GET"),
             ("/stats", self.model_statistics, "GET"),
             ("/infer", self.infer, "POST"),
+            ("/generate_stream", self.generate_stream, "POST"),
         ]
         return Starlette(
             routes=[
@@ -138,6 +139,21 @@ class Ingress:
             return Response(body, media_type="application/json")
         return Response(body, media_type="application/octet-stream", headers={_HEADER: str(header_bytes)})
 
+    async def generate_stream(self, request: Request) -> Response:
+        """Continues a prompt, token for token, as server-sent events. What fails before the first token has a status;
+        what fails later is an event with `error`."""
+        name = self._named(request)
+        if isinstance(name, Response):
+            return name
+        body = await self._body(request)
+        if isinstance(body, Response):
+            return body
+        tokens = self._models[name].options(stream=True).generate.remote(protocol.decode_generate(body))
+        first = await anext(tokens, None)
+        if isinstance(first, WeightStreamingError):
+            return failed(first)
+        return StreamingResponse(_events(name, first, tokens), media_type="text/event-stream")
+
     async def budget(self, request: Request) -> Response:
         """Budgets of a model's replicas and engines, in bytes."""
         name = self._named(request)
@@ -198,8 +214,8 @@ class Ingress:
         return body if isinstance(body, Response) else protocol.decode(body, None if length is None else int(length))
 
     async def _answer(self, handle: Any, tensors: Any) -> Any:
-        """What a replica answers. Programs that keep no state may run a request twice, so one whose replica went is
-        asked again, once: a request that kills replicas does not go on to kill them all."""
+        """What a replica answers. If it went, another one is asked, which is no harm where no state is kept; once, so
+        that a request that kills replicas does not go on to kill them all."""
         try:
             return await handle.infer.remote(tensors)
         except _GONE:
@@ -238,6 +254,20 @@ class Ingress:
 
 async def _awaited(response: Any) -> Any:
     return await response  # a response is awaitable, and no coroutine
+
+
+async def _events(model: str, first: int | None, tokens: Any) -> AsyncIterator[str]:
+    token: Any = first
+    try:
+        while token is not None:
+            wrong = isinstance(token, WeightStreamingError)
+            told = {"error": str(token)} if wrong else {"token_id": token}
+            yield f"data: {json.dumps({'model_name': model, 'model_version': _VERSION, **told})}\n\n"
+            token = None if wrong else await anext(tokens, None)
+    except (*_GONE, DeploymentUnavailableError) as error:
+        yield f"data: {json.dumps({'error': f'no replica: {error!s:.200}'})}\n\n"
+    finally:
+        tokens.cancel()  # the client may be gone; nothing to do where all came
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -17,6 +17,7 @@ from torchtrt_ws.errors import WeightStreamingError
 from torchtrt_ws.serve.asked_budgets import Budget
 from torchtrt_ws.serve.batcher import Batcher
 from torchtrt_ws.serve.batching import Tensors
+from torchtrt_ws.serve.protocol import GenerateRequest
 from torchtrt_ws.serve.served_program import Answer, Request, ServedProgram
 from torchtrt_ws.serve.settings import ModelSettings
 
@@ -40,6 +41,7 @@ class Replica:
         self._threads = ThreadPoolExecutor(settings.contexts, thread_name_prefix="infer")
         self._loaded: ServedProgram | None = None
         self._batcher: Batcher[Request, Answer]
+        self._conversation = asyncio.Lock()  # of the one that the program's cache is for
 
     def _load(self, budget: Budget) -> ServedProgram:
         settings = self._settings
@@ -47,6 +49,7 @@ class Replica:
             settings.file,
             method=settings.method,
             max_batch_size=settings.max_batch_size,
+            cache_tokens=settings.cache_tokens,
             options={**settings.load_options, "weight_streaming_budget": budget},
         )
         self._stack.callback(program.close)
@@ -73,6 +76,25 @@ class Replica:
             Outputs by name, or what was wrong.
         """
         return await self._batcher.ask(Request(tensors, time.perf_counter_ns()))
+
+    async def generate(self, asked: GenerateRequest) -> AsyncIterator[int | WeightStreamingError]:
+        """Continues a prompt; one after the other.
+
+        Args:
+            asked: What a client asks.
+
+        Yields:
+            Token ids; or what was wrong, and then nothing more.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._conversation:
+            tokens = self._program.generate(asked)
+            try:
+                while (token := await loop.run_in_executor(self._threads, next, tokens, None)) is not None:
+                    yield token
+            except WeightStreamingError as error:
+                self._program.counters.refuse()
+                yield error
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Loads the program, when Ray Serve starts the replica; later takes another budget, between calls.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from torchtrt_ws.runtime.inputs import dtype_name
 from torchtrt_ws.runtime.signature import TensorSpec
 from torchtrt_ws.serve.batching import Tensors, grouped, joined, rows, shares
 from torchtrt_ws.serve.counters import Counters
-from torchtrt_ws.serve.protocol import DATATYPES
+from torchtrt_ws.serve.generation import generated, prompt_limit
+from torchtrt_ws.serve.protocol import DATATYPES, GenerateRequest
 from torchtrt_ws.serve.shapes import method_shapes
 
 __all__ = ["Answer", "Request", "ServedProgram"]
@@ -42,6 +43,7 @@ class ServedProgram:
         file: Path of the .pte.
         method: None for the one that calling the program runs.
         max_batch_size: Rows of one call at most, where the program's requests can be joined; 1 joins none.
+        cache_tokens: Tokens that a decoder's cache holds, for `generate`.
         options: Further keywords of `torchtrt_ws.load`.
 
     Raises:
@@ -50,7 +52,13 @@ class ServedProgram:
     """
 
     def __init__(
-        self, file: str, *, method: str | None = None, max_batch_size: int = 1, options: Mapping[str, Any] | None = None
+        self,
+        file: str,
+        *,
+        method: str | None = None,
+        max_batch_size: int = 1,
+        cache_tokens: int | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         report = pte.read(file)
         chosen = report.method(method)
@@ -62,6 +70,7 @@ class ServedProgram:
                 raise ProgramError(f"{file}, {spec.name!r}", spec.dtype, f"one of {', '.join(DATATYPES)}", "Cast it.")
         bound = self._shapes.max_batch
         self.limit = None if bound is None or max_batch_size == 1 else min(max_batch_size, bound)
+        self._cache_tokens = cache_tokens
         self.counters = Counters()
         self._failed = False  # the last call; only then does a look at its health run it
         self._before: Any = None  # what `undo_budget` goes back to
@@ -105,6 +114,28 @@ class ServedProgram:
             if isinstance(answer, WeightStreamingError):
                 self.counters.refuse()
         return [answer for answer in answers if answer is not None]
+
+    def generate(self, asked: GenerateRequest) -> Iterator[int]:
+        """Continues a prompt with a decoder that keeps its cache. One at a time: the caller sees to it.
+
+        Args:
+            asked: What a client asks.
+
+        Yields:
+            Token ids.
+
+        Raises:
+            ProgramError: No decoder, no `cache_tokens`, or more tokens than the cache holds.
+            EngineError: The engine failed.
+        """
+        limit = prompt_limit(self._signature)
+        if limit is None or not self._shapes.keeps_state:
+            expected = "a decoder with its cache: ids, int64 [1, count], and start, int64 [1], to logits"
+            raise ProgramError("generate_stream", f"a method of {self._signature.inputs}", expected, "Use infer.")
+        if self._cache_tokens is None:
+            next_step = "Serve it with this setting: how many tokens the cache holds."
+            raise ProgramError("generate_stream", "no cache_tokens", "that setting", next_step)
+        yield from generated(self._logits, asked, limit, self._cache_tokens)
 
     def set_budget(self, budget: int | str) -> None:
         """Changes the program's budget, between calls; see `Program.set_weight_streaming_budget`.
@@ -152,6 +183,9 @@ class ServedProgram:
     def _refusal(self, tensors: Tensors) -> WeightStreamingError | None:
         """What is wrong with a request by itself, before it meets others in one call."""
         try:
+            if self._shapes.keeps_state:
+                found = "a program that keeps state from call to call"
+                raise ProgramError("infer", found, "one without: clients would meet in it", "Use generate_stream.")
             for spec, value in zip(self._signature.inputs, self._signature.bind((), tensors), strict=True):
                 want = _tensor_dtype(spec)
                 fits = value.shape == (1,) if spec.shape is None else spec.fits(value.shape)
@@ -181,6 +215,17 @@ class ServedProgram:
         waited = sum(started - request.arrived_ns for request in requests)
         self.counters.called(len(requests), sum(sizes), waited, ended - started)
         return [outputs] if len(requests) == 1 else [dict(share) for share in shares(outputs, sizes)]
+
+    def _logits(self, ids: np.ndarray[Any, Any], start: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        started = time.perf_counter_ns()
+        try:
+            (logits,) = self._program.run(self._signature.method, ids, start)
+        except EngineError:
+            self._failed = True
+            raise
+        self._failed = False
+        self.counters.called(0, 1, 0, time.perf_counter_ns() - started)
+        return np.asarray(logits)
 
     def _alone(self, requests: Sequence[Request]) -> list[Answer]:
         return [answer for request in requests for answer in self._call([request])]

@@ -32,6 +32,7 @@ class ModelSettings(_Strict):
         device: CUDA device, as the replica's process counts them. None: 0 if it has `num_gpus`, else the file's.
         contexts: Calls that run at the same time in a replica, on one copy of the weights.
         load: Further keywords of `torchtrt_ws.load`.
+        cache_tokens: Tokens that the cache of a decoder holds, prompt and answer: with it `generate_stream` answers.
         max_batch_size: Rows that one call has at most: requests are joined along the first dimension, if that varies in
             all inputs and outputs. 1 joins none. It is yours to say that rows are independent: no file tells.
         batch_wait_timeout_s: Seconds that a request waits for others although a call could begin. With 0, what comes
@@ -52,6 +53,7 @@ class ModelSettings(_Strict):
     device: Annotated[int, Field(ge=0)] | None = None
     contexts: Annotated[int, Field(ge=1, le=1024)] = 1
     load: dict[str, Any] = {}
+    cache_tokens: Annotated[int, Field(ge=1)] | None = None
     max_batch_size: Annotated[int, Field(ge=1)] = 1
     batch_wait_timeout_s: Annotated[float, Field(ge=0, le=60)] = 0
     num_replicas: Annotated[int, Field(ge=1)] = 1

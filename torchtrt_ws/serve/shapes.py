@@ -16,12 +16,14 @@ class Shapes:
     Args:
         inputs: One for each input; (1,) for a number.
         outputs: One for each output.
+        keeps_state: Whether a call changes what the next one sees.
         max_batch: The upper bound of the first dimension, where all tensors have it and it varies in all alike: rows
             of several requests then go into one call. None: they do not.
     """
 
     inputs: tuple[tuple[int, ...], ...]
     outputs: tuple[tuple[int, ...], ...]
+    keeps_state: bool
     max_batch: int | None
 
 
@@ -62,4 +64,4 @@ def method_shapes(report: ProgramInfo, method: MethodInfo) -> Shapes:
     state = any(each.metadata.own is not None and each.metadata.own.keeps_state for each in engines)
     bounds = {value.shape[:1] for value in (*method.inputs, *method.outputs) if value.shape is not None}
     joins = known and not state and len(bounds) == 1 and all(each[:1] == (-1,) for each in (*inputs, *outputs))
-    return Shapes(inputs, outputs, bounds.pop()[0] if joins and method.inputs and method.outputs else None)
+    return Shapes(inputs, outputs, state, bounds.pop()[0] if joins and method.inputs and method.outputs else None)

@@ -7,7 +7,8 @@ https://github.com/triton-inference-server/server (docs/protocol: extension_bina
 
 # No library: what has this on its server side, kserve and mlserver, brings Kubernetes or Kafka clients and a server.
 from torchtrt_ws.serve.protocol.datatypes import DATATYPES, NAMES
+from torchtrt_ws.serve.protocol.generate import GenerateRequest, decode_generate
 from torchtrt_ws.serve.protocol.request import InferRequest, Wanted, decode
 from torchtrt_ws.serve.protocol.response import encode
 
-__all__ = ["DATATYPES", "NAMES", "InferRequest", "Wanted", "decode", "encode"]
+__all__ = ["DATATYPES", "NAMES", "GenerateRequest", "InferRequest", "Wanted", "decode", "decode_generate", "encode"]
