@@ -9,6 +9,7 @@ import pytest
 
 FEATURES = 256
 MOST_ROWS = 16
+CACHE_TOKENS, VOCABULARY = 32, 7
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -22,7 +23,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="package")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """rows.pte: y = x W + b, total = the sum of x; fixed.pte: y = x + shift, of one shape."""
+    """rows.pte: y = x W + b, total = the sum of x; fixed.pte: y = x + shift, of one shape;
+    sums.pte: a decoder whose next token is the sum of all before, modulo the vocabulary."""
     import torch
 
     import torchtrt_ws
@@ -40,6 +42,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         def forward(self, x: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
             return x + shift
 
+    class Sums(torch.nn.Module):
+        kept: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("kept", torch.zeros(CACHE_TOKENS))
+
+        def forward(self, ids: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+            positions = torch.arange(ids.shape[1]) + start
+            self.kept.index_copy_(0, positions, ids[0].to(torch.float32))
+            total = (self.kept * (torch.arange(CACHE_TOKENS) <= positions[-1])).sum()
+            return -(torch.arange(VOCABULARY) - (total - VOCABULARY * (total / VOCABULARY).floor())).abs()[None]
+
     folder = tmp_path_factory.mktemp("served")
     rows = {0: torch.export.Dim("rows", min=1, max=MOST_ROWS)}
     torchtrt_ws.save(
@@ -53,4 +68,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         folder / "fixed.pte",
         arg_inputs=(torch.zeros(2, 3, dtype=torch.bfloat16), torch.zeros(1, dtype=torch.bfloat16)),
     )
-    return {"rows": folder / "rows.pte", "fixed": folder / "fixed.pte"}
+    torchtrt_ws.save(
+        Sums().eval(),
+        folder / "sums.pte",
+        arg_inputs=(torch.zeros(1, 4, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)),
+        dynamic_shapes={"ids": {1: torch.export.Dim("count", min=1, max=4)}, "start": None},
+    )
+    return {"rows": folder / "rows.pte", "fixed": folder / "fixed.pte", "sums": folder / "sums.pte"}

@@ -43,6 +43,7 @@ def settings(files: dict[str, Path], **changes: Any) -> dict[str, Any]:
             # One at a time, and one that waits: the rest is refused.
             "narrow": {"file": str(files["rows"]), "max_ongoing_requests": 1, "max_queued_requests": 1, **light},
             "fixed": {"file": str(files["fixed"]), **light},
+            "sums": {"file": str(files["sums"]), "cache_tokens": 32, **light},
         },
         "admin": True,
         "max_body_bytes": 2**20,
@@ -154,7 +155,7 @@ def test_it_says_what_it_serves(server: Any, client: Any) -> None:
         ],
     }
     assert {(each["name"], each["state"]) for each in client.get_model_repository_index()} == {
-        ("rows", "READY"), ("narrow", "READY"), ("fixed", "READY"),
+        ("rows", "READY"), ("narrow", "READY"), ("fixed", "READY"), ("sums", "READY"),
     }  # fmt: skip
     assert not client.is_model_ready("nobody") and not client.is_model_ready("rows", "2")
 
@@ -175,6 +176,38 @@ def test_infer_with_bfloat16(client: Any) -> None:
     inputs[1].set_data_from_numpy(np.ones(1, ml_dtypes.bfloat16))
     found = client.infer("fixed", inputs).as_numpy("output")
     np.testing.assert_array_equal(np.asarray(found, np.float32), 1 + np.arange(6).reshape(2, 3))
+
+
+def test_generation_is_streamed_and_conversations_do_not_meet(server: Any) -> None:
+    """Each next token is the sum of those before; what another conversation left in the cache is not in it."""
+    url = f"{server.url}/v2/models/sums"
+
+    def tokens(prompt: list[int]) -> list[int]:
+        status, text = get(f"{url}/generate_stream", {"input_ids": prompt, "parameters": {"max_tokens": 10}})
+        assert status == 200
+        events = [json.loads(each.removeprefix("data: ")) for each in text.strip().split("\n\n")]
+        assert {each["model_name"] for each in events} == {"sums"}
+        return [each["token_id"] for each in events]
+
+    def right(prompt: list[int]) -> list[int]:
+        kept = list(prompt)
+        for _ in range(10):
+            kept.append(sum(kept) % 7)
+        return kept[len(prompt) :]
+
+    prompts = [[number + 1] * (1 + number % 6) for number in range(12)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(tokens, prompts)) == list(map(right, prompts))
+    status, answer = get(f"{url}/generate_stream", {"input_ids": [1] * 30, "parameters": {"max_tokens": 3}})
+    assert (status, "at most 32 together" in answer["error"]) == (400, True)
+    status, answer = get(f"{server.url}/v2/models/rows/generate_stream", {"input_ids": [1]})
+    assert (status, "expected a decoder" in answer["error"]) == (400, True)
+    tensors = [
+        {"name": "ids", "shape": [1, 1], "datatype": "INT64", "data": [1]},
+        {"name": "start", "shape": [1], "datatype": "INT64", "data": [0]},
+    ]
+    status, answer = get(f"{url}/infer", {"inputs": tensors})
+    assert (status, "keeps state" in answer["error"]) == (400, True), "clients would meet in it"
 
 
 def test_requests_share_calls(server: Any, client: Any, work: Work) -> None:
@@ -207,7 +240,7 @@ def test_what_is_wrong_is_told(server: Any, work: Work) -> None:
     assert get(url, b"{}", {"Inference-Header-Content-Length": "-1"})[0] == 400
     assert get(url, b"{}", {"Content-Encoding": "gzip"})[0] == 415
     status, answer = get(f"{server.url}/v2/models/nobody/infer", {"inputs": []})
-    assert (status, answer["error"]) == (404, "model 'nobody': expected one of rows, narrow, fixed")
+    assert (status, answer["error"]) == (404, "model 'nobody': expected one of rows, narrow, fixed, sums")
     assert work.ask(server.url, 0) == "200"
 
 
