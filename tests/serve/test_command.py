@@ -27,7 +27,8 @@ def test_a_file_is_served_until_ctrl_c(files: dict[str, Path]) -> None:
         assert served.stdout is not None
         try:
             line = served.stdout.readline()
-            told = json.loads(line) if line else served.communicate()[1]
+            assert line, served.communicate()[1]
+            told = json.loads(line)
             assert told["model"] == "m"
             url = told["url"].removeprefix("http://")
             client = python(ROOT / "examples" / "ray_serve" / "client.py", "m", "--url", url)

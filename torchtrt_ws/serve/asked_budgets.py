@@ -17,15 +17,20 @@ class AskedBudgets:
     def __init__(self) -> None:
         self._wishes: dict[str, tuple[Budget, Budget]] = {}
 
-    async def ask(self, model: str, configured: Budget, budget: int | str) -> None:
+    async def ask(self, model: str, configured: Budget, budget: Budget) -> Budget:
         """Remembers a wish.
 
         Args:
             model: Its name.
             configured: What its config says now.
-            budget: What was asked.
+            budget: What was asked; None forgets what was.
+
+        Returns:
+            The wish that held before, or None.
         """
+        before = await self.wish(model, configured)
         self._wishes[model] = configured, budget
+        return before
 
     async def wish(self, model: str, configured: Budget) -> Budget:
         """The wish that holds, or None.

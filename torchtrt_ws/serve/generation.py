@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def generated(run: Run, asked: GenerateRequest, limit: int, kept: int) -> Iterat
 def _chosen(logits: np.ndarray[Any, Any], asked: GenerateRequest, draw: np.random.Generator) -> int:
     if asked.top_k == 1:
         return int(logits.argmax())
-    most: Sequence[int] = np.argpartition(logits, -min(asked.top_k, len(logits)))[-asked.top_k :]
+    most = np.argpartition(logits, -min(asked.top_k, len(logits)))[-asked.top_k :]
     scaled = (logits[most] - logits.max()) / asked.temperature
     likely = np.exp(scaled) / np.exp(scaled).sum()
     return int(draw.choice(most, p=likely))

@@ -223,7 +223,7 @@ class Ingress:
 
     async def _is_ready(self, handle: Any) -> bool:
         try:
-            await asyncio.wait_for(_awaited(handle.check_health.remote()), _READY_S)
+            await asyncio.wait_for(_awaited(handle.ready.remote()), _READY_S)
         except Exception:  # whatever a replica raises, or Ray for one that is not there
             return False
         return True
@@ -241,14 +241,16 @@ class Ingress:
 
     async def _change(self, name: str, wanted: int | str) -> Response:
         configured = await self._models[name].configured.remote()
+        # First, so that a replica that looks meanwhile does not go back to the wish before.
+        before = await self._asked.ask.remote(name, configured, wanted)
         found = await self._broadcast(name, "set_budget", wanted)
         # A replica that died meanwhile has no say: the one that takes its place reads the wish.
         errors = [each for each in found if isinstance(each, WeightStreamingError)]
         if errors:
+            await self._asked.ask.remote(name, configured, before)
             if len(errors) < len(found):
                 await self._broadcast(name, "undo_budget")
             return failed(errors[0])
-        await self._asked.ask.remote(name, configured, wanted)
         return answered({"name": name, "budget": wanted, "replicas": await self._reports(name)})
 
 

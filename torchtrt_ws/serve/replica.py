@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -22,6 +23,9 @@ from torchtrt_ws.serve.served_program import Answer, Request, ServedProgram
 from torchtrt_ws.serve.settings import ModelSettings
 
 __all__ = ["Replica"]
+
+_LOG = logging.getLogger("ray.serve")  # where an operator looks for what a replica says
+_WISH_S = 2.0  # seconds; a look at the health must not wait for long
 
 
 class Replica:
@@ -168,15 +172,35 @@ class Replica:
         families = await asyncio.to_thread(lambda: list(metrics.collector().collect()))
         return serve.get_replica_context().replica_id.unique_id, families, self._program.counters.as_dict()
 
-    def check_health(self) -> None:
-        """For Ray Serve, which replaces the replica when this raises.
+    async def ready(self) -> None:
+        """Returns where the program works.
 
         Raises:
             WeightStreamingError: The last call failed, and one with zeros does too.
         """
-        self._program.check()
+        await asyncio.to_thread(self._program.check)
+
+    async def check_health(self) -> None:
+        """For Ray Serve, which replaces the replica when this raises.
+
+        Also takes a wish that was made while this replica started, when nobody knew yet to pass it on here.
+
+        Raises:
+            WeightStreamingError: As `ready`.
+        """
+        await self.ready()
+        try:
+            wish = await asyncio.wait_for(_awaited(self._asked.wish.remote(self._name, self._configured)), _WISH_S)
+        except Exception:  # whatever Ray raises for a process that is not there now: the next look will find it
+            return
+        if wish is not None and wish != self._current and (error := await self.set_budget(wish)) is not None:
+            _LOG.warning("the budget that was asked for: %s", error)
 
     def __del__(self) -> None:
         stack = getattr(self, "_stack", None)
         if stack is not None:
             stack.close()
+
+
+async def _awaited(response: Any) -> Any:
+    return await response  # a response is awaitable, and no coroutine
