@@ -215,13 +215,18 @@ def test_requests_share_calls(server: Any, client: Any, work: Work) -> None:
         (stats,) = client.get_inference_statistics("rows")["model_stats"]
         return stats["inference_stats"]["success"]["count"], stats["inference_count"], stats["execution_count"]
 
-    before = counts()
-    with ThreadPoolExecutor(24) as threads:
-        assert set(threads.map(lambda number: work.ask(server.url, number), range(96))) == {"200"}
-    requests, rows, calls = (after - was for after, was in zip(counts(), before, strict=True))
-    assert requests == 96
-    assert rows == sum(len(work.given[number % 24]["x"]) for number in range(96))
-    assert rows / 8 <= calls < requests, "in fewer calls than requests"
+    def burst() -> bool:
+        """Whether of some requests at the same time two or more shared a call."""
+        before = counts()
+        with ThreadPoolExecutor(24) as threads:
+            assert set(threads.map(lambda number: work.ask(server.url, number), range(48))) == {"200"}
+        requests, rows, calls = (after - was for after, was in zip(counts(), before, strict=True))
+        assert requests == 48
+        assert rows == 2 * sum(len(each["x"]) for each in work.given)
+        assert rows / 8 <= calls <= requests
+        return calls < requests
+
+    until(burst)
 
 
 def test_what_is_wrong_is_told(server: Any, work: Work) -> None:
@@ -319,9 +324,15 @@ def test_the_only_replica_is_killed(server: Any, work: Work) -> None:
 
 
 def test_overload_is_refused_and_over_when_it_ends(server: Any, work: Work) -> None:
-    with ThreadPoolExecutor(32) as threads:
-        found = list(threads.map(lambda number: work.ask(server.url, number, "narrow"), range(128)))
-    assert set(found) == {"200", "503"}, "some are answered, and rightly; the others are told to come later"
+    found: set[str] = set()
+
+    def burst() -> bool:
+        with ThreadPoolExecutor(32) as threads:
+            found.update(threads.map(lambda number: work.ask(server.url, number, "narrow"), range(64)))
+        return len(found) > 1
+
+    until(burst)
+    assert found == {"200", "503"}, "some are answered, and rightly; the others are told to come later"
     assert work.ask(server.url, 0, "narrow") == "200"
 
 
