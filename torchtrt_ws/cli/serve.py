@@ -45,7 +45,9 @@ def serve(
     batch_wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for others although a call could begin.")
     ] = 0,
-    max_queued: Annotated[int, typer.Option(min=1, help="Requests that wait; more are answered with 503.")] = 128,
+    max_queued: Annotated[
+        int, typer.Option(min=1, help="Requests that wait for a replica; more are answered with 503.")
+    ] = 64,
     admin: Annotated[bool, typer.Option("--admin", help="Let clients change the budget.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object when it is ready.")] = False,
 ) -> None:

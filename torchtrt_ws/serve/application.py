@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ray import serve
+from ray.serve.config import RequestRouterConfig
 
 from torchtrt_ws.serve import ingress
 from torchtrt_ws.serve.asked_budgets import AskedBudgets
@@ -14,6 +15,9 @@ from torchtrt_ws.serve.settings import AppSettings, ModelSettings
 __all__ = ["application"]
 
 _LIGHT = {"num_cpus": 0}  # beside what computes
+# Seconds. Requests that wait before full replicas ask again at such intervals; with Ray's 0.5 s replicas that answer in
+# milliseconds run dry meanwhile.
+_BACKOFF_S = 0.05
 
 
 def application(settings: AppSettings) -> Any:
@@ -45,6 +49,7 @@ def _model(name: str, settings: ModelSettings, asked: Any) -> Any:
         max_ongoing_requests=settings.ongoing,
         max_queued_requests=settings.max_queued_requests,
         health_check_period_s=settings.health_check_period_s,
+        request_router_config=RequestRouterConfig(max_backoff_s=_BACKOFF_S),
         user_config={"budget": settings.budget},
     )
     return deployment.bind(settings.model_copy(update={"budget": None}), asked, name)

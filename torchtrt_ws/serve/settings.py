@@ -40,8 +40,10 @@ class ModelSettings(_Strict):
         num_replicas: Processes, each with a copy of the program.
         num_gpus: Of each; 0.5 lets two share a GPU, each with its own budget.
         num_cpus: Of each, as Ray counts them.
-        max_ongoing_requests: That a replica has at the same time; None: enough for two batches in each context.
-        max_queued_requests: That wait beyond those, for each process that answers HTTP; more are answered with 503.
+        max_ongoing_requests: That a replica has, those that wait there among them; None: 64, or four batches for each
+            context if these are more. Where requests wait, they gather into batches.
+        max_queued_requests: That wait before the replicas when all have so many, for each process that answers HTTP;
+            more are answered with 503.
         health_check_period_s: Seconds between two looks at a replica.
     """
 
@@ -60,7 +62,7 @@ class ModelSettings(_Strict):
     num_gpus: Annotated[float, Field(ge=0)] = 0
     num_cpus: Annotated[float, Field(ge=0)] = 1
     max_ongoing_requests: Annotated[int, Field(ge=1)] | None = None
-    max_queued_requests: Annotated[int, Field(ge=1)] = 128
+    max_queued_requests: Annotated[int, Field(ge=1)] = 64
     health_check_period_s: Annotated[float, Field(gt=0)] = 5
 
     @field_validator("budget")
@@ -72,7 +74,7 @@ class ModelSettings(_Strict):
     @property
     def ongoing(self) -> int:
         """Requests that a replica has at the same time."""
-        return self.max_ongoing_requests or max(8, 2 * self.max_batch_size * self.contexts)
+        return self.max_ongoing_requests or max(64, 4 * self.max_batch_size * self.contexts)
 
     @property
     def load_options(self) -> dict[str, Any]:
