@@ -182,8 +182,8 @@ def markdown(results: dict[str, Any]) -> str:
     lines += [
         "",
         "Requests of one row over HTTP at a budget of 0, binary tensors, one replica. Ratio: to calls with one row, "
-        "one after the other, without a server (first table). Of 256 clients more wait than the server takes: the rest is "
-        "answered with 503 at once, and asks again at once.",
+        "one after the other, without a server (first table). Of 256 clients more wait than the server takes: the "
+        "rest is answered with 503 at once, and asks again at once.",
         "",
         "| max_batch_size | clients | requests/s | ratio | p50 ms | p99 ms | rows per call | other answers |",
         "|---|---|---|---|---|---|---|---|",
