@@ -43,6 +43,8 @@ def test_a_budget_that_cannot_be_read() -> None:
 
     with pytest.raises(BudgetError, match=r"budget: found '140%'; expected \"auto\""):
         serve.app(model(budget="140%"))
+    with pytest.raises(BudgetError, match="headroom: found 'auto'; expected a number of bytes"):
+        serve.app(model(headroom="auto"))
 
 
 def test_what_goes_to_load() -> None:

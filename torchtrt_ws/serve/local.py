@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -44,7 +45,9 @@ class Server:
         self._ends_ray = not ray.is_initialized()
         if self._ends_ray:
             processors = sum(model.num_replicas * model.num_cpus for model in settings.models.values())
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray tells its makers
             ray.init(
+                address="local",  # whatever RAY_ADDRESS says
                 num_cpus=max(1, int(processors + 0.999)),  # of this server alone: nobody else schedules here
                 include_dashboard=False,
                 log_to_driver=False,
@@ -108,7 +111,8 @@ def _why(error: BaseException) -> EngineError | None:
     """What Ray's own words leave out: the exception in the replica that did not start."""
     if not isinstance(error, RuntimeError):
         return None
-    deployments = serve.status().applications[_NAME].deployments.values()
+    application = serve.status().applications.get(_NAME)
+    deployments = application.deployments.values() if application is not None else ()
     lines = [line for each in deployments for line in each.message.splitlines() if _EXCEPTION.match(line)]
     found = _EXCEPTION.sub("", lines[-1]) if lines else first_line(error)
     return EngineError("serve", f"a replica that does not start: {found}", "replicas that load their program", "")

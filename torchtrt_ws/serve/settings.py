@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from torchtrt_ws import budget as budgets
 from torchtrt_ws.errors import BudgetError, ProgramError
@@ -69,6 +69,13 @@ class ModelSettings(_Strict):
     @classmethod
     def _readable(cls, value: int | str | None) -> int | str | None:
         budgets.parse(value, "budget")  # before a replica starts to find out
+        return value
+
+    @field_validator("margin", "headroom")
+    @classmethod
+    def _sizes(cls, value: int | str | None, info: ValidationInfo) -> int | str | None:
+        if value is not None:
+            budgets.size(value, info.field_name or "")
         return value
 
     @property
