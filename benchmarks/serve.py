@@ -70,7 +70,7 @@ def body() -> tuple[bytes, dict[str, str]]:
 
 
 async def load(url: str, clients: int, seconds: float) -> dict[str, Any]:
-    """Clients that ask again as soon as they are answered, after a 503 when it says so; the first second does not count."""
+    """Clients that ask again once they are answered, after a 503 when it says so; the first second does not count."""
     import aiohttp
 
     data, headers = body()
