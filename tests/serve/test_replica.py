@@ -59,6 +59,14 @@ def test_a_wish_beats_the_config_and_may_come_late(files: dict[str, Path]) -> No
         await made.check_health()
         assert budget(made)[0] == 8192
         asked.value = None
+        assert await made.set_budget("0%") is None
+        await made.undo_budget()
+        assert budget(made)[0] == 8192
+        assert await made.set_budget("nonsense") is not None
+        await made.undo_budget()
+        assert budget(made)[0] == 8192
+        await made.reconfigure({"budget": "0%"})
+        assert budget(made)[0] == 0, "what was undone is not what it has"
         await made.reconfigure({"budget": "100%"})
         found, whole = budget(made)
         assert found == whole

@@ -41,6 +41,7 @@ class Replica:
         self._settings, self._asked, self._name = settings, asked, name
         self._configured: Budget = None
         self._current: Budget = None
+        self._previous: Budget = None  # before the last change, for its undoing
         self._stack = ExitStack()
         self._threads = ThreadPoolExecutor(settings.contexts, thread_name_prefix="infer")
         self._loaded: ServedProgram | None = None
@@ -135,6 +136,7 @@ class Replica:
         Returns:
             What was wrong, or None.
         """
+        self._previous = self._current
         try:
             await asyncio.to_thread(self._program.set_budget, budget)
         except WeightStreamingError as error:
@@ -143,8 +145,9 @@ class Replica:
         return None
 
     async def undo_budget(self) -> None:
-        """Takes the last `set_budget` back."""
+        """Takes the last `set_budget` back, if it changed something."""
         await asyncio.to_thread(self._program.undo_budget)
+        self._current = self._previous
 
     async def configured(self) -> Budget:
         """The budget of the user's config."""
