@@ -75,3 +75,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         dynamic_shapes={"ids": {1: torch.export.Dim("count", min=1, max=4)}, "start": None},
     )
     return {"rows": folder / "rows.pte", "fixed": folder / "fixed.pte", "sums": folder / "sums.pte"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test-fast` leaves out what exports, and what starts Ray with it."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and "files" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.exports)
