@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,17 @@ def test_counts_of_replicas() -> None:
         "requests": 2, "refused": 0, "rows": 8, "calls": 2, "queue_ns": 10, "compute_ns": 14, "last_ms": 100,
     }  # fmt: skip
     assert summed([])["requests"] == 0
+
+
+def test_two_contexts_answer_at_the_same_time_and_rightly(files: dict[str, Path]) -> None:
+    served = ServedProgram(str(files["rows"]), max_batch_size=8, options={"contexts": 2})
+    right = [torchtrt_ws.load(files["rows"])(**some_rows(2, seed))[0] for seed in range(8)]
+
+    def ask(seed: int) -> list[Any]:
+        return served.infer(requests(some_rows(2, seed), some_rows(2, (seed + 1) % 8)))
+
+    with ThreadPoolExecutor(2) as threads:
+        for seed, answers in enumerate(threads.map(ask, range(8))):
+            np.testing.assert_allclose(answers[0]["output_0"], right[seed], rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(answers[1]["output_0"], right[(seed + 1) % 8], rtol=1e-5, atol=1e-5)
+    assert served.counters.calls == 8
