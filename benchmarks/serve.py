@@ -201,7 +201,8 @@ def markdown(results: dict[str, Any]) -> str:
         names = [name for name in results["memory"][0]["rss_bytes"] if "batch1:" not in name and "batch32" not in name]
         lines += [
             "",
-            "Resident MiB of the processes that answer, 16 clients, `max_batch_size` 8:",
+            "Resident MiB of the processes that answer, 16 clients, `max_batch_size` 8"
+            + (", of another run (`memory_machine` in the .json):" if "memory_machine" in results else ":"),
             "",
             "| minute | requests | " + " | ".join(name.rsplit(" ", 1)[0] for name in names) + " |",
             "|---|---|" + "---|" * len(names),
