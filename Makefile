@@ -49,7 +49,7 @@ $(VENV)/sdk: pyproject.toml tools/requirements.py
 
 # executorch's own dependencies are for its Python side, which saving needs; --no-deps would do for running.
 $(VENV)/deps: $(VENV)/sdk
-	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot simulate wheel compile dev > $(VENV)/requirements.txt
+	$(PY) tools/requirements.py build run export examples rtx sign adapter metrics plot serve simulate wheel compile dev > $(VENV)/requirements.txt
 	$(INSTALL) -r $(VENV)/requirements.txt
 	# Its dependencies are a GPU's: TensorRT. Tests read its format.
 	$(PY) tools/requirements.py tensorrt > $(VENV)/no-deps.txt

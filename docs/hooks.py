@@ -38,6 +38,8 @@ PYTHON = (
     "memory",
     "measuring",
     "metrics",
+    "serve",
+    "serve.settings",
     "logs",
     "versions",
     "trust",

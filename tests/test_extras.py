@@ -28,6 +28,7 @@ def find_spec(name, package=None):
 importlib.util.find_spec = find_spec
 """
 SAVE_PLAN = 'torchtrt_ws.save_plan(b"plan", "m.pte", inputs="x:float32:1", outputs="y:float32:1")'
+SERVE = 'from torchtrt_ws import serve; serve.app({"models": {"m": {"file": "m.pte"}}})'
 KEYGEN = "from torchtrt_ws.cli.main import main; main(['keygen', 'key'])"
 ONNX = """
 from pathlib import Path
@@ -49,6 +50,7 @@ from_safetensors("weights", Path("m.safetensors"))
         ("onnx", "onnx", "rtx", ONNX),
         ("safetensors", "safetensors", "safetensors", SAFETENSORS),
         ("cryptography", "cryptography", "sign", KEYGEN),
+        ("ray", "ray", "serve", SERVE),
     ],
     ids=lambda value: value if isinstance(value, str) and value.isalnum() else "",
 )
@@ -71,5 +73,5 @@ def test_what_pip_reads_has_the_extras_that_messages_name() -> None:
         for found in re.findall(r"torchtrt-ws\[([a-z,]+)\]", path.read_text())
         for extra in found.split(",")
     }
-    assert named >= {"export", "rtx", "plot", "sign", "metrics", "safetensors"}
+    assert named >= {"export", "rtx", "plot", "sign", "metrics", "safetensors", "serve"}
     assert named <= LISTS.keys()

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "executorch", "numpy", "rich", "cryptography")
+HEAVY = ("torch", "executorch", "numpy", "rich", "cryptography", "ray")
 
 
 def loaded(code: str) -> set[str]:
@@ -24,11 +24,12 @@ def loaded(code: str) -> set[str]:
         ("from torchtrt_ws import budget, blob, pte, planning, cache, dtypes, names", set()),
         ("import torchtrt_ws.trust", set()),
         ("import torchtrt_ws.runtime", {"numpy"}),
+        ("import torchtrt_ws.serve", set()),
         ("from torchtrt_ws.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass", set()),
         ("from torchtrt_ws.cli.main import main\ntry: main(['inspect', '--help'])\nexcept SystemExit: pass", set()),
         ("from torchtrt_ws.cli.main import main\ntry: main(['verify', '--help'])\nexcept SystemExit: pass", set()),
     ],
-    ids=["package", "core", "trust", "runtime", "help", "inspect", "verify"],
+    ids=["package", "core", "trust", "runtime", "serve", "help", "inspect", "verify"],
 )
 def test_heavy_modules_stay_out(code: str, allowed: set[str]) -> None:
     assert loaded(code) & set(HEAVY) <= allowed

@@ -22,6 +22,8 @@ LAYERS = (
     ("runtime",),
     ("memory", "diagnosis"),
     ("metrics",),
+    ("serve.protocol",),
+    ("serve",),
     ("measuring",),
     ("export.placement", "export.tensor_text", "export.by_name", "export.packages"),
     ("export.engine", "export.streaming"),

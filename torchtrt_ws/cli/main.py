@@ -28,6 +28,7 @@ SUBCOMMANDS = (
     "doctor",
     "check",
     "run",
+    "serve",
     "bench",
     "plan",
     "wrap",
