@@ -31,7 +31,7 @@ std::string cut_and_escape(std::string_view text, std::size_t limit, const char*
 
 }  // namespace
 
-std::string quoted(std::string_view text, std::size_t limit) { return cut_and_escape(text, limit, "\""); }
+std::string in_quotes(std::string_view text, std::size_t limit) { return cut_and_escape(text, limit, "\""); }
 
 std::string escaped(std::string_view text, std::size_t limit) { return cut_and_escape(text, limit, ""); }
 

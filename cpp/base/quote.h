@@ -10,8 +10,8 @@ inline constexpr std::size_t kQuotedBytes = 64;  // of the value; a longer one i
 
 /// Foreign text made safe for a message: in double quotes; control bytes, quotes, backslashes and bytes outside ASCII
 /// as escapes (`\n`, `\"`, `\x00`); at most `limit` bytes of it, then `... (300 bytes)`.
-/// In a file that includes <iomanip>, write torchtrt_ws::quoted: argument lookup finds std::quoted too.
-[[nodiscard]] std::string quoted(std::string_view text, std::size_t limit = kQuotedBytes);
+/// (Not called `quoted`: of a std::string, argument lookup would find std::quoted too.)
+[[nodiscard]] std::string in_quotes(std::string_view text, std::size_t limit = kQuotedBytes);
 
 /// The same without quotes, for option keys and JSON names that stand alone in a message.
 [[nodiscard]] std::string escaped(std::string_view text, std::size_t limit = kQuotedBytes);

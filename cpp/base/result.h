@@ -28,7 +28,7 @@ enum class ErrorCode {
 struct Failure {
   ErrorCode code;
   std::string subject;    ///< The key, file, tensor or part of a blob that it is about.
-  std::string found;      ///< What was found there; foreign text goes through quoted() (quote.h).
+  std::string found;      ///< What was found there; foreign text goes through in_quotes() (quote.h).
   std::string expected;   ///< What is accepted.
   std::string next_step;  ///< What to do next: a sentence or two; message() adds a full stop where the last is missing.
 

@@ -31,16 +31,16 @@ Result<Blob> read_blob(const void* data, std::size_t size) {
   auto metadata = parse_metadata(std::string_view(static_cast<const char*>(data) + h.metadata_offset, h.metadata_size));
   if (!metadata.ok()) return std::move(metadata).failure();
   if (!h.aliased && !metadata.value().aliased_io.empty()) {
-    return Failure{ErrorCode::BadBlob, "engine blob: magic", quoted(wire::kMagic),
-                   quoted(wire::kMagicAliased) + ", since the metadata has aliased_io",
+    return Failure{ErrorCode::BadBlob, "engine blob: magic", in_quotes(wire::kMagic),
+                   in_quotes(wire::kMagicAliased) + ", since the metadata has aliased_io",
                    "Save the program again with torchtrt-ws or Torch-TensorRT"};
   }
   const auto& own = metadata.value().own;
   if (h.stripped != (own && own->weights)) {
     return Failure{ErrorCode::BadBlob, "engine blob: magic",
-                   h.stripped ? quoted(wire::kMagicStripped) + " and metadata without torchtrt_ws.weights"
-                              : "a blob with torchtrt_ws.weights that is not " + quoted(wire::kMagicStripped),
-                   quoted(wire::kMagicStripped) + " where the weights are in a file of their own, and only there",
+                   h.stripped ? in_quotes(wire::kMagicStripped) + " and metadata without torchtrt_ws.weights"
+                              : "a blob with torchtrt_ws.weights that is not " + in_quotes(wire::kMagicStripped),
+                   in_quotes(wire::kMagicStripped) + " where the weights are in a file of their own, and only there",
                    "Save the program again with torchtrt-ws"};
   }
   if (own) {

@@ -14,7 +14,7 @@ constexpr int64_t kMaxInteger = std::numeric_limits<int64_t>::max();
 
 /// A JSON value for a message: short, and safe to print.
 std::string describe(const Json& value) {
-  if (value.is_string()) return torchtrt_ws::quoted(value.get_ref<const std::string&>());
+  if (value.is_string()) return in_quotes(value.get_ref<const std::string&>());
   if (value.is_array()) return "a list of " + std::to_string(value.size());
   if (value.is_object()) return "an object";
   return value.dump();  // null, a boolean or a number

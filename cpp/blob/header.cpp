@@ -36,7 +36,7 @@ Result<Header> parse_header(const void* data, std::size_t size) {
   const bool stripped = magic == wire::kMagicStripped;
   const bool aliased = stripped || magic == wire::kMagicAliased;
   if (!aliased && magic != wire::kMagic) {
-    Failure failure = bad("magic", quoted(magic), wire::either_magic());
+    Failure failure = bad("magic", in_quotes(magic), wire::either_magic());
     failure.next_step = "Save the program with torchtrt-ws or Torch-TensorRT (output_format=\"executorch\")";
     return failure;
   }

@@ -30,7 +30,7 @@ class Guard : public json::json_sax_t {
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
   bool key(string_t& key) override {
-    return keys_.back().insert(key).second || refuse("the key " + torchtrt_ws::quoted(key) + " twice in one object");
+    return keys_.back().insert(key).second || refuse("the key " + in_quotes(key) + " twice in one object");
   }
   bool null() override { return true; }
   bool boolean(bool /*value*/) override { return true; }
@@ -79,8 +79,7 @@ Result<json> parse_json(std::string_view text) {
                     "at most " + std::to_string(wire::kMaxJsonDepth) + " levels of JSON, each key once");
   }
   if (!good) {
-    return bad_json(text.empty() ? "no bytes" : torchtrt_ws::quoted(text) + ", which is not JSON",
-                    "one JSON object in UTF-8");
+    return bad_json(text.empty() ? "no bytes" : in_quotes(text) + ", which is not JSON", "one JSON object in UTF-8");
   }
   return json::parse(text.begin(), text.end(), /*cb=*/nullptr, /*allow_exceptions=*/false);
 }

@@ -26,7 +26,7 @@ std::vector<Binding> read_bindings(Fields& document) {
     Binding binding{entry.name("name"), entry.text("dtype", ""), {}, entry.boolean("is_input", true)};
     if (entry.has("shape")) binding.shape = entry.dims("shape", -1);
     if (!names.emplace(binding.is_input, binding.name).second) {
-      entry.refuse("name", torchtrt_ws::quoted(binding.name) + " again",
+      entry.refuse("name", in_quotes(binding.name) + " again",
                    binding.is_input ? "input names that differ" : "output names that differ");
     }
     bindings.push_back(std::move(binding));
@@ -45,16 +45,16 @@ std::vector<Alias> read_aliases(Fields& document, const std::vector<Binding>& bi
   document.list("aliased_io", /*required=*/false, [&](Fields& entry) {
     Alias alias{entry.name("output"), entry.name("input"), entry.text("kind", "kv_cache_update")};
     if (alias.kind != "kv_cache_update" && alias.kind != "user") {
-      entry.refuse("kind", torchtrt_ws::quoted(alias.kind), "\"kv_cache_update\" or \"user\"");
+      entry.refuse("kind", in_quotes(alias.kind), "\"kv_cache_update\" or \"user\"");
     }
     if (!has_binding(bindings, alias.output, false)) {
-      entry.refuse("output", torchtrt_ws::quoted(alias.output), "the name of an output in io_bindings");
+      entry.refuse("output", in_quotes(alias.output), "the name of an output in io_bindings");
     }
     if (!has_binding(bindings, alias.input, true)) {
-      entry.refuse("input", torchtrt_ws::quoted(alias.input), "the name of an input in io_bindings");
+      entry.refuse("input", in_quotes(alias.input), "the name of an input in io_bindings");
     }
     if (!outputs.insert(alias.output).second) {
-      entry.refuse("output", torchtrt_ws::quoted(alias.output) + " again", "one alias for an output");
+      entry.refuse("output", in_quotes(alias.output) + " again", "one alias for an output");
     }
     aliases.push_back(std::move(alias));
   });
@@ -120,8 +120,8 @@ void compare_names(Fields& own, const char* key, const std::vector<TensorFacts>&
   for (const Binding& binding : bindings) {
     if (binding.is_input != is_input) continue;
     if (index >= tensors.size() || tensors[index].name != binding.name) {
-      own.refuse(key, index < tensors.size() ? torchtrt_ws::quoted(tensors[index].name) : "no tensor",
-                 torchtrt_ws::quoted(binding.name) + " at place " + std::to_string(index) + ", as in io_bindings");
+      own.refuse(key, index < tensors.size() ? in_quotes(tensors[index].name) : "no tensor",
+                 in_quotes(binding.name) + " at place " + std::to_string(index) + ", as in io_bindings");
       return;
     }
     ++index;
@@ -144,7 +144,7 @@ std::vector<StateTensor> read_state(Fields& own, const std::vector<Binding>& bin
   own.list("state", /*required=*/false, [&](Fields& entry) {
     StateTensor tensor{entry.name("input"), entry.name("output"), entry.name("dtype"), entry.dims("shape", 0)};
     for (const auto& [key, name] : {std::pair{"input", tensor.input}, std::pair{"output", tensor.output}}) {
-      if (!names.insert(name).second) entry.refuse(key, torchtrt_ws::quoted(name), "a name of its own");
+      if (!names.insert(name).second) entry.refuse(key, in_quotes(name), "a name of its own");
     }
     state.push_back(std::move(tensor));
   });
@@ -173,14 +173,14 @@ OwnFacts read_own(Fields& own, const std::vector<Binding>& bindings) {
   OwnFacts facts{};
   facts.schema = static_cast<int>(own.integer("schema", wire::kWholeSchema, wire::kSchemaVersion));
   facts.name = own.text("name");
-  if (!is_engine_name(facts.name)) own.refuse("name", torchtrt_ws::quoted(facts.name), std::string(kEngineNames));
+  if (!is_engine_name(facts.name)) own.refuse("name", in_quotes(facts.name), std::string(kEngineNames));
   facts.kind = own.name("kind");
   facts.sha256 = own.text("sha256");
-  if (!is_sha256(facts.sha256)) own.refuse("sha256", torchtrt_ws::quoted(facts.sha256), "64 lower-case hex digits");
+  if (!is_sha256(facts.sha256)) own.refuse("sha256", in_quotes(facts.sha256), "64 lower-case hex digits");
   facts.crc32c = read_crc32c(own);
   facts.nested_method = own.text("nested_method", "forward");
   if (!is_engine_name(facts.nested_method)) {
-    own.refuse("nested_method", torchtrt_ws::quoted(facts.nested_method), std::string(kEngineNames));
+    own.refuse("nested_method", in_quotes(facts.nested_method), std::string(kEngineNames));
   }
   facts.keeps_state = own.boolean("keeps_state", false);
   facts.state = read_state(own, bindings);

@@ -34,7 +34,7 @@ std::vector<std::string> read_taken(Fields& entry, const std::optional<SeparateW
   entry.list("weights", /*required=*/true, [&](Fields& weight) {
     std::string name = weight.text("name");
     if (left.erase(name) == 0) {
-      weight.refuse("name", torchtrt_ws::quoted(name), "the name of a weight in the list of the engine, once");
+      weight.refuse("name", in_quotes(name), "the name of a weight in the list of the engine, once");
     }
     names.push_back(std::move(name));
   });
@@ -48,7 +48,7 @@ VariantFacts read_variant(Fields& entry, const std::optional<SeparateWeights>& w
   variant.size = static_cast<uint64_t>(entry.integer("size", 1, kMost));
   variant.sha256 = entry.text("sha256");
   if (!is_sha256(variant.sha256)) {
-    entry.refuse("sha256", torchtrt_ws::quoted(variant.sha256), "64 lower-case hex digits");
+    entry.refuse("sha256", in_quotes(variant.sha256), "64 lower-case hex digits");
   }
   if (!entry.has("crc32c")) entry.refuse("crc32c", "nothing", "8 lower-case hex digits");
   variant.crc32c = read_crc32c(entry).value_or(0);
@@ -76,7 +76,7 @@ std::vector<std::string> read_compute_capabilities(Fields& fields) {
   fields.list("compute_capabilities", /*required=*/false, [&](Fields& entry) {
     std::string name = entry.text("name");
     if (!is_compute_capability(name) || std::find(found.begin(), found.end(), name) != found.end()) {
-      entry.refuse("name", torchtrt_ws::quoted(name), "a compute capability such as \"8.9\", once");
+      entry.refuse("name", in_quotes(name), "a compute capability such as \"8.9\", once");
     }
     found.push_back(std::move(name));
   });

@@ -33,7 +33,7 @@ std::optional<uint32_t> read_crc32c(Fields& fields) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
   const bool lower = text.find_first_of("ABCDEF") == std::string::npos;
   if (text.size() == 8 && lower && error == std::errc() && end == text.data() + text.size()) return value;
-  fields.refuse("crc32c", torchtrt_ws::quoted(text), "8 lower-case hex digits");
+  fields.refuse("crc32c", in_quotes(text), "8 lower-case hex digits");
   return std::nullopt;
 }
 
@@ -41,7 +41,7 @@ SeparateWeights read_weights(Fields& fields) {
   SeparateWeights weights;
   weights.file = fields.text("file");
   if (!is_file_name(weights.file)) {
-    fields.refuse("file", torchtrt_ws::quoted(weights.file, 40),
+    fields.refuse("file", in_quotes(weights.file, 40),
                   "the name of a file without its folder, of at most " + std::to_string(wire::kMaxFileName) + " bytes");
   }
   std::set<std::string> names;
@@ -55,11 +55,11 @@ SeparateWeights read_weights(Fields& fields) {
                        entry.text("sha256"),
                        std::nullopt};
     if (!is_sha256(weight.sha256)) {
-      entry.refuse("sha256", torchtrt_ws::quoted(weight.sha256), "64 lower-case hex digits");
+      entry.refuse("sha256", in_quotes(weight.sha256), "64 lower-case hex digits");
     }
     if (entry.has("shape")) weight.shape = entry.dims("shape", 0);
     if (!names.insert(weight.name).second) {
-      entry.refuse("name", torchtrt_ws::quoted(weight.name) + " again", "names that differ");
+      entry.refuse("name", in_quotes(weight.name) + " again", "names that differ");
     }
     weights.tensors.push_back(std::move(weight));
   });

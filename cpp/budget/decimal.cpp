@@ -24,8 +24,8 @@ Result<int64_t> parse_decimal(std::string_view subject, const void* data, std::s
   const auto [stop, error] = std::from_chars(begin, end, value);
   const bool overflow =
       error == std::errc::result_out_of_range || value > uint64_t{std::numeric_limits<int64_t>::max()};
-  if ((error != std::errc() && !overflow) || stop != end) return refuse(quoted(text));
-  if (overflow) return refuse(quoted(text) + ", which is too large");
+  if ((error != std::errc() && !overflow) || stop != end) return refuse(in_quotes(text));
+  if (overflow) return refuse(in_quotes(text) + ", which is too large");
   return static_cast<int64_t>(value);
 }
 

@@ -63,7 +63,7 @@ Result<std::optional<int64_t>> read_number(const Option& option) {
   } else {
     const auto& text = std::get<std::string>(option.value);
     if (text.empty()) return number;
-    found = quoted(text);
+    found = in_quotes(text);
     auto parsed = parse_decimal(option.key, text.data(), text.size());
     if (!parsed.ok()) return bad_value(option, parsed.failure().found);
     number = parsed.value();
@@ -88,7 +88,7 @@ std::string empty_note(const std::string& key) {
 Status read_engine_option(const Option& option, std::string_view engine_name, std::string_view option_engine,
                           Request& request) {
   if (!is_engine_name(option_engine)) {
-    request.notes.push_back("warning: option " + quoted(option.key) +
+    request.notes.push_back("warning: option " + in_quotes(option.key) +
                             " is ignored: it names no engine. Engine names are " + std::string(kEngineNames) + ".");
     return ok_status();
   }
@@ -133,7 +133,8 @@ Status read_baked(const std::vector<BakedSpec>& baked, Request& request) {
     if (spec.key != kBudgetKey) continue;  // target_device and other people's specs
     const std::string subject = "baked " + spec.key;
     if (request.baked.has_value()) {
-      return Failure{ErrorCode::BadOption, subject, std::to_string(request.baked->value) + " and " + quoted(spec.value),
+      return Failure{ErrorCode::BadOption, subject,
+                     std::to_string(request.baked->value) + " and " + in_quotes(spec.value),
                      "one compile spec of that key", "Save the program again with one budget"};
     }
     auto number = parse_decimal(subject, spec.value.data(), spec.value.size());
@@ -175,7 +176,7 @@ Result<Request> read_request(const std::vector<Option>& options, const std::vect
     } else if (option.key == kMarginKey) {
       status = read_margin(option, request);
     } else if (!is_one_of(kOtherKeys, option.key)) {
-      request.notes.push_back("warning: option " + quoted(option.key) +
+      request.notes.push_back("warning: option " + in_quotes(option.key) +
                               " is unknown and ignored. Known options: " + known_keys() + ".");
     }
     if (!status.ok()) return std::move(status).failure();

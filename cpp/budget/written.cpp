@@ -59,7 +59,7 @@ std::optional<General> read_form(std::string_view text) {
 
 Result<General> read_written_budget(std::string_view subject, std::string_view text) {
   if (auto form = read_form(text)) return *std::move(form);
-  return Failure{ErrorCode::BadOption, escaped(subject), text.empty() ? "an empty value" : quoted(text),
+  return Failure{ErrorCode::BadOption, escaped(subject), text.empty() ? "an empty value" : in_quotes(text),
                  "auto, a number of bytes from 0 to 2^63-1 (1073741824, 1GiB, 512M; base 2), N% with N from 0 to 100, "
                  "or free-N with N such a number of bytes",
                  "Write one of these"};

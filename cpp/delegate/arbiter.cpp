@@ -108,7 +108,7 @@ Result<int64_t> freed_since(int64_t before, const std::string& device, Refusals 
 Failure no_engine_on(const std::string& device) {
   std::string devices;
   for (const std::string& each : devices_of_engines()) devices += (devices.empty() ? "one of " : ", ") + each;
-  return {ErrorCode::BadArgument, "device " + quoted(device), "no live engine on it",
+  return {ErrorCode::BadArgument, "device " + in_quotes(device), "no live engine on it",
           devices.empty() ? "a loaded program" : devices, "Load a program first, or mend the name"};
 }
 
@@ -147,7 +147,7 @@ Result<int64_t> free_bytes_of(const std::string& device, int64_t bytes) {
   (void)put_back(budgets);  // what fails of it is in the log
   std::string found = "at most " + bytes_of(bytes - missing) + " that can be made free";
   if (refusals.first) found += " (" + refusals.first->message() + ")";
-  return Failure{ErrorCode::DoesNotFit, "device " + quoted(device), std::move(found), bytes_of(bytes),
+  return Failure{ErrorCode::DoesNotFit, "device " + in_quotes(device), std::move(found), bytes_of(bytes),
                  "Ask for less, put engines to sleep, or free memory elsewhere"};
 }
 

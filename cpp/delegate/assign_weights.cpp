@@ -19,7 +19,7 @@ Failure wrong(const std::string& subject, std::string found, std::string expecte
 std::string names_in(const WeightsCopy& copy) {
   std::string text = "engine '" + copy.engine + "' takes " + std::to_string(copy.takes.size());
   for (std::size_t i = 0; i < copy.takes.size() && i < kShown; ++i) {
-    text += (i == 0 ? ": " : ", ") + quoted(copy.takes[i].name);
+    text += (i == 0 ? ": " : ", ") + in_quotes(copy.takes[i].name);
   }
   return copy.takes.size() > kShown ? text + ", ..." : text;
 }
@@ -59,7 +59,7 @@ Result<std::vector<std::vector<std::size_t>>> assign_weights(const std::vector<N
   std::vector<std::vector<std::size_t>> assigned(copies.size());
   std::unordered_set<std::string_view> seen;
   for (std::size_t i = 0; i < given.size(); ++i) {
-    const std::string subject = "weight " + quoted(given[i].name);
+    const std::string subject = "weight " + in_quotes(given[i].name);
     if (!seen.insert(given[i].name).second) return wrong(subject, "it twice", "each weight once", "Leave one out");
     std::vector<std::size_t> takers;
     for (std::size_t c = 0; c < copies.size(); ++c) {

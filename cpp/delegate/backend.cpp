@@ -85,11 +85,11 @@ Result<Payload> find_engine(const Blob& blob, FreeableBuffer* processed, const s
   auto found = source == nullptr ? Failure{ErrorCode::BadEngine, subject, "a program loaded without data files", "", ""}
                                  : source->find(key, "engine");
   if (found.ok() && found.value().size() > 0) return found;
-  return Failure{ErrorCode::BadEngine, subject,
-                 found.ok() ? "no bytes under the key " + quoted(key) : found.failure().found,
-                 "the engine under the key " + quoted(key) + " in the data file (.ptd) that was saved with the program",
-                 "Put that file beside the program, where torchtrt_ws.load finds it, or pass its path: data= in "
-                 "Python, Module(program, {data file}) in C++"};
+  return Failure{
+      ErrorCode::BadEngine, subject, found.ok() ? "no bytes under the key " + in_quotes(key) : found.failure().found,
+      "the engine under the key " + in_quotes(key) + " in the data file (.ptd) that was saved with the program",
+      "Put that file beside the program, where torchtrt_ws.load finds it, or pass its path: data= in "
+      "Python, Module(program, {data file}) in C++"};
 }
 
 Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, FreeableBuffer* processed,

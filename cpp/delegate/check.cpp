@@ -131,7 +131,8 @@ void check_engine(const uint8_t* payload, const DelegateRecord& delegate, const 
   if (!adapter.ok()) {
     engine.facts.push_back(fact_of("adapter", Verdict::No, adapter.failure()));
   } else {
-    engine.facts.push_back({"adapter", Verdict::Ok, "that of " + quoted(engine.kind) + " engines is loaded", "", {}});
+    engine.facts.push_back(
+        {"adapter", Verdict::Ok, "that of " + in_quotes(engine.kind) + " engines is loaded", "", {}});
     const ProbeEngine probe_engine = find_engine_probe(engine.kind);
     const int device = around.how.device_id.value_or(read.metadata.device_id);
     const Blob plan = likeliest_plan(read, engine.kind, device, engine.facts);
@@ -154,7 +155,7 @@ void check_engine(const uint8_t* payload, const DelegateRecord& delegate, const 
 /// Whether what the program calls beside our engines is in this process; asked when the adapters are loaded.
 CheckFact backend_fact(const std::string& name, int delegates) {
   const std::string found =
-      std::to_string(delegates) + (delegates == 1 ? " delegate of " : " delegates of ") + quoted(name);
+      std::to_string(delegates) + (delegates == 1 ? " delegate of " : " delegates of ") + in_quotes(name);
   if (executorch::runtime::get_backend_class(name.c_str()) != nullptr) {
     return {"backend", Verdict::Ok, found + ", which is registered", "", {}};
   }

@@ -15,10 +15,10 @@ Result<Payload> DataMapWeights::find(const std::string& key, const std::string& 
   auto found = map_.get_data(key.c_str());
   if (!found.ok()) {
     const bool missing = found.error() == Error::NotFound;
-    return Failure{ErrorCode::BadEngine, "weight " + quoted(weight),
+    return Failure{ErrorCode::BadEngine, "weight " + in_quotes(weight),
                    missing ? "no such weight in the data files that the program was loaded with"
                            : std::string(executorch::runtime::to_string(found.error())) + " from ExecuTorch",
-                   "its bytes under the key " + quoted(key), "Load the program with the data file saved with it"};
+                   "its bytes under the key " + in_quotes(key), "Load the program with the data file saved with it"};
   }
   auto buffer = std::make_shared<FreeableBuffer>(std::move(found.get()));
   const auto* const data = static_cast<const uint8_t*>(buffer->data());

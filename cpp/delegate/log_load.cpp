@@ -17,7 +17,7 @@ bool wants_json() {
   const std::string_view form = asked == nullptr ? "" : asked;
   if (form == "json") return true;
   if (!form.empty() && form != "text") {
-    log_info("warning: " + std::string(kLogVariable) + ": found " + torchtrt_ws::quoted(form) +
+    log_info("warning: " + std::string(kLogVariable) + ": found " + in_quotes(form) +
              "; expected \"json\" or \"text\". Loads are logged as text.");
   }
   return false;

@@ -54,7 +54,7 @@ Result<OpenedPlan> open_plan(const std::string& kind, const std::string& name, c
   const DescribeSurroundings describe = find_surroundings(kind);
   if (describe == nullptr) {
     return Failure{ErrorCode::NotSupported, subject,
-                   std::to_string(variants.size()) + " plans for an engine of kind " + torchtrt_ws::quoted(kind),
+                   std::to_string(variants.size()) + " plans for an engine of kind " + in_quotes(kind),
                    "one: only TensorRT engines have several", "Save the program again"};
   }
   const auto whole = std::make_shared<Payload>(std::move(payload));

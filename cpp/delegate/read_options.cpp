@@ -49,8 +49,7 @@ Result<GraphUse> read_graph_use(const Option& option) {
     if (*text == "on") return GraphUse::On;
     if (*text == "off") return GraphUse::Off;
   }
-  return Failure{ErrorCode::BadOption, option.key,
-                 text == nullptr ? "a value that is not a bool" : torchtrt_ws::quoted(*text),
+  return Failure{ErrorCode::BadOption, option.key, text == nullptr ? "a value that is not a bool" : in_quotes(*text),
                  words ? "a bool, or auto, on or off" : "a bool", "Leave it out for auto."};
 }
 
@@ -135,8 +134,8 @@ Result<OpenOptions> read_open_options(const std::vector<Option>& options, OpenOp
       const std::optional<Verify> verify = text == nullptr ? std::nullopt : parse_verify(*text);
       if (!verify) {
         return Failure{ErrorCode::BadOption, std::string(kVerifyKey),
-                       text == nullptr ? "a value that is no text" : torchtrt_ws::quoted(*text),
-                       "checksum, digest or off", "Leave it out for checksum."};
+                       text == nullptr ? "a value that is no text" : in_quotes(*text), "checksum, digest or off",
+                       "Leave it out for checksum."};
       }
       read.verify = *verify;
     }
@@ -151,9 +150,9 @@ std::optional<GraphUse> baked_graph_use(const std::vector<BakedSpec>& specs, std
     if (value == std::string_view("\1", 1) || value == "1" || value == "true" || value == "True") return GraphUse::On;
     if (value == std::string_view("\0", 1) || value == "0" || value == "false" || value == "False")
       return GraphUse::Off;
-    notes.push_back("warning: compile spec " + std::string(kUseCudaGraphsKey) + ": found " +
-                    torchtrt_ws::quoted(spec.value) + "; expected true or false. It is ignored: set the option " +
-                    std::string(kCudaGraphKey) + " at load.");
+    notes.push_back("warning: compile spec " + std::string(kUseCudaGraphsKey) + ": found " + in_quotes(spec.value) +
+                    "; expected true or false. It is ignored: set the option " + std::string(kCudaGraphKey) +
+                    " at load.");
     break;
   }
   return std::nullopt;

@@ -66,7 +66,7 @@ Status only_named(std::vector<Group>& groups, const std::string& engine, const H
   };
   groups.erase(std::remove_if(groups.begin(), groups.end(), is_other), groups.end());
   if (groups.empty()) {
-    return Failure{ErrorCode::BadArgument, "engine " + quoted(engine), "no engine of that name",
+    return Failure{ErrorCode::BadArgument, "engine " + in_quotes(engine), "no engine of that name",
                    "one of " + names_of(handles), "Mend the name"};
   }
   return ok_status();

@@ -60,7 +60,7 @@ bool is_kind_name(const std::string& name) {
 bool register_engine_kind(const char* name, OpenEngine open, int abi) {
   std::lock_guard<std::mutex> lock(kinds().mutex);
   if (abi == kEngineAbi) return kinds().accepted.emplace(name, open).second;
-  const Failure other_abi{ErrorCode::NotSupported, "engine kind " + quoted(name),
+  const Failure other_abi{ErrorCode::NotSupported, "engine kind " + in_quotes(name),
                           "an adapter of ABI " + std::to_string(abi),
                           "ABI " + std::to_string(kEngineAbi) + ", as this library has",
                           "Install the library and its adapters from one version of torchtrt-ws"};
@@ -77,7 +77,7 @@ Result<OpenEngine> find_engine_kind(const std::string& name) {
   if (auto open = look_up(kinds().accepted, name)) return *open;
   // The name comes from a file: it must not choose a path.
   if (!is_kind_name(name)) {
-    return Failure{ErrorCode::NotSupported, "engine kind", quoted(name), "\"host\" or \"tensorrt\"",
+    return Failure{ErrorCode::NotSupported, "engine kind", in_quotes(name), "\"host\" or \"tensorrt\"",
                    "The file asks for an engine this version does not know; upgrade torchtrt-ws."};
   }
   const std::string variable = library_variable(name);
@@ -87,7 +87,7 @@ Result<OpenEngine> find_engine_kind(const std::string& name) {
   const char* words = loaded ? nullptr : dlerror();
   if (auto open = look_up(kinds().accepted, name)) return *open;
   if (auto failure = look_up(kinds().refused, name)) return *std::move(failure);
-  return Failure{ErrorCode::NotSupported, "engine kind " + quoted(name),
+  return Failure{ErrorCode::NotSupported, "engine kind " + in_quotes(name),
                  loaded ? library + ", which registers no such kind" : std::string(words != nullptr ? words : library),
                  "an adapter library for it",
                  "Install torchtrt-ws with that adapter, or set " + variable + " to its path."};

@@ -71,7 +71,7 @@ void add(Sha256& sha, const WeightFacts& facts, const std::string& digest) {
 
 Failure bad_weight(const std::string& subject, const std::string& weight, const std::string& file, std::string found,
                    std::string expected) {
-  return {ErrorCode::BadEngine, subject + ": weight " + quoted(weight) + " in " + quoted(file), std::move(found),
+  return {ErrorCode::BadEngine, subject + ": weight " + in_quotes(weight) + " in " + in_quotes(file), std::move(found),
           std::move(expected), "Load the program with the data file that was saved with it, or save both again"};
 }
 
@@ -79,7 +79,7 @@ Result<Weights> Weights::find(const std::string& subject, const SeparateWeights&
   if (source == nullptr) {
     return Failure{ErrorCode::BadEngine, subject,
                    "an engine without weights, and a program that was loaded without data files",
-                   quoted(listed.file) + ", which was saved with the program",
+                   in_quotes(listed.file) + ", which was saved with the program",
                    "Put it beside the program, where torchtrt_ws.load finds it, or pass its path: data= in "
                    "Python, Module(program, {data file}) in C++"};
   }
@@ -87,8 +87,9 @@ Result<Weights> Weights::find(const std::string& subject, const SeparateWeights&
   for (const WeightFacts& each : listed.tensors) {
     auto found = source->find(each.key, each.name);
     if (!found.ok()) {
-      Failure missing = bad_weight(subject, each.name, listed.file, found.failure().found,
-                                   "its " + std::to_string(each.bytes) + " bytes, under the key " + quoted(each.key));
+      Failure missing =
+          bad_weight(subject, each.name, listed.file, found.failure().found,
+                     "its " + std::to_string(each.bytes) + " bytes, under the key " + in_quotes(each.key));
       missing.next_step =
           "Load the program with the file of that name that was saved with it: beside the program, where "
           "torchtrt_ws.load finds it, or data= in Python, Module(program, {data file}) in C++";

@@ -126,7 +126,10 @@ Result<std::vector<DelegateRecord>> read_delegates(const std::string& path, cons
     Vector delegates = plan.vector(field::kDelegates);
     for (uint64_t j = 0; j < delegates.count() && !buffer.failed(); ++j) {
       Table delegate = delegates.table(j);
-      const Region region = region_of(buffer, root, delegate.table(field::kProcessed), *layout, size);
+      Region region;  // of no bytes where there is no payload: its backend knows what that means
+      if (delegate.has(field::kProcessed)) {
+        region = region_of(buffer, root, delegate.table(field::kProcessed), *layout, size);
+      }
       const std::string backend(delegate.text(field::kBackend));
       found.push_back({method, backend, region.offset, region.size, specs_of(buffer, delegate)});
     }

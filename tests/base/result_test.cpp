@@ -47,19 +47,18 @@ TEST(Result, GivesUpWhatOnlyMoves) {
 }
 
 TEST(Quote, EscapesWhatWouldBreakALogLine) {
-  EXPECT_EQ(quoted("plain"), "\"plain\"");
-  EXPECT_EQ(quoted("a\nb\tc\r"), "\"a\\nb\\tc\\r\"");
-  EXPECT_EQ(quoted("say \"hi\" \\"), "\"say \\\"hi\\\" \\\\\"");
-  EXPECT_EQ(quoted(std::string_view("1\0", 2)), "\"1\\x00\"");
-  EXPECT_EQ(quoted("\x1b[31m\x7f\xff"), "\"\\x1b[31m\\x7f\\xff\"");
+  EXPECT_EQ(in_quotes("plain"), "\"plain\"");
+  EXPECT_EQ(in_quotes("a\nb\tc\r"), "\"a\\nb\\tc\\r\"");
+  EXPECT_EQ(in_quotes("say \"hi\" \\"), "\"say \\\"hi\\\" \\\\\"");
+  EXPECT_EQ(in_quotes(std::string_view("1\0", 2)), "\"1\\x00\"");
+  EXPECT_EQ(in_quotes("\x1b[31m\x7f\xff"), "\"\\x1b[31m\\x7f\\xff\"");
   EXPECT_EQ(escaped("key\n"), "key\\n");
 }
 
 TEST(Quote, CutsWhatIsLong) {
-  EXPECT_EQ(quoted("123456", 6), "\"123456\"");
-  EXPECT_EQ(quoted("1234567", 6), "\"123456\"... (7 bytes)");
-  EXPECT_EQ(torchtrt_ws::quoted(std::string(1000, 'x')).size(),
-            kQuotedBytes + 2 + std::string("... (1000 bytes)").size());
+  EXPECT_EQ(in_quotes("123456", 6), "\"123456\"");
+  EXPECT_EQ(in_quotes("1234567", 6), "\"123456\"... (7 bytes)");
+  EXPECT_EQ(in_quotes(std::string(1000, 'x')).size(), kQuotedBytes + 2 + std::string("... (1000 bytes)").size());
 }
 
 }  // namespace

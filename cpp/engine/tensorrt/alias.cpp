@@ -15,7 +15,7 @@ std::optional<size_t> index_of(const std::vector<IoTensor>& tensors, const std::
 }
 
 Failure contradiction(const std::string& subject, const Alias& alias, std::string found, std::string expected) {
-  return {ErrorCode::BadBlob, subject + ", aliased output " + quoted(alias.output), std::move(found),
+  return {ErrorCode::BadBlob, subject + ", aliased output " + in_quotes(alias.output), std::move(found),
           std::move(expected), "The program and its engine do not belong together; save it again"};
 }
 
@@ -43,20 +43,20 @@ Status read_alias(const std::string& subject, const nvinfer1::ICudaEngine& engin
   const auto output = index_of(io.outputs, alias.output);
   const auto input = index_of(io.inputs, alias.input);
   if (!output || !input) {
-    return contradiction(subject, alias, "input " + quoted(alias.input), "names of an output and an input");
+    return contradiction(subject, alias, "input " + in_quotes(alias.input), "names of an output and an input");
   }
   if (alias.kind == "kv_cache_update") {
     const std::string said = aliased_input(engine, library, alias.output);
     if (said != alias.input) {
-      return contradiction(subject, alias, "input " + quoted(alias.input),
-                           said.empty() ? "no alias, as the engine says" : quoted(said) + ", as the engine says");
+      return contradiction(subject, alias, "input " + in_quotes(alias.input),
+                           said.empty() ? "no alias, as the engine says" : in_quotes(said) + ", as the engine says");
     }
   } else if (alias.kind != "user") {
-    return Failure{ErrorCode::Incompatible, subject + ", aliased output " + quoted(alias.output),
-                   "kind " + quoted(alias.kind), "\"kv_cache_update\" or \"user\"",
+    return Failure{ErrorCode::Incompatible, subject + ", aliased output " + in_quotes(alias.output),
+                   "kind " + in_quotes(alias.kind), "\"kv_cache_update\" or \"user\"",
                    "A newer writer made this program; upgrade torchtrt-ws"};
   } else if (!same_layout(io.output_specs[*output], io.input_specs[*input], io.outputs[*output], io.inputs[*input])) {
-    return contradiction(subject, alias, "another shape or dtype than input " + quoted(alias.input), "the same");
+    return contradiction(subject, alias, "another shape or dtype than input " + in_quotes(alias.input), "the same");
   }
   io.aliased_inputs[*output] = input;
   return ok_status();

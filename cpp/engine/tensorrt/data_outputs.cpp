@@ -88,7 +88,7 @@ Status DataOutputs::hand_over(const Slot& slot, OutputSink& sink, cudaStream_t s
                                 [](int64_t size) { return size <= std::numeric_limits<SizesType>::max(); });
   const size_t nbytes = fits ? static_cast<size_t>(*elements) * tensor.element_bytes : 0;
   if (!fits || !slot.memory().holds(nbytes)) {
-    return Failure{ErrorCode::EngineFault, subject_ + ", tensor " + quoted(tensor.name),
+    return Failure{ErrorCode::EngineFault, subject_ + ", tensor " + in_quotes(tensor.name),
                    elements ? "a shape that ExecuTorch or its memory cannot hold" : "no shape from TensorRT",
                    "its shape and its memory from enqueueV3", "If the message does not tell the cause, report it"};
   }
@@ -98,7 +98,7 @@ Status DataOutputs::hand_over(const Slot& slot, OutputSink& sink, cudaStream_t s
   Result<TensorView> view = sink.resize(slot.index, sizes.data(), static_cast<size_t>(slot.shape.nbDims));
   if (!view.ok()) return std::move(view).failure();
   if (view.value().nbytes != nbytes || (view.value().data == nullptr && nbytes > 0)) {
-    return Failure{ErrorCode::BadArgument, "output " + quoted(tensor.name),
+    return Failure{ErrorCode::BadArgument, "output " + in_quotes(tensor.name),
                    std::to_string(view.value().data == nullptr ? 0 : view.value().nbytes) + " bytes",
                    std::to_string(nbytes) + " bytes", "Give the output the dtype and shape that the engine has"};
   }

@@ -171,7 +171,7 @@ Status Execution::take_outputs(OutputSink& sink) {
     if (!view.ok()) return std::move(view).failure();
     outputs_[i].view = view.value();
     if (view.value().nbytes == output.nbytes) continue;
-    return Failure{ErrorCode::BadArgument, "output " + quoted(io_.outputs[i].name),
+    return Failure{ErrorCode::BadArgument, "output " + in_quotes(io_.outputs[i].name),
                    std::to_string(view.value().nbytes) + " bytes", std::to_string(output.nbytes) + " bytes",
                    "Give the output the dtype and shape that the engine has"};
   }
@@ -182,7 +182,7 @@ Status Execution::place(const IoTensor& tensor, Slot& slot) const {
   slot.place = Place::Bound;
   if (slot.view.nbytes == 0 || tensor.holds_shapes || tensor.data_dependent) return ok_status();
   if (slot.view.data == nullptr) {
-    return Failure{ErrorCode::BadArgument, "tensor " + quoted(tensor.name), "no memory",
+    return Failure{ErrorCode::BadArgument, "tensor " + in_quotes(tensor.name), "no memory",
                    std::to_string(slot.view.nbytes) + " bytes", "Set the tensor's data before the call"};
   }
   Result<Place> place = placer_(tensor.name, slot.view.data);

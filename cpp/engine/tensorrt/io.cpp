@@ -21,7 +21,7 @@ using nvinfer1::OptProfileSelector;
 
 Failure cannot_pass(const std::string& subject, const std::string& tensor, std::string found, std::string expected,
                     std::string next_step) {
-  return {ErrorCode::Incompatible, subject + ", tensor " + quoted(tensor), std::move(found), std::move(expected),
+  return {ErrorCode::Incompatible, subject + ", tensor " + in_quotes(tensor), std::move(found), std::move(expected),
           std::move(next_step)};
 }
 
@@ -165,7 +165,7 @@ Status add(const std::string& subject, const ICudaEngine& engine, const Binding&
                                     [&binding](const IoTensor& tensor) { return tensor.name == binding.name; });
   if (mode != wanted || repeated) {
     return Failure{ErrorCode::BadBlob, subject,
-                   std::string(binding.is_input ? "input " : "output ") + quoted(binding.name) + " in its metadata",
+                   std::string(binding.is_input ? "input " : "output ") + in_quotes(binding.name) + " in its metadata",
                    "each name that the engine has as such, once",
                    "The program and its engine do not belong together; save it again"};
   }
@@ -186,13 +186,13 @@ Status add(const std::string& subject, const ICudaEngine& engine, const Binding&
 Status add_state(const std::string& subject, const ICudaEngine& engine, const Library& library,
                  const StateTensor& recorded, Io& io) {
   const auto contradiction = [&](std::string found, std::string expected) -> Status {
-    return Failure{ErrorCode::BadBlob, subject + ", state " + quoted(recorded.input), std::move(found),
+    return Failure{ErrorCode::BadBlob, subject + ", state " + in_quotes(recorded.input), std::move(found),
                    std::move(expected), "The program and its engine do not belong together; save it again"};
   };
   for (const auto& [name, mode] : {std::pair{recorded.input, nvinfer1::TensorIOMode::kINPUT},
                                    std::pair{recorded.output, nvinfer1::TensorIOMode::kOUTPUT}}) {
     if (engine.getTensorIOMode(name.c_str()) != mode)
-      return contradiction(quoted(name), "a tensor that the engine has");
+      return contradiction(in_quotes(name), "a tensor that the engine has");
     if (engine.isShapeInferenceIO(name.c_str())) return contradiction("a shape tensor", "data on the device");
     Status passable = check_passable(subject, engine, name);
     if (!passable.ok()) return passable;
@@ -212,7 +212,7 @@ Status add_state(const std::string& subject, const ICudaEngine& engine, const Li
   }
   const std::string aliased = aliased_input(engine, library, recorded.output);
   if (!aliased.empty() && aliased != recorded.input) {
-    return contradiction("an output that is written into " + quoted(aliased), "one that is written into this");
+    return contradiction("an output that is written into " + in_quotes(aliased), "one that is written into this");
   }
   io.states.push_back({recorded.input, recorded.output, nbytes, !aliased.empty()});
   return ok_status();

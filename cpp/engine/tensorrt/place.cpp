@@ -21,14 +21,14 @@ Result<Place> Placer::operator()(const std::string& tensor, const void* pointer)
   cudaPointerAttributes attributes{};
   // Host memory that CUDA does not know is no error since CUDA 11 (cudaMemoryTypeUnregistered).
   const cudaError_t error = cudaPointerGetAttributes(&attributes, pointer);
-  if (error != cudaSuccess) return cuda_failure("tensor " + quoted(tensor), "cudaPointerGetAttributes", error);
+  if (error != cudaSuccess) return cuda_failure("tensor " + in_quotes(tensor), "cudaPointerGetAttributes", error);
   const bool aligned = reinterpret_cast<uintptr_t>(pointer) % kAddressAlignment == 0;
   if (attributes.type == cudaMemoryTypeManaged) return aligned ? Place::Bound : Place::DeviceStaged;
   if (attributes.type != cudaMemoryTypeDevice) {
     return aligned && reads_host_memory_ ? Place::HostBound : Place::HostStaged;
   }
   if (attributes.device == device_) return aligned ? Place::Bound : Place::DeviceStaged;
-  return Failure{ErrorCode::BadArgument, "tensor " + quoted(tensor),
+  return Failure{ErrorCode::BadArgument, "tensor " + in_quotes(tensor),
                  "memory of device " + std::to_string(attributes.device),
                  "memory of device " + std::to_string(device_) + ", where the engine is, or of the host",
                  "Copy the tensor there, or load the program with device_id " + std::to_string(attributes.device)};

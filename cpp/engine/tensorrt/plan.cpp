@@ -58,7 +58,7 @@ Status check_platform(const std::string& subject, const std::string& target_plat
   constexpr std::string_view kHere = "linux_x86_64";
 #endif
   if (!names_a_platform(target_platform) || target_platform == kHere) return ok_status();
-  return Failure{ErrorCode::Incompatible, subject, "a plan for " + torchtrt_ws::quoted(target_platform),
+  return Failure{ErrorCode::Incompatible, subject, "a plan for " + in_quotes(target_platform),
                  "one for " + std::string(kHere), "Build the engine for this platform and save the program again"};
 }
 

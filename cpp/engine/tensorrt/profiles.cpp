@@ -39,7 +39,7 @@ bool is_within(const Shape& shape, const Bounds& bounds) {
 /// "'x' [1..4, 2]"
 template <typename Size>
 void append_shape(std::string& text, const std::string& name, const Size* min, const Size* max, size_t rank) {
-  text += (text.empty() || text.back() == ' ' ? "" : ", ") + quoted(name) + " [";
+  text += (text.empty() || text.back() == ' ' ? "" : ", ") + in_quotes(name) + " [";
   for (size_t i = 0; i < rank; ++i) {
     text += (i == 0 ? "" : ", ") + std::to_string(min[i]);
     if (max[i] != min[i]) text += ".." + std::to_string(max[i]);

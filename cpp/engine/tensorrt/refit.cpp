@@ -98,7 +98,7 @@ Status refit(const std::string& subject, const Library& library, nvinfer1::ICuda
   if (refitter->refitCudaEngine()) return ok_status();
   return refit_failed(
       subject, errors.words(),
-      "an engine with the " + std::to_string(weights.size()) + " weights of " + torchtrt_ws::quoted(weights.file()));
+      "an engine with the " + std::to_string(weights.size()) + " weights of " + in_quotes(weights.file()));
 }
 
 }  // namespace torchtrt_ws::tensorrt

@@ -14,7 +14,7 @@ std::string some_of(const std::set<std::string>& names) {
   size_t shown = 0;
   for (const std::string& name : names) {
     if (shown++ == 3) return text + ", ...";
-    text += (text.empty() ? "" : ", ") + torchtrt_ws::quoted(name);
+    text += (text.empty() ? "" : ", ") + in_quotes(name);
   }
   return text;
 }
@@ -61,7 +61,7 @@ Status Refits::check_lost(const std::vector<NewWeight>& weights) const {
     const auto same = [&](const NewWeight& each) { return each.name == name; };
     if (std::any_of(weights.begin(), weights.end(), same)) continue;
     Failure torn = check_whole().failure();
-    torn.expected = "a refit that brings them all; " + torchtrt_ws::quoted(name) + " is not among its weights";
+    torn.expected = "a refit that brings them all; " + in_quotes(name) + " is not among its weights";
     return torn;
   }
   return ok_status();

@@ -80,7 +80,7 @@ WeightNames missing_weights(nvinfer1::IRefitter& refitter) {
 
 std::string some_of(const WeightNames& names) {
   std::string text;
-  for (size_t i = 0; i < names.size() && i < 3; ++i) text += (i == 0 ? "" : ", ") + torchtrt_ws::quoted(names[i]);
+  for (size_t i = 0; i < names.size() && i < 3; ++i) text += (i == 0 ? "" : ", ") + in_quotes(names[i]);
   return names.size() > 3 ? text + ", ..." : text;
 }
 
@@ -92,7 +92,7 @@ Status check_unnamed(const std::string& subject, nvinfer1::IRefitter& refitter) 
   refitter.getMissing(left, layers.data(), roles.data());
   return Failure{ErrorCode::BadEngine, subject,
                  std::to_string(left) + " weights without a name, the first of layer " +
-                     torchtrt_ws::quoted(layers[0] == nullptr ? "" : layers[0]),
+                     in_quotes(layers[0] == nullptr ? "" : layers[0]),
                  "an engine whose weights have names", "Name them when building (INetworkDefinition::setWeightsName)"};
 }
 

@@ -40,7 +40,7 @@ Status complete(const std::string& subject, nvinfer1::IRefitter& refitter, const
     if (data == nullptr) {
       unknown.push_back(name);
     } else if (!set(refitter, name, refitter.getWeightsPrototype(name).count, data)) {
-      return refused(subject + ": weight " + torchtrt_ws::quoted(name), errors, "a weight that TensorRT takes");
+      return refused(subject + ": weight " + in_quotes(name), errors, "a weight that TensorRT takes");
     }
   }
   if (unknown.empty()) return check_unnamed(subject, refitter);
@@ -84,7 +84,7 @@ Status replace_weights(const std::string& subject, const Library& library, nvinf
   nvinfer1::IRefitter& refitter = *made.value();
   for (const Replacement& each : weights) {
     if (set(refitter, each.name.c_str(), each.count, each.data)) continue;
-    return refused(subject + ": weight " + torchtrt_ws::quoted(each.name), errors, "a weight that TensorRT takes");
+    return refused(subject + ": weight " + in_quotes(each.name), errors, "a weight that TensorRT takes");
   }
   Status complete_now = complete(subject, refitter, known, errors);
   if (!complete_now.ok()) return complete_now;

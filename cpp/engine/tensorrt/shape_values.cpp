@@ -62,7 +62,7 @@ Status ShapeValues::read(const std::vector<TensorView>& inputs, cudaStream_t str
     const void* from = inputs[slot.input].data;
     const size_t bytes = bytes_of(tensor, slot.count);
     if (from == nullptr || inputs[slot.input].nbytes != bytes) {
-      return Failure{ErrorCode::BadArgument, "input " + quoted(tensor.name),
+      return Failure{ErrorCode::BadArgument, "input " + in_quotes(tensor.name),
                      std::to_string(from == nullptr ? 0 : inputs[slot.input].nbytes) + " bytes",
                      std::to_string(bytes) + " bytes", "Set the tensor's data before the call"};
     }

@@ -66,7 +66,7 @@ Status Shapes::read_output(nvinfer1::IExecutionContext& context, size_t index) {
   const bool fits = elements && std::all_of(shape.d, shape.d + shape.nbDims,
                                             [](int64_t size) { return size <= std::numeric_limits<SizesType>::max(); });
   if (!fits || static_cast<uint64_t>(*elements) > std::numeric_limits<size_t>::max() / tensor.element_bytes) {
-    return Failure{ErrorCode::EngineFault, subject_ + ", tensor " + quoted(tensor.name),
+    return Failure{ErrorCode::EngineFault, subject_ + ", tensor " + in_quotes(tensor.name),
                    "a shape that ExecuTorch cannot hold", "dimensions from 0 to 2^31-1", "Use smaller inputs"};
   }
   Output& output = outputs_[index];

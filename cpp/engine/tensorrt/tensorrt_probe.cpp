@@ -22,12 +22,11 @@ CheckFact platform_fact(const std::string& subject, const std::string& recorded)
   if (Status checked = check_platform(subject, recorded); !checked.ok()) {
     return fact_of("platform", Verdict::No, checked.failure());
   }
-  if (names_a_platform(recorded))
-    return {"platform", Verdict::Ok, "a plan for " + torchtrt_ws::quoted(recorded), "", {}};
+  if (names_a_platform(recorded)) return {"platform", Verdict::Ok, "a plan for " + in_quotes(recorded), "", {}};
   return {"platform",
           Verdict::Unknown,
           recorded.empty() ? "cannot be told: the file does not record what the plan was built for"
-                           : "cannot be told: the file records " + torchtrt_ws::quoted(recorded),
+                           : "cannot be told: the file records " + in_quotes(recorded),
           "Save the program again with torchtrt-ws, which records it.",
           {}};
 }
@@ -60,7 +59,7 @@ CheckFact version_fact(const ProbeRequest& request, const Result<const Library*>
     return {"version",
             Verdict::Unknown,
             "cannot be told: TensorRT documents no version in its plans" +
-                (recorded ? " (built by " + torchtrt_ws::quoted(request.metadata.own->builder) + ")" : ""),
+                (recorded ? " (built by " + in_quotes(request.metadata.own->builder) + ")" : ""),
             "",
             {}};
   }

@@ -61,7 +61,7 @@ std::optional<cudaError_t> named_cuda_error(std::string_view words) {
 
 Failure refused_call(const std::string& subject, const char* call, const std::string& tensor,
                      const std::string& words) {
-  const std::string about = tensor.empty() ? subject : subject + ", tensor " + quoted(tensor);
+  const std::string about = tensor.empty() ? subject : subject + ", tensor " + in_quotes(tensor);
   const std::string found = std::string(call) + " failed" + (words.empty() ? "" : ": " + words);
   if (says_out_of_memory(words)) {
     return {ErrorCode::DoesNotFit, about, found, "enough free memory on the device",
