@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from torchtrt_ws import _native, pte
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.identifiers import BACKEND_ID
+from torchtrt_ws.pte.flatbuffer import root_table
+from torchtrt_ws.pte.layout import Field
 
 REAL = ("one", "inline", "several", "no_delegates", "xnnpack")
 
@@ -52,6 +54,20 @@ def test_what_is_no_program(tmp_path: Path, contents: bytes, words: str) -> None
 def test_what_cannot_be_opened(tmp_path: Path) -> None:
     assert "No such file" in str(_native.program_delegates(str(tmp_path / "gone")))
     assert "not a regular file" in str(_native.program_delegates(str(tmp_path)))
+
+
+def test_a_delegate_of_another_backend_may_lack_its_payload(pte_folder: Path, tmp_path: Path) -> None:
+    contents = bytearray((pte_folder / "xnnpack.pte").read_bytes())
+    plan = root_table(memoryview(bytes(contents))).vector(Field.PROGRAM_EXECUTION_PLAN).table(0)
+    entry = plan.vector(Field.PLAN_DELEGATES).table(0)._vtable + 4 + 2 * Field.DELEGATE_PROCESSED
+    assert contents[entry : entry + 2] != b"\0\0"
+    contents[entry : entry + 2] = b"\0\0"
+    path = tmp_path / "without.pte"
+    path.write_bytes(contents)
+    found = _native.program_delegates(str(path))
+    assert isinstance(found, list), found
+    assert found[0][1:4] == ("XnnpackBackend", 0, 0)
+    assert as_python_reads(path) == []
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
