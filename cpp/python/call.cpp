@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "python/arguments.h"
+#include "python/call_arguments.h"
 
 namespace torchtrt_ws::python {
 namespace nb = nanobind;

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "engine/dtype.h"
-#include "python/arguments.h"
+#include "python/call_arguments.h"
 
 namespace torchtrt_ws::python {
 namespace nb = nanobind;

@@ -193,7 +193,7 @@ class Tensor:
         assert part.start is None and len(self.shape) == 1
         return Tensor(self.torch, self.dtype, (part.stop,), self.memory, self.array)
 
-    def numpy(self) -> np.ndarray:
+    def numpy(self, force: bool = False) -> np.ndarray:
         if self.array is not None:
             return self.array
         assert self.memory is not None

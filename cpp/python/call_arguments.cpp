@@ -1,4 +1,4 @@
-#include "python/arguments.h"
+#include "python/call_arguments.h"
 
 #include <cstring>
 #include <utility>
