@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,16 @@ def test_what_is_wrong_is_said_before_anything_starts(
     done = python("-m", "torchtrt_ws", "serve", files["rows"], *options, env={**os.environ, "RAY_ADDRESS": "nowhere"})
     assert (done.returncode, done.stdout) == (code, "")
     assert found in done.stderr
+
+
+def test_a_port_that_somebody_has(files: dict[str, Path]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = python(
+            "-m", "torchtrt_ws", "serve", files["rows"], "--port", port, env={**os.environ, "RAY_ADDRESS": ""}
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"found Address already in use (port {port}); expected an address that is free." in done.stderr
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Server:
 
     Raises:
         ProgramError: A file that cannot be read.
-        EngineError: A replica did not start.
+        EngineError: The address is not free, or a replica did not start.
     """
 
     def __init__(self, settings: AppSettings, host: str, port: int) -> None:
@@ -41,7 +41,7 @@ class Server:
             report = pte.read(model.file)
             report.require_engines()
             report.method(model.method)
-        self.host, self.port = host, port or _free_port(host)
+        self.host, self.port = host, _port(host, port)
         self._ends_ray = not ray.is_initialized()
         if self._ends_ray:
             processors = sum(model.num_replicas * model.num_cpus for model in settings.models.values())
@@ -100,9 +100,16 @@ class Server:
         self.close()
 
 
-def _free_port(host: str) -> int:
-    with socket.socket() as found:
-        found.bind((host, 0))
+def _port(host: str, wanted: int) -> int:
+    """`wanted`, or a free one for 0. Ray would say, once it has started, that its proxy ended, and no more."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as found:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that ended a moment ago do not count
+        try:
+            found.bind((host, wanted))
+        except OSError as error:
+            reason = f"{error.strerror or error} (port {wanted})"
+            raise EngineError(f"serve at {host}", reason, "an address that is free", "Choose another port.") from None
         port: int = found.getsockname()[1]
         return port
 
