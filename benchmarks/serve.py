@@ -23,6 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import clients
 import numpy as np
 
 LAYERS, FEATURES, MOST_ROWS = 8, 1024, 32
@@ -60,57 +61,9 @@ def floor(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def body() -> tuple[bytes, dict[str, str]]:
+def body() -> clients.Body:
     """A request of one row, in bytes."""
-    x = np.random.default_rng(0).standard_normal((1, FEATURES)).astype(np.float32)
-    parameters = {"binary_data_size": x.nbytes}
-    tensor = {"name": "input", "datatype": "FP32", "shape": [1, FEATURES], "parameters": parameters}
-    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
-    return head + x.tobytes(), {"Inference-Header-Content-Length": str(len(head))}
-
-
-async def load(url: str, clients: int, seconds: float) -> dict[str, Any]:
-    """Clients that ask again once they are answered, after a 503 when it says so; the first second does not count."""
-    import aiohttp
-
-    data, headers = body()
-    taken: list[float] = []
-    others: dict[int, int] = {}
-    begin = time.perf_counter() + 1
-    end = begin + seconds
-
-    async def client(session: aiohttp.ClientSession) -> None:
-        while (started := time.perf_counter()) < end:
-            async with session.post(url, data=data, headers=headers) as answer:
-                await answer.read()
-            ended = time.perf_counter()
-            if begin <= ended <= end and answer.status == 200:
-                taken.append(ended - started)
-            elif begin <= ended <= end:
-                others[answer.status] = others.get(answer.status, 0) + 1
-            if answer.status != 200:
-                await asyncio.sleep(float(answer.headers.get("Retry-After", 0)))
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        await asyncio.gather(*(client(session) for _ in range(clients)))
-    p50, p99 = np.percentile(taken or [float("nan")], [50, 99])
-    return {
-        "clients": clients,
-        "requests": len(taken),
-        "requests_per_second": len(taken) / seconds,
-        "p50_seconds": float(p50),
-        "p99_seconds": float(p99),
-        "other_statuses": others,
-    }
-
-
-async def rows_per_call(url: str) -> tuple[int, int]:
-    """Rows and calls of a model until now."""
-    import aiohttp
-
-    async with aiohttp.ClientSession() as session, session.get(f"{url}/stats") as answer:
-        (stats,) = (await answer.json())["model_stats"]
-    return stats["inference_count"], stats["execution_count"]
+    return clients.body("input", np.random.default_rng(0).standard_normal((1, FEATURES)).astype(np.float32))
 
 
 def over_http(url: str, seconds: float) -> list[dict[str, Any]]:
@@ -118,10 +71,10 @@ def over_http(url: str, seconds: float) -> list[dict[str, Any]]:
     found = []
     for batch in BATCHES:
         model = f"{url}/v2/models/batch{batch}"
-        for clients in CLIENTS:
-            before = asyncio.run(rows_per_call(model))
-            measured = asyncio.run(load(f"{model}/infer", clients, seconds))
-            rows, calls = (b - a for a, b in zip(before, asyncio.run(rows_per_call(model)), strict=True))
+        for count in CLIENTS:
+            before = asyncio.run(clients.rows_and_calls(model))
+            measured = asyncio.run(clients.load(f"{model}/infer", body(), count, seconds))
+            rows, calls = (b - a for a, b in zip(before, asyncio.run(clients.rows_and_calls(model)), strict=True))
             found.append({"max_batch_size": batch, **measured, "rows_per_call": rows / max(calls, 1)})
             print(found[-1], flush=True)
     return found
@@ -142,7 +95,7 @@ def memory(url: str, minutes: float) -> list[dict[str, Any]]:
     """The processes' memory after each minute under load."""
     found = [{"minute": 0, "rss_bytes": processes()}]
     for minute in range(1, round(minutes) + 1):
-        measured = asyncio.run(load(f"{url}/v2/models/batch8/infer", 16, 59))
+        measured = asyncio.run(clients.load(f"{url}/v2/models/batch8/infer", body(), 16, 59))
         found.append({"minute": minute, "requests": measured["requests"], "rss_bytes": processes()})
         print(found[-1], flush=True)
     return found

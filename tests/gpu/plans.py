@@ -66,15 +66,15 @@ def expected(x: np.ndarray, layers: int) -> np.ndarray:
     return y
 
 
-def build(layers: int, features: int) -> memoryview:
-    """The serialized plan `small` or `big`."""
+def build(layers: int, features: int, profiles: Sequence[tuple[int, int, int]] = ()) -> memoryview:
+    """The serialized plan `small` or `big`; with `profiles` any rows that they have, not BATCH."""
     trt = import_tensorrt()
     builder, network = start(trt)
-    tensor = network.add_input("x", trt.float16, (BATCH, features))
+    tensor = network.add_input("x", trt.float16, (-1 if profiles else BATCH, features))
     kept = [weights(features, layer) for layer in range(layers)]  # TensorRT reads them when it builds
     for weight in kept:
         tensor = multiply(trt, network, tensor, weight)
-    return finish(trt, builder, network, tensor)
+    return finish(trt, builder, network, tensor, profiles=profiles)
 
 
 def build_acceptance(

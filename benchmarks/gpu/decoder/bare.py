@@ -98,7 +98,7 @@ def measure(plan: Path, shape: models.Shape, batch: int, points: list[int], fold
             for cache in kept.values():
                 cache.zero_()
             logits = run(models.prompt(shape), torch.zeros(1, dtype=torch.int64))
-            row["cosine"] = timing.cosine(logits, folder / "expected.pt")
+            row.update(timing.cosines(logits, folder))
         rows.append({**row, "host_peak_bytes": timing.host_peak()})
         del run
         print(f"bare, batch {batch}: {point} bytes", file=sys.stderr, flush=True)

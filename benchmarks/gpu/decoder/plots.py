@@ -18,6 +18,18 @@ LABELS = {
     "diffusers": "diffusers, group offloading",
     "eager": "PyTorch, all on the device",
 }
+COLUMNS = (
+    "device memory GB",
+    "",
+    "ms",
+    "tokens/s",
+    "link's limit ms",
+    "load s",
+    "again s",
+    "host peak GB",
+    "cosine, eager",
+    "eager in float32",
+)
 
 
 def rows_of(results: dict[str, Any], rival: str, batch: int) -> list[dict[str, Any]]:
@@ -65,19 +77,22 @@ def markdown(results: dict[str, Any], shape: Any, title: str) -> str:
     if "weight_bytes" in build:
         text = "Weights {:.2f} GB. Built from models without weights in {:.0f} s (ours) and {:.0f} s (plain)."
         lines += ["", text.format(build["weight_bytes"] / 1e9, build["ours_seconds"], build["bare_seconds"])]
-    note = "Load: until a call can run. Again: of a program that was loaded before; its kernels are in TensorRT-RTX's"
-    lines += ["", note + " runtime cache."]
+    lines += [
+        "",
+        "Load: until a call can run. Again: of a program that was loaded before; its kernels are in TensorRT-RTX's "
+        "runtime cache. Cosines: of the prompt's logits with eager PyTorch's, and with its own where weights and "
+        "arithmetic are float32.",
+    ]
     for kind, batch in KINDS:
         lines += ["", f"## {kind}, batch {batch}", ""]
-        lines += ["| device memory GB | | ms | tokens/s | link's limit ms | load s | again s | host peak GB | cosine |"]
-        lines += ["|---|---|---|---|---|---|---|---|---|"]
+        lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
         listed = []
         for rival in LABELS:
             for row in rows_of(results, rival, batch):
                 one = row[f"batch_{batch}"].get(kind)
                 if one is None:
                     continue
-                load, again, cosine = (row.get(key) for key in ("load_seconds", "load_again_seconds", "cosine"))
+                load, again = (row.get(key) for key in ("load_seconds", "load_again_seconds"))
                 cells = (
                     f"{row['device_bytes'] / 1e9:.2f}",
                     f"{LABELS[rival]}{which(row)}",
@@ -87,7 +102,7 @@ def markdown(results: dict[str, Any], shape: Any, title: str) -> str:
                     "" if load is None else f"{load:.1f}",
                     "" if again is None else f"{again:.1f}",
                     f"{row['host_peak_bytes'] / 1e9:.1f}",
-                    "" if cosine is None else f"{cosine:.5f}",
+                    *(f"{row[key]:.5f}" if key in row else "" for key in ("cosine", "cosine_float32")),
                 )
                 listed.append((row["device_bytes"], "| " + " | ".join(cells) + " |"))
         lines += [text for _, text in sorted(listed, key=lambda each: float(each[0]))]

@@ -37,20 +37,24 @@ def measured(run: models.Step, decoder: models.Decoder, set_batch: Callable[[int
         row[f"batch_{batch}"] = timing.steps(run, decoder.shape, batch)
     set_batch(1)
     ids, start = models.prompt(decoder.shape), torch.zeros(1, dtype=torch.int64)
-    row["cosine"] = timing.cosine(run(ids, start), folder / "expected.pt")
-    return row
+    return {**row, **timing.cosines(run(ids, start), folder)}
 
 
 def eager(decoder: models.Decoder, folder: Path, points: list[int]) -> Iterator[dict[str, Any]]:
-    """Everything on the device. Its logits are what the others' are compared with."""
+    """Everything on the device. Its logits are what the others' are compared with, and those of it in float32."""
     before = timing.used()
     decoder.to(device())
     decoder.set_batch(1, device())
     run = runner(decoder)
     ids, start = models.prompt(decoder.shape), torch.zeros(1, dtype=torch.int64)
-    torch.save(run(ids, start).cpu(), folder / "expected.pt")
+    torch.save(run(ids, start).cpu(), folder / timing.REFERENCES["cosine"])
     row = measured(run, decoder, lambda batch: decoder.set_batch(batch, device()), folder)
-    yield {"device_bytes": timing.used() - before, **row}
+    row["device_bytes"] = timing.used() - before
+    logits = run(ids, start).cpu()
+    decoder.float()
+    decoder.set_batch(1, device())
+    torch.save(run(ids, start).cpu(), folder / timing.REFERENCES["cosine_float32"])
+    yield {**row, **timing.cosines(logits, folder)}
 
 
 def accelerate(decoder: models.Decoder, folder: Path, points: list[int]) -> Iterator[dict[str, Any]]:

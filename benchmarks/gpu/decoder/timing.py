@@ -73,13 +73,18 @@ def steps(run: models.Step, shape: models.Shape, batch: int) -> dict[str, Any]:
     return found
 
 
-def cosine(found: Any, expected: Path) -> float | None:
-    """Of the prompt's logits with eager PyTorch's; None where those are not known."""
-    if not expected.exists():
-        return None
-    reference = torch.load(expected).double().flatten()
+REFERENCES = {"cosine": "expected.pt", "cosine_float32": "expected32.pt"}
+"""Files with the prompt's logits of eager PyTorch, as the weights are and with all of it in float32."""
+
+
+def cosines(found: Any, folder: Path) -> dict[str, float]:
+    """Of the prompt's logits with eager PyTorch's, by REFERENCES; those that are not in `folder` are left out."""
     given = torch.as_tensor(found).double().flatten().cpu()
-    return float(torch.nn.functional.cosine_similarity(given, reference, dim=0))
+    references = {key: folder / name for key, name in REFERENCES.items() if (folder / name).exists()}
+    return {
+        key: float(torch.nn.functional.cosine_similarity(given, torch.load(file).double().flatten(), dim=0))
+        for key, file in references.items()
+    }
 
 
 def link() -> dict[str, float]:
