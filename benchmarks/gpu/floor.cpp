@@ -19,7 +19,8 @@
 // `--captures N --other sync|load`: instead of all this, N captures of a call into a CUDA graph while another thread
 // synchronizes the device, or loads and runs the plan, over and over: CUDA breaks such captures. After each the context
 // makes a plain call. How many broke, and whether a plain call failed after that; where TensorRT does not survive it
-// the exit code says so.
+// the exit code says so. With `--graphs library` TensorRT-RTX makes the graphs itself (CudaGraphStrategy), in the first
+// calls of a context that is new each time; that needs a floor built with TensorRT-RTX's own headers.
 //
 // `--changes` adds what TensorRT keeps after that many changes of budget, each with a context that is made, run once
 // and destroyed: the growth over the last nine tenths of them.
@@ -75,6 +76,7 @@ struct Options {
   int changes = 0;
   int captures = 0;
   std::string other = "sync";
+  std::string graphs = "ours";
   int64_t leave_free = 0;
   std::vector<std::pair<int64_t, int64_t>> parts;  // offset and size
   std::map<std::string, std::vector<int64_t>> shapes;
@@ -106,6 +108,7 @@ Options read_options(int argc, char** argv) {
       {"--changes", [&](const std::string& value) { options.changes = std::stoi(value); }},
       {"--captures", [&](const std::string& value) { options.captures = std::stoi(value); }},
       {"--other", [&](const std::string& value) { options.other = value; }},
+      {"--graphs", [&](const std::string& value) { options.graphs = value; }},
       {"--part", [&](const std::string& value) { read_part(value, options); }},
       {"--leave-free", [&](const std::string& value) { options.leave_free = std::stoll(value); }},
       {"--runs", [&](const std::string& value) { options.runs = std::stoi(value); }},
@@ -213,6 +216,7 @@ int64_t free_on_device() {
 struct Loaded {
   std::unique_ptr<nvinfer1::IRuntime> runtime;
   std::unique_ptr<nvinfer1::ICudaEngine> engine;
+  std::shared_ptr<void> config;  // the context's own
   std::unique_ptr<nvinfer1::IExecutionContext> context;
 };
 
@@ -522,6 +526,38 @@ void disturb(const Options& options, nvinfer1::IRuntime& runtime, const std::ato
   }
 }
 
+/// Whether a capture of ours broke.
+bool capture_breaks(nvinfer1::IExecutionContext& context, cudaStream_t stream) {
+  cudaGraph_t graph = nullptr;
+  if (cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) != cudaSuccess) return true;
+  const bool enqueued = context.enqueueV3(stream);
+  const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
+  const bool broken = !enqueued || ended != cudaSuccess || graph == nullptr;
+  if (graph != nullptr) (void)cudaGraphDestroy(graph);
+  return broken;
+}
+
+/// Whether a call fails of a new context that makes a graph of its own; it stays in `loaded`.
+bool own_graph_breaks(const Options& options, Loaded& loaded, cudaStream_t stream) {
+#ifdef TRT_MAJOR_RTX
+  const std::shared_ptr<nvinfer1::IRuntimeConfig> config(loaded.engine->createRuntimeConfig());
+  if (!config->setCudaGraphStrategy(nvinfer1::CudaGraphStrategy::kWHOLE_GRAPH_CAPTURE)) die("no graphs of its own");
+  loaded.context.reset(loaded.engine->createExecutionContext(config.get()));
+  loaded.config = config;
+  if (loaded.context == nullptr) die("no execution context");
+  bind(options, *loaded.engine, *loaded.context);
+  bool broken = false;
+  for (int call = 0; call < 4; ++call) {  // the graph is there from the second or third on
+    if (!loaded.context->enqueueV3(stream) || cudaStreamSynchronize(stream) != cudaSuccess) broken = true;
+    (void)cudaGetLastError();
+  }
+  return broken;
+#else
+  (void)options, (void)loaded, (void)stream;
+  die("--graphs library: built with TensorRT's headers; TensorRT-RTX's have CudaGraphStrategy");
+#endif
+}
+
 /// Captures beside another thread, each with a plain call of the same context behind it.
 void break_captures(const Options& options, Loaded& loaded, cudaStream_t stream) {
   int broken = 0;
@@ -529,15 +565,9 @@ void break_captures(const Options& options, Loaded& loaded, cudaStream_t stream)
   std::atomic<bool> stop{false};
   std::thread other([&] { disturb(options, *loaded.runtime, stop); });
   for (int i = 0; i < options.captures; ++i) {
-    cudaGraph_t graph = nullptr;
-    if (cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess) {
-      const bool enqueued = loaded.context->enqueueV3(stream);
-      const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
-      if (!enqueued || ended != cudaSuccess || graph == nullptr) ++broken;
-      if (graph != nullptr) (void)cudaGraphDestroy(graph);
-    } else {
-      ++broken;
-    }
+    const bool breaks = options.graphs == "library" ? own_graph_breaks(options, loaded, stream)
+                                                    : capture_breaks(*loaded.context, stream);
+    if (breaks) ++broken;
     (void)cudaGetLastError();
     if (!loaded.context->enqueueV3(stream) || cudaStreamSynchronize(stream) != cudaSuccess) ++failed;
     (void)cudaGetLastError();

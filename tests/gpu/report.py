@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -385,14 +386,18 @@ def separate_save(machine: Machine) -> Any:
 
 
 def broken_captures(machine: Machine) -> list[dict[str, Any]]:
-    """Bare TensorRT: captures into a graph beside a thread whose calls break them. Does the process live?"""
+    """Bare TensorRT: captures into a graph beside a thread whose calls break them. Does the process live?
+
+    Captures of the caller's, and those of TensorRT-RTX's own (CudaGraphStrategy), where the floor has its headers.
+    """
     rows = []
-    for other in ("sync", "load"):
+    for graphs, other in itertools.product(("ours", "library"), ("sync", "load")):
         for _ in range(REPEATS):
             command = ["--library", machine.library, *machine.plan("small"), "--captures", 400, "--other", other]
+            command += ["--graphs", graphs]
             done = machine.run(machine.tool("torchtrt_ws_gpu_floor"), *command, timeout=60)
             said = json.loads(done.stdout) if done.returncode == 0 else {}
-            rows.append({"other": other, "exit": done.returncode, **said})
+            rows.append({"graphs": graphs, "other": other, "exit": done.returncode, **said})
     return rows
 
 

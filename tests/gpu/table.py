@@ -339,9 +339,11 @@ def _python_calls(section: dict[str, float]) -> list[str]:
 
 
 def _broken_captures(rows: list[dict[str, Any]]) -> list[str]:
-    head = ["the other thread", "exit code", "captures", "broken", "plain calls that failed after"]
+    head = ["graphs", "the other thread", "exit code", "captures", "broken", "plain calls that failed after"]
     keys = ("captures", "broken", "failed_after")
-    return _table(head, [[row["other"], row["exit"], *(row.get(key, "") for key in keys)] for row in rows])
+    return _table(
+        head, [[row["graphs"], row["other"], row["exit"], *(row.get(key, "") for key in keys)] for row in rows]
+    )
 
 
 def _outcome(label: object, outcome: dict[str, Any]) -> list[object]:
