@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchtrt_ws.errors import EngineError, ProgramError, first_line
+from torchtrt_ws.export.collection import no_collection
 from torchtrt_ws.export.graph import cache_update
 from torchtrt_ws.export.sources.onnx_attention import in_parts
 from torchtrt_ws.export.sources.onnx_optimizer import optimize
@@ -74,7 +75,7 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
     path = folder / "model.onnx"
     caches = _has_caches(program)
     try:
-        with _quiet(), torch.no_grad():  # a graph that records gradients has operators that ONNX lacks
+        with _quiet(), no_collection(), torch.no_grad():  # a graph that records gradients has operators that ONNX lacks
             onnx_program = torch.onnx.export(
                 in_parts(program) if caches else program,
                 dynamo=True,
