@@ -25,7 +25,7 @@ LAYERS = (
     ("serve.protocol",),
     ("serve",),
     ("measuring",),
-    ("export.placement", "export.tensor_text", "export.by_name", "export.packages"),
+    ("export.placement", "export.tensor_text", "export.by_name", "export.packages", "export.collection"),
     ("export.engine", "export.streaming"),
     ("export.options",),
     ("export.graph",),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from torchtrt_ws import budget
 from torchtrt_ws.atomic import write_atomically, write_together
+from torchtrt_ws.export.collection import no_collection
 from torchtrt_ws.export.engine.built_engine import BuiltEngine, LoweredMethod
 from torchtrt_ws.export.engine.engine_blob import EngineBlob, ProgramShares
 from torchtrt_ws.export.engine.equal_plans import EqualPlans
@@ -60,7 +59,7 @@ def write_program(target: Path, methods: Mapping[str, LoweredMethod], options: S
     from torchtrt_ws.export.file.laid_out import lay_out  # not at the top: it imports executorch
 
     config = options.config or (options.placement or HOST_MEMORY).config()
-    with hashed_early(plans.payloads()), _no_collection():
+    with hashed_early(plans.payloads()), no_collection():
         program_file = lay_out(methods, blobs, specs, config, options.partitioners, options.lowering, options.etrecord)
 
         def write(file: BinaryIO) -> None:
@@ -113,18 +112,6 @@ def etrecord_path(target: Path) -> Path:
         torch_tensorrt/_compile.py (2.14), `_save_as_executorch`, which follows ExecuTorch's examples.
     """
     return target.with_name(f"{target.stem}_etrecord.bin")
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """No garbage is collected for the moment: one full collection of what torch has imported takes 0.2 s."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _warn_of_resident(engines: Sequence[BuiltEngine], sizes: Sequence[budget.EngineSize], options: SaveOptions) -> None:

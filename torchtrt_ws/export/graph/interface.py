@@ -15,6 +15,7 @@ from torch.utils._sympy.value_ranges import bound_sympy
 from torchtrt_ws.blob import TensorFacts
 from torchtrt_ws.dtypes import ENGINE_DTYPES
 from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.export.graph.functional import make_functional
 
 if TYPE_CHECKING:
     from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -59,12 +60,13 @@ class Interface:
         return self.input_values[0].fake_mode
 
 
-def read_interface(method: str, program: ExportedProgram) -> Interface:
+def read_interface(method: str, program: ExportedProgram, functional: ExportedProgram | None = None) -> Interface:
     """Reads a method's inputs and outputs, and refuses what an engine cannot have.
 
     Args:
         method: Its name, for errors.
         program: The method.
+        functional: Its functional form (`make_functional`); None: not known yet.
 
     Returns:
         Names, dtypes, shapes and bounds. Nested arguments and results are flat here, in pytree order.
@@ -73,7 +75,8 @@ def read_interface(method: str, program: ExportedProgram) -> Interface:
         ProgramError: An input or output that is not a tensor, an input that a call changes, a dtype no engine has, a
             dimension without an upper bound, or no input or output at all.
     """
-    changed = _changed_buffers(method, program)
+    # In-place operators are fine on temporaries. Only the functional form of the graph says what they reach.
+    changed = _changed_buffers(method, make_functional(program) if functional is None else functional)
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     inputs = _input_names(method, program)
     sources = _output_sources(method, program)
@@ -136,10 +139,7 @@ def _input_names(method: str, program: ExportedProgram) -> list[str]:
 
 
 def _changed_buffers(method: str, program: ExportedProgram) -> list[str]:
-    """The buffers that a call changes. Refuses methods that change anything else, such as an input."""
-    if any(_is_mutating(node) for node in program.graph.nodes):
-        # In-place operators are fine on temporaries. Only the functional form of the graph says what they reach.
-        program = program.run_decompositions({})
+    """The buffers that a call of a functional method changes. Refuses those that change anything else."""
     changed = []
     for spec in program.graph_signature.output_specs:
         if spec.kind is OutputKind.BUFFER_MUTATION and spec.target is not None:
@@ -156,10 +156,6 @@ def _has_effect(method: str, what: str, kind: OutputKind) -> ProgramError:
         "a method that changes nothing but its buffers",
         "Return what it becomes.",
     )
-
-
-def _is_mutating(node: torch.fx.Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
 def _output_sources(method: str, program: ExportedProgram) -> list[str]:

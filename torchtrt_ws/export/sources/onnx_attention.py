@@ -6,6 +6,8 @@ them (float16, one mask for all: "Graph contains more than one op named ..._iota
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.export import ExportedProgram
 
@@ -15,14 +17,26 @@ _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
 
 
 def in_parts(program: ExportedProgram) -> ExportedProgram:
-    """The method without `scaled_dot_product_attention`.
+    """The method as one whose decompositions leave no `scaled_dot_product_attention`.
+
+    Decompositions trace a method, half a second for a layer of a decoder: torch.onnx runs them anyway.
 
     Args:
-        program: The method, without operators that change a tensor in place; not modified.
+        program: The method; not modified. Its weights are not copied.
     """
-    with torch.no_grad():
-        parts: ExportedProgram = program.run_decompositions({_ATTENTION: _attention})
-    return parts
+    return _InParts(program)
+
+
+class _InParts(ExportedProgram):
+    def __init__(self, program: ExportedProgram) -> None:
+        vars(self).update(vars(program))  # it is verified already, and nothing of it changes
+
+    def run_decompositions(self, decomp_table: Any = None, *arguments: Any, **keywords: Any) -> ExportedProgram:
+        table = torch.export.default_decompositions() if decomp_table is None else dict(decomp_table)
+        table[_ATTENTION] = _attention
+        with torch.no_grad():
+            parts: ExportedProgram = super().run_decompositions(table, *arguments, **keywords)
+        return parts
 
 
 def _attention(

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from torchtrt_ws.errors import EngineError, ProgramError, first_line
+from torchtrt_ws.export.collection import no_collection
 from torchtrt_ws.export.graph import cache_update
 from torchtrt_ws.export.sources.onnx_attention import in_parts
+from torchtrt_ws.export.sources.onnx_optimizer import optimize
 from torchtrt_ws.export.sources.onnx_origin import lines_of, node_origin
 from torchtrt_ws.export.sources.onnx_weights import Stored, leave_out
 
@@ -73,17 +75,17 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
     path = folder / "model.onnx"
     caches = _has_caches(program)
     try:
-        with _quiet(), torch.no_grad():  # a graph that records gradients has operators that ONNX lacks
+        with _quiet(), no_collection(), torch.no_grad():  # a graph that records gradients has operators that ONNX lacks
             onnx_program = torch.onnx.export(
                 in_parts(program) if caches else program,
                 dynamo=True,
                 verbose=False,
-                input_names=[tensor.name for tensor in interface.inputs],
-                output_names=[tensor.name for tensor in interface.outputs],
+                optimize=False,
                 **(_for_caches() if caches else {}),
             )
             assert onnx_program is not None, "it is with dynamo=True"
-            _rename_inner(onnx_program.model.graph)
+            optimize(onnx_program.model)
+            _rename(onnx_program.model.graph, interface)
             weight_bytes, weights = leave_out(onnx_program.model.graph)
             onnx_ir.save(onnx_program.model, str(path))  # not its own save: that counts what was left out
     except OSError:
@@ -127,12 +129,12 @@ def _root_of(error: BaseException) -> BaseException:
     return error
 
 
-def _rename_inner(graph: Any) -> None:
-    """Gives values another name that are called as an input or output is.
-
-    torch.onnx names values after operators, and then inputs and outputs as it is told, without a look at the others.
-    """
+def _rename(graph: Any, interface: Interface) -> None:
+    """Gives inputs and outputs their names, and others to values that are called as one of them is: torch.onnx names
+    values after operators."""
     ends = [*graph.inputs, *graph.outputs]
+    for value, facts in zip(ends, (*interface.inputs, *interface.outputs), strict=True):
+        value.name = facts.name
     names = {value.name for value in ends}
     inner = [value for node in graph for value in node.outputs if all(value is not end for end in ends)]
     known = names | {value.name for value in inner} | set(graph.initializers)

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch.export import ExportedProgram
 
 from torchtrt_ws.blob import StreamingFacts, WeightSize
@@ -16,6 +15,7 @@ from torchtrt_ws.dtypes import TO_TENSORRT
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import LoweredMethod
 from torchtrt_ws.export.graph import engine_call
+from torchtrt_ws.export.graph.functional import make_functional
 from torchtrt_ws.export.graph.interface import Interface, read_interface
 from torchtrt_ws.export.graph.methods import Method
 from torchtrt_ws.export.graph.part_profiles import part_profiles
@@ -90,8 +90,9 @@ def plan_method(
     Raises:
         ProgramError: Inputs or outputs that an engine cannot have.
     """
-    interface = read_interface(name, method.program)
-    stateful = lift_state(name, _functional(method.program))
+    functional = make_functional(method.program)
+    interface = read_interface(name, method.program, functional)
+    stateful = lift_state(name, functional)
     program = stateful.program
     uses = read_uses(program)
     weights = uses.weights
@@ -166,16 +167,6 @@ def build(
         return LoweredMethod(split.program(calls), built, takes, gives)
     whole = engine_call.engine_program(calls[0].token, method.program, interface)
     return LoweredMethod(whole, built, takes, gives)
-
-
-def _functional(program: ExportedProgram) -> ExportedProgram:
-    """The program without operators that change a tensor in place: parts of it are computed apart."""
-    for node in program.graph.nodes:
-        if isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable:
-            with torch.no_grad():
-                functional: ExportedProgram = program.run_decompositions({})
-            return functional
-    return program
 
 
 def _split(stateful: StatefulMethod, uses: WeightUses, choice: Choice) -> tuple[SplitMethod | None, Choice]:
