@@ -6,6 +6,7 @@ process of its own.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,20 @@ def run(script: str, *arguments: object, exports: bool = False, **environment: s
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def stages(dump: Path) -> list[str]:
+    """Names of our events, in order, as ExecuTorch's Inspector reads them."""
+    from executorch.devtools import Inspector
+
+    found: list[str] = []
+    for block in Inspector(etdump_path=str(dump)).event_blocks:
+        for event in block.events:
+            if event.is_delegated_op:
+                assert set(event.delegate_debug_metadatas) == {b"tower"} or event.name == "parse", event
+                assert event.perf_data is not None
+                found += [event.name] * len(event.perf_data.raw)
+    return found
+
+
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("standin")
@@ -80,3 +95,13 @@ def test_standin(programs: Path, script: str, case: str) -> None:
             for name, value in getattr(SCRIPTS[script], "ENVIRONMENT", {}).get(case, {}).items()
         },
     )
+    if case.startswith("stages"):
+        dumps = sorted(programs.glob(f"{case}.*.etdp"))
+        assert dumps, "seen_cases.py leaves what was recorded"
+        for dump in dumps:
+            wanted = json.loads(dump.with_suffix(".json").read_text())
+            found = stages(dump)
+            if wanted["in_order"]:
+                assert found == wanted["stages"], dump.name
+            else:
+                assert sorted(found) == sorted(wanted["stages"]), dump.name
