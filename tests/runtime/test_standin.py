@@ -48,8 +48,8 @@ def library(pattern: str) -> Path:
     return found[0]
 
 
-def run(script: str, *arguments: object, exports: bool = False, **environment: str) -> None:
-    done = python(HERE / f"{script}.py", *arguments, env={**os.environ, **environment}, exports=exports)
+def run(script: str, *arguments: object, **environment: str) -> None:
+    done = python(HERE / f"{script}.py", *arguments, env={**os.environ, **environment})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -67,18 +67,11 @@ def stages(dump: Path) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("standin")
-    run("standin_cases", "write", folder, library("libnvinfer.so.??"), exports=True)
-    return folder
-
-
 @pytest.mark.parametrize(
     ("script", "case"),
     [pytest.param(script, case, id=case) for script, module in SCRIPTS.items() for case in module.CASES],
 )
-def test_standin(programs: Path, script: str, case: str) -> None:
+def test_standin(standin_programs: Path, script: str, case: str) -> None:
     if case == "ranges":
         library("libstandin_nvtx.so")  # built where NVTX is found
     # Before the RUNPATH of the adapter, which leads to the real CUDA runtime that it was linked with.
@@ -86,17 +79,17 @@ def test_standin(programs: Path, script: str, case: str) -> None:
     run(
         script,
         case,
-        programs,
+        standin_programs,
         LD_LIBRARY_PATH=path,
         TORCHTRT_WS_NVINFER=str(library("libnvinfer.so.??")),
         TORCHTRT_WS_TENSORRT_RTX=str(library("libtensorrt_rtx.so.1")),
         **{
-            name: value.replace("{folder}", str(programs)).replace("{standins}", str(STANDINS))
+            name: value.replace("{folder}", str(standin_programs)).replace("{standins}", str(STANDINS))
             for name, value in getattr(SCRIPTS[script], "ENVIRONMENT", {}).get(case, {}).items()
         },
     )
     if case.startswith("stages"):
-        dumps = sorted(programs.glob(f"{case}.*.etdp"))
+        dumps = sorted(standin_programs.glob(f"{case}.*.etdp"))
         assert dumps, "seen_cases.py leaves what was recorded"
         for dump in dumps:
             wanted = json.loads(dump.with_suffix(".json").read_text())

@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from quick_torch import quicken
+
 # Read by the loader or by Python when a process starts: where they differ, another process is forked.
 _AT_START = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH")
 
@@ -141,6 +143,7 @@ def _warm_up() -> None:
     with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
         main(["inspect", os.devnull])  # the command line imports more when it first parses one
     if "torch" in sys.argv:
+        quicken()
         _make_patterns()
     gc.freeze()  # else each process goes through all of it when it ends
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads is not one to fork"
