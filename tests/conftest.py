@@ -94,7 +94,9 @@ def sparse_program(pte_folder: Path, tmp_path: Path) -> Callable[[int], Path]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks tests that wait for an export, so that `make test-fast` can leave them out."""
+    """Marks tests that wait for an export, so that `make test-fast` can leave them out. What waits for Ray comes first:
+    at the end, other workers would have nothing to do meanwhile."""
+    items.sort(key=lambda item: item.path.name != "test_serve.py")
     for item in items:
         if "pte_folder" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.exports)
