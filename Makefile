@@ -80,8 +80,9 @@ test-cpp: $(DEV)/installed
 	ctest --test-dir $(DEV) --output-on-failure --parallel 2
 
 test-python: $(DEV)/installed
-	# In the order of the folders: by the number of their tests, the longest would come last.
-	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/wheel $(PYTEST)
+	# In the order of the folders, and tests/conftest.py: by the number of their tests, the longest would come last. Three
+	# on two cores, as tests of services and of files mostly wait.
+	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/wheel $(PYTEST)
 
 # What users install, made from the source archive alone: all of C++ is compiled once more.
 .PHONY: test-wheel

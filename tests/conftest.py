@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from quick_torch import quicken
 from warm_python import python
 
 from torchtrt_ws import blob, pte
@@ -20,20 +22,47 @@ from torchtrt_ws.pte.layout import U64, Field, open_program, set_header
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+# Exports make millions of objects, of which few are garbage: looking for it that often took a tenth of their time.
+gc.set_threshold(50_000, 20, 20)
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")
 def pte_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Real .pte files, written by tests/pte/make_pte.py in a process of its own, once for all workers; read only."""
+
+    def make(folder: Path) -> None:
+        done = python(ROOT / "tests" / "pte" / "make_pte.py", folder, exports=True)
+        assert done.returncode == 0, done.stderr
+
+    return once_for_all_workers(tmp_path_factory, "pte", make)
+
+
+@pytest.fixture(scope="session")
+def standin_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Programs with plans for the stand-ins, of tests/runtime/standin_cases.py, once for all workers. No test changes
+    one that is there; cases may leave other files beside them."""
+    libraries = sorted((ROOT / "build" / "dev" / "tests" / "standin" / "lib").glob("libnvinfer.so.??"))
+    if not libraries:
+        pytest.skip("no stand-ins in build/dev; make dev builds them where it finds CUDA's and TensorRT's headers")
+
+    def make(folder: Path) -> None:
+        done = python(ROOT / "tests" / "runtime" / "standin_cases.py", "write", folder, libraries[0], exports=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return once_for_all_workers(tmp_path_factory, "standin", make)
+
+
+def once_for_all_workers(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first worker to ask for it fills."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pte"
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with (folder.with_suffix(".lock")).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            made = tmp_path_factory.mktemp("pte")
-            done = python(ROOT / "tests" / "pte" / "make_pte.py", made, exports=True)
-            assert done.returncode == 0, done.stderr
+            made = tmp_path_factory.mktemp(name)
+            make(made)
             made.rename(folder)
     return folder
 
@@ -65,7 +94,9 @@ def sparse_program(pte_folder: Path, tmp_path: Path) -> Callable[[int], Path]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks tests that wait for an export, so that `make test-fast` can leave them out."""
+    """Marks tests that wait for an export, so that `make test-fast` can leave them out. What waits for Ray comes first:
+    at the end, other workers would have nothing to do meanwhile."""
+    items.sort(key=lambda item: item.path.name != "test_serve.py")
     for item in items:
         if "pte_folder" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.exports)
@@ -89,6 +120,12 @@ def build_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
         return build
 
     return build
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Where somebody has imported torch's exporter; nobody needs to."""
+    if "torch._export.utils" in sys.modules:
+        quicken()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -100,17 +100,20 @@ class Work:
         self.run(program)
 
 
+def save_host(folder: Path) -> None:
+    """One engine, without and with a baked budget."""
+    import torch
+
+    import torchtrt_ws
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(FEATURES, FEATURES), torch.nn.ReLU(), torch.nn.Linear(FEATURES, 8))
+    x = (torch.ones(2, FEATURES),)
+    torchtrt_ws.save(model, folder / "one.pte", arg_inputs=x)
+    torchtrt_ws.save(model, folder / "baked.pte", arg_inputs=x, weight_streaming_budget="50%")
+
+
 def host_work(folder: Path) -> list[Work]:
-    """One engine, without and with a baked budget. Saved in another process: torch stays out of this one."""
-    script = f"""
-import sys, torch, torchtrt_ws
-torch.manual_seed(0)
-model = torch.nn.Sequential(torch.nn.Linear({FEATURES}, {FEATURES}), torch.nn.ReLU(), torch.nn.Linear({FEATURES}, 8))
-x = (torch.ones(2, {FEATURES}),)
-torchtrt_ws.save(model, sys.argv[1] + "/one.pte", arg_inputs=x)
-torchtrt_ws.save(model, sys.argv[1] + "/baked.pte", arg_inputs=x, weight_streaming_budget="50%")
-"""
-    subprocess.run([sys.executable, "-c", script, str(folder)], check=True, capture_output=True)
     x = np.random.default_rng(0).standard_normal((2, FEATURES)).astype(np.float32)
     import torchtrt_ws
 
@@ -118,16 +121,21 @@ torchtrt_ws.save(model, sys.argv[1] + "/baked.pte", arg_inputs=x, weight_streami
     return [Work(path, [x], torchtrt_ws.load(path)(x)) for path in paths]
 
 
+def save_standin(folder: Path) -> None:
+    """One plan, one with tensors planned on the device, two towers, and more."""
+    sys.path.insert(0, str(TESTS / "runtime"))
+    import standin_cases
+
+    standin_cases.write(folder, str(next(STANDINS.glob("libnvinfer.so.??"))))
+
+
 def standin_work(folder: Path) -> list[Work]:
-    """One plan, one with tensors planned on the device, and two towers."""
-    cases = TESTS / "runtime" / "standin_cases.py"
-    library = next(STANDINS.glob("libnvinfer.so.??"))
-    subprocess.run([sys.executable, str(cases), "write", str(folder), str(library)], check=True, capture_output=True)
     x = np.arange(8, dtype=np.float32).reshape(2, 4)
     one = [Work(folder / f"{name}.pte", [x], [2 * x + 1]) for name in ("plain", "device", "baked", "rtx")]
     return [*one, Work(folder / "towers.pte", [x], [2 * x + 1, 3 * x + 1])]
 
 
+SAVES: dict[str, Callable[[Path], None]] = {"host": save_host, "standin": save_standin}
 MODES: dict[str, Callable[[Path], list[Work]]] = {"host": host_work, "standin": standin_work}
 
 
@@ -154,7 +162,7 @@ def lap(works: Sequence[Work], shared: Any, seed: int) -> list[str]:
 
 
 def soak(mode: str, folder: Path, goes_on: Callable[[int], bool]) -> dict[str, Any]:
-    """Laps while `goes_on` of their number is true; what they found."""
+    """Laps with the programs in `folder` while `goes_on` of their number is true; what they found."""
     works = MODES[mode](folder)
     shared = works[0].load(random.Random(0))
     samples: list[dict[str, int]] = []
@@ -197,16 +205,25 @@ def main() -> None:
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--seconds", type=float)
     length.add_argument("--laps", type=int, help="nine at least, to compare the last with the first")
-    parser.add_argument("--folder", help=argparse.SUPPRESS)  # of the process that this one starts
+    length.add_argument("--save", type=Path, metavar="FOLDER", help="only save the programs there")
+    parser.add_argument("--programs", type=Path, metavar="FOLDER", help="where --save has saved them; else it is done")
+    parser.add_argument("--started", action="store_true", help=argparse.SUPPRESS)  # of the process that this one starts
     arguments = parser.parse_args()
-    if arguments.folder is None:
+    if arguments.save:
+        SAVES[arguments.mode](arguments.save)
+        return
+    if not arguments.started:
         with tempfile.TemporaryDirectory(prefix="torchtrt-ws-soak-") as folder:
-            again = [sys.executable, __file__, *sys.argv[1:], "--folder", folder]
+            again = [sys.executable, __file__, *sys.argv[1:], "--started"]
+            if arguments.programs is None:  # in another process: torch stays out of the one that is measured
+                save = [sys.executable, __file__, arguments.mode, "--save", folder]
+                subprocess.run(save, check=True, stdout=subprocess.DEVNULL)
+                again += ["--programs", folder]
             # Its stderr is ExecuTorch's log: a line for each load.
             sys.exit(subprocess.run(again, env=in_environment(arguments.mode, folder)).returncode)
     end = time.monotonic() + (arguments.seconds or 0)
     goes_on = (lambda n: n < arguments.laps) if arguments.laps else (lambda n: n < 9 or time.monotonic() < end)
-    report = soak(arguments.mode, Path(arguments.folder), goes_on)
+    report = soak(arguments.mode, arguments.programs, goes_on)
     print(json.dumps(report, indent=1))
     grew = [f"{key} grew: {each}" for key, each in report["growth"].items() if each["grew"] > each["limit"]]
     if report["wrong"] or grew or not report["growth"]:

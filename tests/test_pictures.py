@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_python import python
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.exports
 def test_the_committed_picture_is_what_the_commands_print() -> None:
-    command = [sys.executable, str(ROOT / "tools" / "pictures.py"), "--check"]
-    done = subprocess.run(command, text=True, capture_output=True, timeout=600)
+    done = python(ROOT / "tools" / "pictures.py", "--check", exports=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from warm_python import python
 
 HERE = Path(__file__).resolve().parent
 
@@ -23,12 +24,15 @@ def soak(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.exports
 @pytest.mark.parametrize("mode", ["host", "standin"])
-def test_twelve_laps(soak: Any, mode: str) -> None:
-    if mode == "standin" and not list(soak.STANDINS.glob("libnvinfer.so.??")):
-        pytest.skip(f"no stand-ins in {soak.STANDINS}; make dev builds them")
-    done = subprocess.run(
-        [sys.executable, str(HERE / "soak.py"), mode, "--laps", "12"], text=True, capture_output=True, timeout=600
-    )
+def test_twelve_laps(soak: Any, mode: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    if mode == "standin":
+        folder = request.getfixturevalue("standin_programs")
+    else:
+        folder = tmp_path
+        saved = python(HERE / "soak.py", mode, "--save", folder, exports=True)
+        assert saved.returncode == 0, saved.stderr
+    command = [sys.executable, str(HERE / "soak.py"), mode, "--laps", "12", "--programs", str(folder)]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
     report = json.loads(done.stdout)
     assert (report["laps"], report["loads"], report["wrong"]) == (12, 12 * soak.THREADS * soak.ROUNDS, [])

@@ -29,12 +29,17 @@ COMMANDS = (
 )
 # Nothing is loaded from elsewhere, as on the site; lines keep their width whatever the font.
 FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-SAVE = """
-import torch, torchtrt_ws
-torch.manual_seed(0)
-model = torch.nn.Sequential(torch.nn.Linear(1024, 4096), torch.nn.ReLU(), torch.nn.Linear(4096, 1024))
-torchtrt_ws.save(model, "model.pte", arg_inputs=(torch.randn(8, 1024),), weight_streaming_budget="50%")
-"""
+
+
+def save(path: Path) -> None:
+    """The program that the commands are about."""
+    import torch
+
+    import torchtrt_ws
+
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(1024, 4096), torch.nn.ReLU(), torch.nn.Linear(4096, 1024))
+    torchtrt_ws.save(model, path, arg_inputs=(torch.randn(8, 1024),), weight_streaming_budget="50%")
 
 
 def run(folder: Path, *command: str) -> str:
@@ -51,7 +56,7 @@ def printed() -> Text:
     """The prompt, each command, and what it prints."""
     parts = []
     with tempfile.TemporaryDirectory() as folder:
-        run(Path(folder), "-c", SAVE)
+        save(Path(folder) / "model.pte")
         for command in COMMANDS:
             parts.append(Text.assemble(("$ ", "bold green"), (f"torchtrt-ws {command}", "bold")))
             parts.append(Text.from_ansi(run(Path(folder), "-m", "torchtrt_ws", *shlex.split(command))))

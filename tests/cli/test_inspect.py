@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pty
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -305,12 +305,18 @@ def test_every_subcommand_has_help_and_imports_nothing_heavy() -> None:
 
 
 def test_start_up_time() -> None:
+    """Of the processor: what else runs on the machine decides nothing."""
+
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
     def best(*command: str) -> float:
         seconds = []
         for _ in range(5):
-            started = time.perf_counter()
+            before = spent()
             subprocess.run([sys.executable, *command], check=True, capture_output=True)
-            seconds.append(time.perf_counter() - started)
+            seconds.append(spent() - before)
         return min(seconds)
 
     assert best("-c", "import torchtrt_ws") - best("-c", "pass") < 0.1

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import pte
@@ -54,8 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torchtrt_ws", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+    return python("-m", "torchtrt_ws", *arguments, exports=True)
 
 
 def test_there_and_back(folder: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ process of its own.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -47,23 +48,30 @@ def library(pattern: str) -> Path:
     return found[0]
 
 
-def run(script: str, *arguments: object, exports: bool = False, **environment: str) -> None:
-    done = python(HERE / f"{script}.py", *arguments, env={**os.environ, **environment}, exports=exports)
+def run(script: str, *arguments: object, **environment: str) -> None:
+    done = python(HERE / f"{script}.py", *arguments, env={**os.environ, **environment})
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("standin")
-    run("standin_cases", "write", folder, library("libnvinfer.so.??"), exports=True)
-    return folder
+def stages(dump: Path) -> list[str]:
+    """Names of our events, in order, as ExecuTorch's Inspector reads them."""
+    from executorch.devtools import Inspector
+
+    found: list[str] = []
+    for block in Inspector(etdump_path=str(dump)).event_blocks:
+        for event in block.events:
+            if event.is_delegated_op:
+                assert set(event.delegate_debug_metadatas) == {b"tower"} or event.name == "parse", event
+                assert event.perf_data is not None
+                found += [event.name] * len(event.perf_data.raw)
+    return found
 
 
 @pytest.mark.parametrize(
     ("script", "case"),
     [pytest.param(script, case, id=case) for script, module in SCRIPTS.items() for case in module.CASES],
 )
-def test_standin(programs: Path, script: str, case: str) -> None:
+def test_standin(standin_programs: Path, script: str, case: str) -> None:
     if case == "ranges":
         library("libstandin_nvtx.so")  # built where NVTX is found
     # Before the RUNPATH of the adapter, which leads to the real CUDA runtime that it was linked with.
@@ -71,12 +79,22 @@ def test_standin(programs: Path, script: str, case: str) -> None:
     run(
         script,
         case,
-        programs,
+        standin_programs,
         LD_LIBRARY_PATH=path,
         TORCHTRT_WS_NVINFER=str(library("libnvinfer.so.??")),
         TORCHTRT_WS_TENSORRT_RTX=str(library("libtensorrt_rtx.so.1")),
         **{
-            name: value.replace("{folder}", str(programs)).replace("{standins}", str(STANDINS))
+            name: value.replace("{folder}", str(standin_programs)).replace("{standins}", str(STANDINS))
             for name, value in getattr(SCRIPTS[script], "ENVIRONMENT", {}).get(case, {}).items()
         },
     )
+    if case.startswith("stages"):
+        dumps = sorted(standin_programs.glob(f"{case}.*.etdp"))
+        assert dumps, "seen_cases.py leaves what was recorded"
+        for dump in dumps:
+            wanted = json.loads(dump.with_suffix(".json").read_text())
+            found = stages(dump)
+            if wanted["in_order"]:
+                assert found == wanted["stages"], dump.name
+            else:
+                assert sorted(found) == sorted(wanted["stages"]), dump.name

@@ -353,6 +353,7 @@ def test_metrics(server: Any) -> None:
 
 def test_a_config_changes_budgets_in_place(server: Any, files: dict[str, Path]) -> None:
     """As `serve deploy` does it: with another user_config the process stays, and the config has the last word."""
+    from ray import serve
     from ray.serve.context import _get_global_client
     from ray.serve.schema import ServeDeploySchema
 
@@ -365,9 +366,8 @@ def test_a_config_changes_budgets_in_place(server: Any, files: dict[str, Path]) 
             "args": {"models": {"rows": model}},
             "deployments": [{"name": "model-rows", "user_config": {"budget": budget}}],
         }
-        _get_global_client().deploy_apps(
-            ServeDeploySchema.model_validate({"applications": [application]}), _blocking=True
-        )
+        _get_global_client().deploy_apps(ServeDeploySchema.model_validate({"applications": [application]}))
+        until(lambda: serve.status().applications["declared"].status == "RUNNING")  # by itself Ray waits for a minute
         url = f"{server.url}/declared/v2/models/rows"
         until(lambda: get(f"{url}/ready")[0] == 200)
         (replica,) = get(f"{url}/budget")[1]["replicas"]

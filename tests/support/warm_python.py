@@ -18,11 +18,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from quick_torch import quicken
+
 # Read by the loader or by Python when a process starts: where they differ, another process is forked.
 _AT_START = ("LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH")
 
-# What torchtrt_ws.save, and ExecuTorch's own Python, import first: nine seconds.
-_EXPORT = ("torch", "torch.export", "executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner")
+# What torchtrt_ws.save, and ExecuTorch's own Python, import first: seven seconds.
+_EXPORT = (
+    "torch",
+    "torch.export",
+    "executorch.exir",
+    "executorch.backends.xnnpack.partition.xnnpack_partitioner",
+    "executorch.devtools.inspector",
+    "torchtrt_ws.export.file.companion",
+    "torchtrt_ws.export.file.rewritten",
+)
 
 _servers: dict[tuple[object, ...], subprocess.Popen[str]] = {}
 
@@ -40,7 +50,8 @@ def python(
         arguments: `-m` and a module, `-c` and code, or a script; then what follows in `sys.argv`.
         env: The whole environment; None for this process's.
         cwd: The folder it runs in; None for this process's.
-        exports: Whether it exports, or uses torch or ExecuTorch's Python at all: it has them imported then.
+        exports: Whether it exports, or uses torch or ExecuTorch's Python at all: it has them imported then, and what
+            XNNPACK makes in each process that lowers to it.
         timeout: In seconds, after which the process is killed.
 
     Raises:
@@ -131,8 +142,24 @@ def _warm_up() -> None:
         importlib.import_module(name)
     with contextlib.suppress(SystemExit), contextlib.redirect_stderr(io.StringIO()):
         main(["inspect", os.devnull])  # the command line imports more when it first parses one
+    if "torch" in sys.argv:
+        quicken()
+        _make_patterns()
     gc.freeze()  # else each process goes through all of it when it ends
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads is not one to fork"
+
+
+def _make_patterns() -> None:
+    """The graphs that XNNPACK's passes look for in others: four seconds, once in each process."""
+    import torch
+    from executorch.backends.xnnpack.partition.graphs import bilinear_2d, sdpa
+    from tqdm import tqdm
+
+    threads, tqdm.monitor_interval = torch.get_num_threads(), 0  # both would start threads
+    torch.set_num_threads(1)
+    bilinear_2d.get_graphs()
+    sdpa.get_graphs()
+    torch.set_num_threads(threads)
 
 
 def _run(arguments: list[str]) -> None:

@@ -64,19 +64,20 @@ def merge(
     """
     require_exporter()
     source, target = Path(os.fspath(path)), check_target(output)
+    info = pte.read(source)
+    info.require_engines()
+    names = tuple(each.name for each in info.engines if each.weights is not None)
+    if not names:
+        raise ProgramError(info.file, "engines that have their weights", "one without", "Nothing is to be done.")
+    if data is None:
+        files = pte.with_companions(info.file, info.engines, pte.data_files_beside(info.file))
+    else:
+        files = [os.fspath(each) for each in data]
+        pte.check_weights(info.file, info.engines, files)
 
-    from torchtrt_ws.export.file.rewritten import opened  # not at the top: it imports executorch
+    from torchtrt_ws.export.file.rewritten import opened  # not at the top: it imports executorch, which takes seconds
 
     with opened(source) as program:
-        info = program.info
-        names = tuple(each.name for each in info.engines if each.weights is not None)
-        if not names:
-            raise ProgramError(info.file, "engines that have their weights", "one without", "Nothing is to be done.")
-        if data is None:
-            files = pte.with_companions(info.file, info.engines, pte.data_files_beside(info.file))
-        else:
-            files = [os.fspath(each) for each in data]
-            pte.check_weights(info.file, info.engines, files)
         engines = _with_weights(program, files)
         laid_out = program.laid_out(engines, "")
         write_atomically(target, laid_out.write_to)

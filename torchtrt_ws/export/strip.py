@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torchtrt_ws import pte
 from torchtrt_ws.atomic import check_target, write_together
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.by_name import by_name
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from torchtrt_ws.export.engine.built_engine import BuiltEngine
     from torchtrt_ws.export.engine.payload import SlicePayload
     from torchtrt_ws.export.file.rewritten import OpenedProgram
+    from torchtrt_ws.pte import ProgramInfo
 
 __all__ = ["Stripped", "strip"]
 
@@ -71,6 +73,7 @@ def strip(
     require_exporter()
     source, target = Path(os.fspath(path)), check_target(output)
     weights_file = separate_target(target, weights_path)
+    _check_engines(pte.read(source))
 
     from torchtrt_ws.export.file.companion import lay_out_weights  # not at the top: these import executorch
     from torchtrt_ws.export.file.rewritten import opened
@@ -85,6 +88,16 @@ def strip(
     return Stripped(str(output), str(weights_file), names, before, laid_out.size, companion.size)
 
 
+def _check_engines(info: ProgramInfo) -> None:
+    """Before the exporter is imported, which takes seconds."""
+    info.require_engines()
+    for each in info.engines:
+        if each.weights is not None:
+            found = "an engine that is without its weights already"
+            subject = f"{info.file}: engine {each.name!r}"
+            raise ProgramError(subject, found, "one with its weights", "Nothing is to be done for it.")
+
+
 def _without_weights(
     program: OpenedProgram, weights: WeightSource | Mapping[str, WeightSource] | None
 ) -> dict[int, BuiltEngine]:
@@ -94,9 +107,6 @@ def _without_weights(
     found = {}
     for index, each in enumerate(program.engines):
         subject = f"{program.info.file}: engine {each.name!r}"
-        if program.info.engines[index].weights is not None:
-            found_words = "an engine that is without its weights already"
-            raise ProgramError(subject, found_words, "one with its weights", "Nothing is to be done for it.")
         if id(each.payload) not in done:
             program.check(index)
             payload = program.payload(index)
