@@ -54,6 +54,7 @@ def save(
     weights: str | None = None,
     weights_path: str | os.PathLike[str] | None = None,
     refit: bool = False,
+    use_fp32_acc: bool | None = None,
 ) -> None:
     """Saves an ExecuTorch program whose methods are engines, each with its weight streaming budget.
 
@@ -112,6 +113,10 @@ def save(
         refit: Build "tensorrt_rtx" engines that take other weights while they are loaded (`Program.refit`); only where
             there is a GPU. They may be slower, and TensorRT's release notes say that such an engine may leave out the
             bias of a matrix product: compare its answers. Other engines take none.
+        use_fp32_acc: Whether a "tensorrt_rtx" engine adds the products of float16 weights up in float32, as PyTorch
+            does: with float16 sums the error of a large model is some tens of times as large. None: it does, but
+            for `refit` and weights="separate", with which it was not tried on a GPU yet. The name is Torch-TensorRT's,
+            which has its own keyword for what it compiles.
 
     Raises:
         BudgetError: A malformed budget, both budget keywords at once, an unknown engine name, or a budget in
@@ -135,6 +140,7 @@ def save(
         found = f"True for {'engines of Torch-TensorRT' if compiled else 'a host engine'}"
         next_step = "Leave it out; a plan that you build with REFIT takes new weights as well (save_plan)."
         raise ProgramError("refit", found, 'engine="tensorrt_rtx"', next_step)
+    _check_accumulation(use_fp32_acc, "engines of Torch-TensorRT" if compiled else f"engine={engine or HOST!r}", engine)
     steps = read_streaming(streaming, "of Torch-TensorRT" if compiled else engine)
     extra_specs = read_compile_specs(compile_specs)
     separate = read_weights_keyword(weights, weights_path, "of Torch-TensorRT" if compiled else engine)
@@ -189,7 +195,16 @@ def save(
         if engine == "tensorrt_rtx":
             folder = target.parent
             lowered = _lowered_to_rtx(
-                exported, stack, options, placement, compute_capabilities, steps, folder, separate, refit
+                exported,
+                stack,
+                options,
+                placement,
+                compute_capabilities,
+                steps,
+                folder,
+                separate,
+                refit,
+                use_fp32_acc if use_fp32_acc is not None else not (separate or refit),
             )
         else:
             lowered = _lowered_to_host(exported, stack, separate)
@@ -237,6 +252,7 @@ def _lowered_to_rtx(
     folder: Path,
     separate: bool,
     refit: bool,
+    use_fp32_acc: bool,
 ) -> dict[str, LoweredMethod]:
     """Each method as one TensorRT-RTX engine, or as two and lookups on the host."""
     from torchtrt_ws.export.sources import rtx_method
@@ -248,7 +264,8 @@ def _lowered_to_rtx(
     check_heads(list(methods), [name for names in engines for name in names[1:]])
     check_budgets(options.total, options.per_engine, [name for names in engines for name in names])
     lowered = [
-        rtx_method.build(each, compute_capabilities, placement.device_id, folder, separate, refit) for each in planned
+        rtx_method.build(each, compute_capabilities, placement.device_id, folder, separate, refit, use_fp32_acc)
+        for each in planned
     ]
     return dict(zip(methods, lowered, strict=True))
 
@@ -282,6 +299,14 @@ def _check_compiled(
             "compiled modules, and exported programs: what has no engine runs on the CPU",
             "Compile it as well, or export it with torch.export.export.",
         )
+
+
+def _check_accumulation(given: object, subject: str, engine: str | None) -> None:
+    if given is not None and type(given) is not bool:
+        raise ProgramError("use_fp32_acc", repr(given), "True, False or None", "Correct it.")
+    if given is not None and engine != "tensorrt_rtx":
+        found, next_step = f"{given} for {subject}", "Leave it out: how these add up is theirs."
+        raise ProgramError("use_fp32_acc", found, 'engine="tensorrt_rtx"', next_step)
 
 
 def _check_engine(engine: str | None) -> None:

@@ -17,6 +17,7 @@ import torch
 from torchtrt_ws.errors import EngineError, ProgramError, first_line
 from torchtrt_ws.export.collection import no_collection
 from torchtrt_ws.export.graph import cache_update
+from torchtrt_ws.export.sources.onnx_accumulation import sum_in_float32
 from torchtrt_ws.export.sources.onnx_attention import in_parts
 from torchtrt_ws.export.sources.onnx_optimizer import optimize
 from torchtrt_ws.export.sources.onnx_origin import lines_of, node_origin
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxModel", "write_onnx"]
 
+_LOG = logging.getLogger(__name__)
 _FIRST_WITH_CACHES = 24  # opset of TensorScatter
 INSTALL = "pip install torchtrt-ws[export,rtx]"
 
@@ -50,7 +52,9 @@ class OnnxModel:
     weights: Mapping[str, Stored] = field(default_factory=dict)
 
 
-def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder: Path) -> OnnxModel:
+def write_onnx(
+    name: str, program: ExportedProgram, interface: Interface, folder: Path, use_fp32_acc: bool = True
+) -> OnnxModel:
     """Exports a method to ONNX.
 
     Args:
@@ -58,6 +62,7 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
         program: The method; not modified.
         interface: Its inputs and outputs: the model's tensors get their names.
         folder: An empty folder.
+        use_fp32_acc: Whether products of float16 weights are summed in float32.
 
     Returns:
         The model.
@@ -87,6 +92,7 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
             optimize(onnx_program.model)
             _rename(onnx_program.model.graph, interface)
             weight_bytes, weights = leave_out(onnx_program.model.graph)
+            products = sum_in_float32(onnx_program.model.graph) if use_fp32_acc else 0
             onnx_ir.save(onnx_program.model, str(path))  # not its own save: that counts what was left out
     except OSError:
         raise
@@ -99,6 +105,8 @@ def write_onnx(name: str, program: ExportedProgram, interface: Interface, folder
             "a graph that torch.onnx.export takes",
             "The error above this one says where it stopped; change that part of the module.",
         ) from error
+    if products:
+        _LOG.info("method %r: %d products of float16 weights are summed in float32", name, products)
     return OnnxModel(path, weight_bytes, lines_of(program), weights)
 
 

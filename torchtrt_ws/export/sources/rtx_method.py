@@ -124,6 +124,7 @@ def build(
     folder: Path | None = None,
     separate: bool = False,
     refit: bool = False,
+    use_fp32_acc: bool = True,
 ) -> LoweredMethod:
     """Builds the engines of a method.
 
@@ -134,6 +135,7 @@ def build(
         folder: As for `tensorrt_rtx.build`.
         separate: Whether the engines are without their weights.
         refit: Whether they take other weights while they are loaded.
+        use_fp32_acc: Whether products of float16 weights are summed in float32.
 
     Returns:
         The method, with engine calls.
@@ -159,6 +161,7 @@ def build(
             folder,
             separate,
             refit,
+            use_fp32_acc,
         )
         built[each.call.token] = replace(engine, streaming=each.facts)
     calls = [each.call for each in planned.engines]

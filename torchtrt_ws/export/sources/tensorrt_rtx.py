@@ -58,6 +58,7 @@ def build(
     folder: Path | None = None,
     separate: bool = False,
     refit: bool = False,
+    use_fp32_acc: bool = True,
 ) -> BuiltEngine:
     """Builds the engine of a method.
 
@@ -74,6 +75,7 @@ def build(
         folder: Where the plan's file lies; None for the system's folder of temporary files.
         separate: Whether it is without its weights.
         refit: Whether it takes other weights while it is loaded.
+        use_fp32_acc: Whether products of float16 weights are summed in float32.
 
     Returns:
         The engine; what it takes and gives is without its state. Its streamable bytes are those of the model's
@@ -100,7 +102,7 @@ def build(
                 "Convert it in the module.",
             )
     with tempfile.TemporaryDirectory(prefix="torchtrt-ws-") as scratch:
-        model = write_onnx(name, program, interface, Path(scratch))
+        model = write_onnx(name, program, interface, Path(scratch), use_fp32_acc)
         profiles = _whole(interface.inputs) if profiles is None else tuple(profiles)
         payload = build_plan(name, model, interface, compute_capabilities, profiles, folder, separate, refit)
         weights = _weights(name, payload, model) if separate else ()
