@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +79,6 @@ def test_other_dtypes_stay(dtype: torch.dtype, tmp_path: Path) -> None:
     assert with_it.path.read_bytes() == without.path.read_bytes()
 
 
-def test_a_weight_is_cast_once(tmp_path: Path) -> None:
-    import onnx
-
-    graph = onnx.load(model_of(Products(), tmp_path).path, load_external_data=False).graph
-    cast = [node.input[0] for node in graph.node if node.op_type == "Cast"]
-    assert len(cast) == len(set(cast))
-
-
 class Last(torch.nn.Module):
     """Its output is a product, and its input one as well."""
 
@@ -141,13 +134,29 @@ class Parameters(torch.nn.Module):
         return self.left @ (x @ self.plain @ self.turned.t()).transpose(-1, -2)
 
 
+class Joined(torch.nn.Module):
+    """Products that share their input, and a weight that is used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.q, self.k, self.v = (torch.nn.Linear(512, 512, bias=False).half() for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.v(self.q(x) * self.k(x)) + self.v(x)
+
+
 def linear(bias: bool) -> torch.nn.Module:
     torch.manual_seed(0)
     return torch.nn.Sequential(*(torch.nn.Linear(512, 512, bias=bias) for _ in range(3))).half()
 
 
 @pytest.mark.parametrize("shape", [(2, 512), (1, 4, 512)])
-@pytest.mark.parametrize("module", [linear(True), linear(False), Parameters()], ids=["biased", "linear", "parameters"])
+@pytest.mark.parametrize(
+    "module",
+    [linear(True), linear(False), Parameters(), Joined()],
+    ids=["biased", "linear", "parameters", "joined"],
+)
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_the_plan_is_as_large(module: torch.nn.Module, shape: tuple[int, ...], dynamic: bool, tmp_path: Path) -> None:
     """Weights stay float16 in it."""
@@ -176,3 +185,48 @@ def test_refused(keywords: dict[str, Any], words: str, tmp_path: Path) -> None:
         torchtrt_ws.save(Last(), tmp_path / "a.pte", arg_inputs=(torch.ones(8, 256),), **keywords)
     assert str(raised.value).startswith(words)
     assert list(tmp_path.iterdir()) == []
+
+
+class AskedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("keywords", "wanted"),
+    [
+        ({}, True),
+        ({"refit": True}, False),
+        ({"weights": "separate"}, False),
+        ({"refit": True, "use_fp32_acc": True}, True),
+        ({"use_fp32_acc": False}, False),
+    ],
+)
+def test_the_default(keywords: dict[str, Any], wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off where it was not tried: engines that get their weights later."""
+    pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
+
+    def write(*arguments: Any) -> None:
+        raise AskedError(arguments[-1])
+
+    monkeypatch.setattr("torchtrt_ws.export.sources.tensorrt_rtx.has_gpu", lambda: True)
+    monkeypatch.setattr("torchtrt_ws.export.sources.tensorrt_rtx.write_onnx", write)
+    with pytest.raises(AskedError) as asked:
+        inputs = (torch.ones(8, 256, dtype=torch.float16),)
+        torchtrt_ws.save(Last(), tmp_path / "a.pte", arg_inputs=inputs, engine="tensorrt_rtx", **keywords)
+    assert asked.value.args == (wanted,)
+
+
+def test_a_plan_that_is_too_large_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
+    inputs = (torch.ones(8, 256, dtype=torch.float16),)
+    torchtrt_ws.save(Last(), tmp_path / "a.pte", arg_inputs=inputs, engine="tensorrt_rtx")
+    assert "a plan of" not in caplog.text
+    monkeypatch.setattr("torchtrt_ws.export.sources.tensorrt_rtx._OVERHEAD", 0)
+    monkeypatch.setattr(
+        "torchtrt_ws.export.sources.tensorrt_rtx.write_onnx",
+        lambda *arguments: replace(write_onnx(*arguments), weight_bytes=1),
+    )
+    torchtrt_ws.save(Last(), tmp_path / "b.pte", arg_inputs=inputs, engine="tensorrt_rtx")
+    assert "for 1 bytes of weights; if use_fp32_acc=False makes it smaller" in caplog.text

@@ -125,6 +125,7 @@ def _program(
             dynamic_shapes=shapes,
             engine="tensorrt_rtx",
             streaming=streaming,
+            use_fp32_acc=None if streaming else False,  # plain is as TensorRT does it
         )
     finally:
         tensorrt.build_plan = built

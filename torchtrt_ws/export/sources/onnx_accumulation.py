@@ -31,17 +31,16 @@ def sum_in_float32(graph: Any) -> int:
     half, single = onnx_ir.DataType.FLOAT16, onnx_ir.DataType.FLOAT
     names = {value.name for node in graph for value in node.outputs} | set(graph.initializers)
     names |= {value.name for value in graph.inputs}
-    wide: dict[Any, Any] = {}  # by value: several layers may share a weight, and several products an input
     products = [node for node in graph if _is_meant(node, half)]
     for node in products:
         _add_bias_behind(graph, node, names)
         for index, value in enumerate(node.inputs):
             if value is None:
                 continue
-            if value not in wide:
-                wide[value] = _cast(value, single, _free(f"{value.name}_float32", names))
-                graph.insert_before(node, wide[value].producer())
-            node.replace_input_with(index, wide[value])
+            # Of its own: TensorRT joins products that share an input, and would have their weights in float32 (seen).
+            wide = _cast(value, single, _free(f"{value.name}_float32", names))
+            graph.insert_before(node, wide.producer())
+            node.replace_input_with(index, wide)
         (product,) = node.outputs
         made = _cast(product, half, _free(f"{product.name}_float16", names))
         product.replace_all_uses_with(made, replace_graph_outputs=True)

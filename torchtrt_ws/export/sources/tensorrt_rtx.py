@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
+_OVERHEAD = 64 << 20  # bytes that a plan may have beside its weights
 
 
 def build(
@@ -106,6 +107,8 @@ def build(
         profiles = _whole(interface.inputs) if profiles is None else tuple(profiles)
         payload = build_plan(name, model, interface, compute_capabilities, profiles, folder, separate, refit)
         weights = _weights(name, payload, model) if separate else ()
+    if use_fp32_acc and len(profiles) < 2:  # each further one has kernels and weights of its own
+        _check_size(name, payload.size, model.weight_bytes)
     streamable = min(model.weight_bytes, payload.size + sum(each.payload.size for each in weights))
     of_call = interface.without(state_names(states))
     facts = {tensor.name: tensor for tensor in interface.inputs}
@@ -152,6 +155,13 @@ def _weights(name: str, payload: FilePayload, model: OnnxModel) -> tuple[Weight,
     subject = f"method {name!r}"
     found = weights.from_onnx(subject, model.path, model.weights)
     return weights.checked(subject, found, plan_facts.read_missing(subject, payload))
+
+
+def _check_size(name: str, size: int, weight_bytes: int) -> None:
+    """Says where TensorRT-RTX keeps weights in float32: `onnx_accumulation` knows the networks where it was seen to."""
+    if size > weight_bytes + max(_OVERHEAD, weight_bytes // 4):
+        text = "method %r: a plan of %d bytes for %d bytes of weights; if use_fp32_acc=False makes it smaller, use that"
+        _LOG.warning(text, name, size, weight_bytes)
 
 
 def check_for_separate() -> None:
