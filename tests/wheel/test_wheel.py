@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -104,12 +105,17 @@ def others(site: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def fresh(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """Runs Python there: no compiler on PATH, no library path, the folder empty."""
-    empty = tmp_path_factory.mktemp("empty")
+def environment(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """No compiler on PATH, no library path, a cache of its own."""
     names = ("LD_LIBRARY_PATH", "PYTHONPATH", "CMAKE_PREFIX_PATH")
-    environment = {name: value for name, value in os.environ.items() if name not in names}
-    environment["PATH"] = str(installed / "bin")
+    kept = {name: value for name, value in os.environ.items() if name not in names}
+    return {**kept, "PATH": str(installed / "bin"), "TORCHTRT_WS_CACHE": str(tmp_path_factory.mktemp("cache"))}
+
+
+@pytest.fixture(scope="session")
+def fresh(installed: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """Runs Python there, in an empty folder."""
+    empty = tmp_path_factory.mktemp("empty")
 
     def fresh_python(*arguments: object) -> str:
         return run(installed / "bin" / "python", *arguments, cwd=empty, env=environment)
@@ -195,6 +201,41 @@ def test_the_command_and_its_adapter(fresh: Callable[..., str], installed: Path)
         "facts"
     ]
     assert {fact["name"]: fact["verdict"] for fact in facts}["adapter"] == "ok"
+
+
+def test_the_readmes_first_program(fresh: Callable[..., str]) -> None:
+    """Saved and run there; tests/readme has the other blocks, and what they print."""
+    (code, *_) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert "torchtrt_ws.save" in code
+    assert "2097152 load-time" in fresh("-c", code)
+
+
+def test_it_serves(
+    installed: Path, environment: dict[str, str], fresh: Callable[..., str], program: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    pytest.importorskip("tritonclient")
+    interpreter = installed / "bin" / "python"
+    command = [interpreter, "-m", "torchtrt_ws", "serve", program, "--port", "0", "--name", "m", "--json"]
+    with subprocess.Popen(
+        list(map(str, command)),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=environment,
+    ) as served:
+        assert served.stdout is not None
+        try:
+            line = served.stdout.readline()
+            assert line, served.communicate()[1]
+            url = json.loads(line)["url"].removeprefix("http://")
+            said = fresh(ROOT / "examples" / "ray_serve" / "client.py", "m", "--url", url)
+            assert said.split(maxsplit=1)[1] == "FP32 [2, 512]\n"
+        finally:
+            served.send_signal(signal.SIGINT)
+        _, err = served.communicate(timeout=120)
+    assert served.returncode == 0, err
 
 
 COMPILERS = [("g++", 17), *([("clang++", 20)] if shutil.which("clang++") else [])]  # g++ and 20: tests/examples
