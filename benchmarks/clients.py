@@ -67,3 +67,8 @@ async def rows_and_calls(model: str) -> tuple[int, int]:
     async with aiohttp.ClientSession() as session, session.get(f"{model}/stats") as answer:
         (stats,) = (await answer.json())["model_stats"]
     return stats["inference_count"], stats["execution_count"]
+
+
+def other_statuses(measured: dict[str, Any]) -> str:
+    """Those of `load`, for a table."""
+    return ", ".join(f"{count} x {status}" for status, count in measured["other_statuses"].items()) or "none"

@@ -15,15 +15,14 @@ import asyncio
 import json
 import os
 import platform
-import statistics
 import subprocess
 import tempfile
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import clients
+import direct
 import numpy as np
 
 LAYERS, FEATURES, MOST_ROWS = 8, 1024, 32
@@ -43,27 +42,13 @@ def save(path: Path) -> None:
     torchtrt_ws.save(model, path, arg_inputs=(torch.zeros(2, FEATURES),), dynamic_shapes=({0: rows},))
 
 
-def floor(path: Path) -> list[dict[str, Any]]:
-    """The program called directly: median milliseconds of a call."""
-    import torchtrt_ws
-
-    found = []
-    for budget in BUDGETS:
-        with torchtrt_ws.load(path, weight_streaming_budget=budget) as program:
-            for rows in BATCHES:
-                x = np.random.default_rng(0).standard_normal((rows, FEATURES)).astype(np.float32)
-                seconds = []
-                for _ in range(FLOOR_CALLS):
-                    started = time.perf_counter()
-                    program(x)
-                    seconds.append(time.perf_counter() - started)
-                found.append({"budget": budget, "rows": rows, "seconds": statistics.median(seconds)})
-    return found
+def rows_of(count: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((count, FEATURES)).astype(np.float32)
 
 
 def body() -> clients.Body:
     """A request of one row, in bytes."""
-    return clients.body("input", np.random.default_rng(0).standard_normal((1, FEATURES)).astype(np.float32))
+    return clients.body("input", rows_of(1))
 
 
 def over_http(url: str, seconds: float) -> list[dict[str, Any]]:
@@ -144,7 +129,7 @@ def markdown(results: dict[str, Any]) -> str:
     ]
     for row in results["http"]:
         ratio = row["requests_per_second"] * direct["0%", 1]
-        others = ", ".join(f"{count} x {status}" for status, count in row["other_statuses"].items()) or "none"
+        others = clients.other_statuses(row)
         times = f"{row['p50_seconds'] * 1e3:.1f} | {row['p99_seconds'] * 1e3:.1f}"
         lines.append(
             f"| {row['max_batch_size']} | {row['clients']} | {row['requests_per_second']:.0f} | {ratio:.2f} "
@@ -179,7 +164,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layers.pte"
         save(path)
-        results["floor"] = floor(path)
+        results["floor"] = direct.floor(path, BUDGETS, BATCHES, rows_of, FLOOR_CALLS)
         common = {"file": str(path), "budget": "0%", "num_cpus": 0.1}
         models = {f"batch{batch}": {**common, "max_batch_size": batch} for batch in BATCHES}
         with serve.start({"models": models}, port=0) as server:

@@ -18,7 +18,6 @@ import asyncio
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import threading
@@ -61,24 +60,6 @@ def one_row(path: Path) -> np.ndarray:
     (spec,) = pte.read(path).method(None).inputs
     assert spec.shape is not None
     return np.ones((1, spec.shape[1]), "float32" if spec.dtype == "float32" else "float16")
-
-
-def floor(path: Path) -> list[dict[str, Any]]:
-    """The program called directly: median seconds of a call, by budget and rows."""
-    import torchtrt_ws
-
-    found = []
-    for budget in BUDGETS:
-        with torchtrt_ws.load(path, weight_streaming_budget=budget) as program:
-            for rows in (1, 8, MOST_ROWS):
-                x = np.repeat(one_row(path), rows, axis=0)
-                seconds = []
-                for _ in range(FLOOR_CALLS):
-                    began = time.perf_counter()
-                    program(x)
-                    seconds.append(time.perf_counter() - began)
-                found.append({"budget": budget, "rows": rows, "seconds": statistics.median(seconds)})
-    return found
 
 
 def used_bytes() -> int:
@@ -214,6 +195,8 @@ def making_room(path: Path, seconds: float, on_gpu: bool) -> dict[str, Any]:
 
 
 def markdown(results: dict[str, Any]) -> str:
+    import clients
+
     about = results["machine"]
     direct = {(row["budget"], row["rows"]): row["seconds"] for row in results["floor"]}
     lines = [
@@ -240,14 +223,14 @@ def markdown(results: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in results["replicas"]:
-        others = ", ".join(f"{count} x {status}" for status, count in row["other_statuses"].items()) or "none"
+        others = clients.other_statuses(row)
         times = f"{row['p50_seconds'] * 1e3:.1f} | {row['p99_seconds'] * 1e3:.1f}"
         lines.append(
             f"| {row['replicas']} | {row['budget']} | {row['device_bytes'] / 1e6:.0f} | "
             f"{row['requests_per_second']:.0f} | {times} | {row['rows_per_call']:.1f} | {others} |"
         )
     room = results["room"]
-    others = ", ".join(f"{count} x {status}" for status, count in room["other_statuses"].items()) or "none"
+    others = clients.other_statuses(room)
     lines += [
         "",
         f"Two replicas with a headroom of {HEADROOM / 1e6:.0f} MB, under the same load, while another process takes "
@@ -287,12 +270,19 @@ def main() -> None:
     if given.what == "save":
         save(given.file)
         return
-    sys.path.insert(0, str(ROOT))  # for clients.py
+    sys.path.insert(0, str(ROOT))  # what lies there is for servers on any device
+    import direct
+
     from torchtrt_ws import pte
 
     (engine,) = pte.read(given.file).engines
     on_gpu = engine.kind != "host"
-    results: dict[str, Any] = {"machine": machine(), "floor": floor(given.file)}
+    results: dict[str, Any] = {"machine": machine()}
+    row = one_row(given.file)
+    counts = (1, 8, MOST_ROWS)
+    results["floor"] = direct.floor(
+        given.file, BUDGETS, counts, lambda count: np.repeat(row, count, axis=0), FLOOR_CALLS
+    )
     results["replicas"] = by_replicas(given.file, given.seconds, on_gpu)
     results["room"] = making_room(given.file, given.seconds, on_gpu)
     given.out.write_text(json.dumps(results, indent=1) + "\n")
