@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import threading
 from types import FrameType, TracebackType
 
@@ -16,6 +15,7 @@ from ray.serve.schema import LoggingConfig
 from torchtrt_ws import pte
 from torchtrt_ws.errors import EngineError, first_line
 from torchtrt_ws.serve.application import application
+from torchtrt_ws.serve.port import reserved
 from torchtrt_ws.serve.settings import AppSettings
 
 __all__ = ["Server"]
@@ -41,7 +41,8 @@ class Server:
             report = pte.read(model.file)
             report.require_engines()
             report.method(model.method)
-        self.host, self.port = host, _port(host, port)
+        self.host, self._reserved = host, reserved(host, port)
+        self.port: int = self._reserved.getsockname()[1]
         self._ends_ray = not ray.is_initialized()
         if self._ends_ray:
             processors = sum(model.num_replicas * model.num_cpus for model in settings.models.values())
@@ -90,6 +91,7 @@ class Server:
         serve.shutdown()
         if self._ends_ray:
             ray.shutdown()
+        self._reserved.close()
 
     def __enter__(self) -> Server:
         return self
@@ -100,29 +102,17 @@ class Server:
         self.close()
 
 
-def _port(host: str, wanted: int) -> int:
-    """`wanted`, or a free one for 0. Ray would say, once it has started, that its proxy ended, and no more."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as found:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that ended a moment ago do not count
-        try:
-            found.bind((host, wanted))
-        except OSError as error:
-            reason = f"{error.strerror or error} (port {wanted})"
-            raise EngineError(f"serve at {host}", reason, "an address that is free", "Choose another port.") from None
-        port: int = found.getsockname()[1]
-        return port
-
-
 def _why(error: BaseException) -> EngineError | None:
     """What Ray's own words leave out: the exception in the replica that did not start."""
     if not isinstance(error, RuntimeError):
         return None
     application = serve.status().applications.get(_NAME)
     deployments = application.deployments.values() if application is not None else ()
-    lines = [line for each in deployments for line in each.message.splitlines() if _EXCEPTION.match(line)]
+    said = [each.message for each in deployments] or [str(error)]
+    lines = [line for each in said for line in each.splitlines() if _EXCEPTION.match(line)]
     found = _EXCEPTION.sub("", lines[-1]) if lines else first_line(error)
-    return EngineError("serve", f"a replica that does not start: {found}", "replicas that load their program", "")
+    what = "a replica" if deployments else "a proxy"
+    return EngineError("serve", f"{what} that does not start: {found}", "replicas that load their program", "")
 
 
 _EXCEPTION = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w+: ")  # how a traceback ends
