@@ -20,7 +20,7 @@ class Outputs(list[Any]):
     __slots__ = ("_signature",)
 
     def __init__(self, values: Iterable[Any], signature: Signature) -> None:
-        super().__init__(values)
+        self.extend(values)  # cheaper than super().__init__
         self._signature = signature
 
     @overload

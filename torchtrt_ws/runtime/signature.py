@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torchtrt_ws.errors import ProgramError
@@ -82,6 +83,11 @@ class Signature:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
+    @cached_property
+    def input_names(self) -> tuple[str, ...]:
+        """In order."""
+        return tuple(spec.name for spec in self.inputs)
+
     def bind(self, given: Sequence[Any], named: Mapping[str, Any]) -> Sequence[Any]:
         """One value for each input, as Python binds arguments.
 
@@ -92,9 +98,14 @@ class Signature:
         Raises:
             ProgramError: Too many or too few, a name that no input has, or one twice.
         """
-        if not named and len(given) == len(self.inputs):
+        names = self.input_names
+        if not named and len(given) == len(names):
             return given
-        names = [spec.name for spec in self.inputs]
+        if not given and len(named) == len(names):
+            try:
+                return list(map(named.__getitem__, names))
+            except KeyError:
+                pass  # said below
         for name in named:
             if name not in names:
                 raise self._refused(f"an input {name!r}", f"{', '.join(names)}", "Mend the name.")
