@@ -98,11 +98,11 @@ test-llm: $(DEV)/installed
 
 # Under a minute, most of it Python's imports; compiles and exports nothing, so it needs an earlier `make dev`. Left out:
 # tests that save programs with torch.export or build plans (compiled, export, runtime), those that run what users run
-# (examples, readme), and simulations (cluster).
+# (examples, guide), and simulations (cluster).
 test-fast:
 	@test $(DEV)/installed -nt $(MODULES) || \
 	  { echo "test-fast: found no install of these Python files; run make dev first" >&2; exit 1; }
-	$(PY) -m pytest -q -m "not exports" $(addprefix --ignore=tests/,cluster compiled export runtime examples readme)
+	$(PY) -m pytest -q -m "not exports" $(addprefix --ignore=tests/,cluster compiled export runtime examples guide)
 
 # make test-one T=test_split_is_exact, or T=Decimal.Table: a Python test when its name begins with test_, else a C++ test.
 test-one: $(DEV)/installed

@@ -1,8 +1,7 @@
 """Makes the pages of the site from what is in the tree, so that nothing is written twice.
 
-README.md is cut at its headings, one page each; CONTRIBUTING, CHANGELOG, SECURITY and benchmarks/results are pages as
-they are; each subcommand, each public C++ header and each public Python module gets one. Links between files become
-links between pages.
+README.md, docs/guide, CONTRIBUTING, CHANGELOG, SECURITY and benchmarks/results are pages as they are; each subcommand,
+each public C++ header and each public Python module gets one. Links between files become links between pages.
 """
 
 from __future__ import annotations
@@ -61,34 +60,19 @@ class Page(NamedTuple):
     source: str  # the file it is from; relative links count from there
 
 
-def anchor(heading: str) -> str:
-    """The anchor of a heading, as GitHub and Python-Markdown make it."""
-    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading.lower())).strip("-")
-
-
 def title_of(text: str) -> str:
     heading = HEADING.search(text)
     assert heading is not None, "a page without a heading"
     return heading[2]
 
 
-def outside_code(text: str) -> str:
-    """The text with code blocks blanked, so that positions stay."""
-    return FENCED.sub(lambda block: re.sub(r"[^\n]", " ", block[0]), text)
-
-
-def readme_pages() -> dict[str, Page]:
-    """README.md by its second-level headings; what stands before the first is the front page."""
+def guide_pages() -> dict[str, Page]:
+    """The front page, and the pages of its table "The guide", in its order."""
     text = (ROOT / "README.md").read_text()
-    starts = [match.start() for match in HEADING.finditer(outside_code(text)) if match[1] == "##"]
-    pages = {"index.md": Page("Home", text[: starts[0]], "README.md")}
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
-        part = text[start:end]
-        title = title_of(part)
-        headings = [match.start() for match in HEADING.finditer(outside_code(part))]
-        for position in reversed(headings):
-            part = part[:position] + part[position + 1 :]  # one level up: the page's title is its first heading
-        pages[f"{anchor(title)}.md"] = Page(title, part, "README.md")
+    names = re.findall(r"^\| \[[^\]]*\]\((docs/[^)]*)\)", text, re.MULTILINE)
+    pages = {"index.md": Page("Home", text, "README.md")}
+    for name in names:
+        pages |= file_pages([ROOT / name], posixpath.dirname(name).removeprefix("docs").lstrip("/"))
     return pages
 
 
@@ -143,30 +127,25 @@ def cpp_pages() -> dict[str, Page]:
 
 
 class Site:
-    """All pages, and where each file and each heading of README.md is among them."""
+    """All pages, and where each file is among them."""
 
     def __init__(self) -> None:
-        self.readme = readme_pages()
+        self.guide = guide_pages()
         self.commands = {
             f"commands/{name}.md": Page(title_of(text), text, "README.md") for name, text in command_pages().items()
         }
         self.python, self.cpp = python_pages(), cpp_pages()
         self.results = file_pages(sorted((ROOT / "benchmarks" / "results").glob("*.md")), "results")
         self.project = file_pages([ROOT / name for name in PROJECT])
-        self.project |= file_pages([ROOT / "docs" / "reliability.md"])
-        self.pages = {**self.readme, **self.commands, **self.python, **self.cpp, **self.results, **self.project}
-        self.homes = {page.source: name for name, page in {**self.cpp, **self.results, **self.project}.items()}
-        self.homes["README.md"] = "index.md"
-        self.anchors: dict[str, str] = {}
-        for name, page in self.readme.items():
-            for number, match in enumerate(HEADING.finditer(outside_code(page.text))):
-                self.anchors[anchor(match[2])] = f"{name}#{anchor(match[2])}" if number else name
+        self.pages = {**self.guide, **self.commands, **self.python, **self.cpp, **self.results, **self.project}
+        own = {**self.guide, **self.cpp, **self.results, **self.project}  # of one file each
+        self.homes = {page.source: name for name, page in own.items()}
 
     def navigation(self) -> list[dict[str, Any]]:
         def listed(pages: dict[str, Page]) -> list[dict[str, str]]:
             return [{page.title: name} for name, page in pages.items()]
 
-        (home, *guide) = listed(self.readme)
+        (home, *guide) = listed(self.guide)
         return [
             home,
             {"Guide": guide},
@@ -193,8 +172,6 @@ class Site:
                 return match[0]
             path, _, fragment = target.partition("#")
             path = posixpath.normpath(posixpath.join(posixpath.dirname(page.source), path)) if path else page.source
-            if path == "README.md" and fragment:
-                return f"{label}({relative(self.anchors.get(fragment, '#' + fragment))})"
             if path in self.homes:
                 return f"{label}({relative(self.homes[path] + ('#' + fragment if fragment else ''))})"
             if path.startswith("docs/"):

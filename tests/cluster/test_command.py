@@ -76,9 +76,9 @@ def test_wrong_usage(words: list[str], message: str, code: int, tmp_path: Path) 
     assert not list(tmp_path.iterdir())
 
 
-def test_what_the_readme_says() -> None:
+def test_what_the_guide_says() -> None:
     kept = json.loads((RESULTS / "cluster.json").read_text())
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs/guide/measuring.md").read_text()
     for percent in (25, 50, 75, 100):
         numbers = {
             batch: ", ".join(

@@ -144,8 +144,8 @@ def test_a_device_without_engines_is_refused(plain: Path) -> None:
     assert program.engines[0].source == "automatic"
 
 
-def test_the_lines_of_the_readme(three: Path, plain: Path) -> None:
-    text = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text()
+def test_the_lines_of_the_guide(three: Path, plain: Path) -> None:
+    text = (Path(__file__).resolve().parent.parent.parent / "docs/guide/running.md").read_text()
     lines = re.search(r"```python\nfrom torchtrt_ws import memory\n(.*?)```", text, re.DOTALL)
     assert lines is not None
     programs = {"assistant": torchtrt_ws.load(three), "indexer": torchtrt_ws.load(plain)}

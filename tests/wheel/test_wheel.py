@@ -204,7 +204,7 @@ def test_the_command_and_its_adapter(fresh: Callable[..., str], installed: Path)
 
 
 def test_the_readmes_first_program(fresh: Callable[..., str]) -> None:
-    """Saved and run there; tests/readme has the other blocks, and what they print."""
+    """Saved and run there; tests/guide has the other blocks, and what they print."""
     (code, *_) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert "torchtrt_ws.save" in code
     assert "2097152 load-time" in fresh("-c", code)

@@ -22,7 +22,7 @@ __all__ = [
 
 VARIABLE = "TORCHTRT_WS_WEIGHT_STREAMING_BUDGET"  # of the environment, for loads that say nothing
 
-# README "Options" says what each means.
+# docs/guide/budgets.md "Options" says what each means.
 KEY = "weight_streaming_budget"  # the option for each engine, and the baked compile spec
 TOTAL_KEY = "weight_streaming_total_budget"
 PERCENT_KEY = "weight_streaming_percent"

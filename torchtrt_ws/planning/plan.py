@@ -22,7 +22,7 @@ from torchtrt_ws.planning.prediction import BOUND, Prediction
 
 __all__ = ["DEFAULT_MARGIN", "EnginePlan", "Plan", "plan"]
 
-DEFAULT_MARGIN = 64 << 20  # as load leaves free (README "Memory for a program")
+DEFAULT_MARGIN = 64 << 20  # as load leaves free (docs/guide/budgets.md "Memory for a program")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,10 @@ def reserved(host: str, port: int) -> socket.socket:
     Until that has started, and while it is started again, nobody else is given the port: each of Ray's processes asks
     for some. This socket does not listen, so it gets none of the connections.
 
+    Args:
+        host: The address.
+        port: 0 for a free one.
+
     Raises:
         EngineError: The address is not free. Ray would start and then say that its proxy ended, and no more.
     """

@@ -1,12 +1,14 @@
-"""The README's code runs: the Python block, and the C++ program with its CMake lines against the installed package."""
+"""Code in the README and the guide runs: Python blocks, and C++ programs with the CMake lines against the installed
+package."""
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,17 @@ from warm_python import python
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md")))
+
+
+def blocks(language: str, pages: Sequence[Path] = PAGES) -> list[str]:
+    """The fenced blocks of a language, those of the README first."""
+    return [text for page in pages for text in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)]
+
+
 def block(language: str, holding: str = "") -> str:
-    """The README's first fenced block of a language that holds a text."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    return next(text for text in blocks if holding in text)
+    """The first of them that holds a text."""
+    return next(text for text in blocks(language) if holding in text)
 
 
 def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -40,6 +49,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run(sys.executable, "-c", block("python", "torchtrt_ws.save"), cwd=folder)
     assert "2097152 load-time" in done.stdout
     return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_parses(page: Path) -> None:
+    """What needs a GPU or an hour is not run here."""
+    for text in blocks("python", [page]):
+        ast.parse(text)
 
 
 def test_python(folder: Path) -> None:
