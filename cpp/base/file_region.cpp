@@ -15,6 +15,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "base/descriptor.h"
 #include "digest/sha256.h"
 
 namespace torchtrt_ws {
@@ -53,21 +54,6 @@ std::string path_of(const std::string& name, uint64_t inode) {
   if (files != nullptr) closedir(files);
   return found;
 }
-
-/// A file's descriptor, closed at the end.
-class Opened {
- public:
-  explicit Opened(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~Opened() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Opened(const Opened&) = delete;
-  Opened& operator=(const Opened&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 uintptr_t address(const std::pair<const void*, uint64_t>& span) { return reinterpret_cast<uintptr_t>(span.first); }
 
@@ -131,12 +117,12 @@ std::vector<std::optional<FileRegion>> file_regions_of(const std::vector<std::pa
 }
 
 std::optional<std::string> sha256_of(const FileRegion& region) {
-  const Opened file(region.path);
+  const Descriptor file(open(region.path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat info{};
   const auto unchanged = [&] {
     return fstat(file.get(), &info) == 0 && described(region.path, info, region.offset, region.size) == region;
   };
-  if (file.get() < 0 || !unchanged()) return std::nullopt;
+  if (!file || !unchanged()) return std::nullopt;
   Sha256 sha;
   constexpr uint64_t kPiece = uint64_t{1} << 20;
   std::string buffer(static_cast<size_t>(kPiece), '\0');

@@ -12,6 +12,8 @@
 #include <string>
 #include <system_error>
 
+#include "base/descriptor.h"
+
 namespace torchtrt_ws {
 namespace {
 
@@ -55,17 +57,16 @@ void for_each_line(std::string_view maps, F&& take) {
 /// A file of the kernel, as far as it can be read.
 std::string read_all(const char* path) {
   std::string content;
-  const int file = open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) return content;
+  const Descriptor file(open(path, O_RDONLY | O_CLOEXEC));
+  if (!file) return content;
   for (;;) {
     constexpr size_t kStep = 64 << 10;
     const size_t had = content.size();
     content.resize(had + kStep);
-    const ssize_t count = read(file, &content[had], kStep);
+    const ssize_t count = read(file.get(), &content[had], kStep);
     content.resize(had + static_cast<size_t>(std::max<ssize_t>(count, 0)));
     if (count <= 0) break;
   }
-  close(file);
   return content;
 }
 

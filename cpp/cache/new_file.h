@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "base/result.h"
 #include "cache/cache_folder.h"
 

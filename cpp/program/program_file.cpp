@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/descriptor.h"
 #include "blob/header.h"
 #include "program/flatbuffer.h"
 
@@ -139,14 +140,14 @@ Result<std::vector<DelegateRecord>> read_delegates(const std::string& path, cons
 }
 
 Result<ProgramFile> ProgramFile::open(const std::string& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // the writer of a pipe may never come
-  if (file < 0) return unreadable(path, std::strerror(errno));
+  // Not blocking: the writer of a pipe may never come.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) return unreadable(path, std::strerror(errno));
   struct stat info{};
-  const bool regular = fstat(file, &info) == 0 && S_ISREG(info.st_mode);
+  const bool regular = fstat(file.get(), &info) == 0 && S_ISREG(info.st_mode);
   const auto size = regular ? static_cast<uint64_t>(info.st_size) : 0;
-  void* data = size == 0 ? MAP_FAILED : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+  void* data = size == 0 ? MAP_FAILED : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   const int error = errno;
-  close(file);
   if (!regular) return unreadable(path, "not a regular file");
   if (size == 0) return damaged(path, "an empty file");
   if (data == MAP_FAILED) return unreadable(path, std::strerror(error));

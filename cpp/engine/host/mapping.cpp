@@ -13,6 +13,8 @@
 #include <optional>
 #include <string>
 
+#include "base/descriptor.h"
+
 namespace torchtrt_ws::host {
 namespace {
 
@@ -106,8 +108,8 @@ std::vector<Range> mappings_of(int file) {
 }
 
 size_t resident_bytes(const Range& range) {
-  const int file = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
+  const Descriptor file(open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC));
+  if (!file) return 0;
   constexpr uint64_t kPresent = uint64_t{1} << 63;
   const size_t pages = range.size / page_size();
   std::vector<uint64_t> entries(std::min<size_t>(pages, 8192));
@@ -115,14 +117,13 @@ size_t resident_bytes(const Range& range) {
   for (size_t done = 0; done < pages;) {
     const size_t count = std::min(entries.size(), pages - done);
     const auto offset = static_cast<off_t>((range.start / page_size() + done) * sizeof(uint64_t));
-    const ssize_t got = pread(file, entries.data(), count * sizeof(uint64_t), offset);
+    const ssize_t got = pread(file.get(), entries.data(), count * sizeof(uint64_t), offset);
     if (got <= 0) break;
     const size_t read = static_cast<size_t>(got) / sizeof(uint64_t);
     resident += static_cast<size_t>(std::count_if(entries.begin(), entries.begin() + static_cast<ptrdiff_t>(read),
                                                   [](uint64_t entry) { return (entry & kPresent) != 0; }));
     done += read;
   }
-  close(file);
   return resident * page_size();
 }
 

@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 
+#include "base/descriptor.h"
 #include "base/result.h"
 #include "cache/cache_folder.h"
 
