@@ -95,6 +95,7 @@ Result<Applied> apply_budget(Engine& engine, const Request& request, const std::
   memory.make_room(decided.value().bytes.value_or(0));
   auto applied = apply_decided(engine, std::move(decided).value(), name);
   applied.ok() ? memory.use_what_is_left() : memory.put_back();
+  if (applied.ok()) applied.value().keep_free = memory.keep_free();
   return applied;
 }
 
@@ -110,6 +111,8 @@ Result<Applied> join_budget(Engine& engine, const Request& request, const std::o
                   now,
                   std::move(wanted.value().notes),
                   wanted.value().clipped};
+  if (standing) applied.taken = standing->taken;
+  applied.keep_free = memory.keep_free();
   const std::string whose = "the weights of '" + first.identity().name + "', which is loaded already";
   if (engine.budget_for(wanted.value().bytes.value_or(now)) == now) {
     applied.notes.push_back("shares " + whose + ", and their budget of " + bytes(now));
@@ -130,15 +133,20 @@ Result<Applied> join_budget(Engine& engine, const Request& request, const std::o
                  "Free memory, or make the budget of '" + first.identity().name + "' smaller before loading this one"};
 }
 
-Result<Applied> resume_budget(Engine& engine, const Decision& decision, const std::string& name) {
+Result<Applied> resume_budget(Engine& engine, Decision decision, int64_t keep_free, const std::string& name) {
   const bool streams = engine.streamable_bytes() > 0;
+  MemoryFacts facts = engine.memory();
+  std::vector<std::string> notes;
+  if (streams && decision.automatic && needed_memory(facts, decision.budget) > facts.free) {
+    const std::string before = bytes(decision.budget);
+    facts.free -= keep_free;  // for what runs take, its own and others': nothing is left at the largest that fits
+    decision.budget = std::clamp<int64_t>(largest_budget_that_fits(facts), 0, decision.budget);
+    notes.push_back("warning: the automatic budget of " + before + " does not fit any more; trying " +
+                    bytes(decision.budget));
+  }
   return apply_decided(engine,
-                       {streams ? std::optional<int64_t>(decision.budget) : std::nullopt,
-                        decision.source,
-                        true,
-                        decision.automatic,
-                        std::to_string(decision.budget),
-                        {}},
+                       {streams ? std::optional<int64_t>(decision.budget) : std::nullopt, decision.source, true,
+                        decision.automatic, std::to_string(decision.budget), std::move(notes)},
                        name);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct Applied {
   std::vector<std::string> notes;  // for the log, the retries among them
   bool clipped = false;            // as Resolution::clipped
   uint64_t ladder_steps = 0;       // budgets that did not fit
+  std::optional<Taken> taken = std::nullopt;  // of the budget, which is that of engines loaded before
+  int64_t keep_free = 0;                      // bytes of the device that an automatic budget leaves free
 };
 
 /// Decides the budget, sets it and makes the context. Precondition: the engine has no context.
@@ -40,7 +43,8 @@ Result<Applied> join_budget(Engine& engine, const Request& request, const std::o
                             const std::string& name, ProgramMemory& memory, const Handle& first);
 
 /// Sets a budget that was decided before and makes the context, as apply_budget() does once it has decided: of an
-/// engine that wakes. An automatic one that does not fit goes down the ladder.
-Result<Applied> resume_budget(Engine& engine, const Decision& decision, const std::string& name);
+/// engine that wakes. An automatic one that does not fit becomes the largest that leaves `keep_free` bytes, and goes
+/// down the ladder.
+Result<Applied> resume_budget(Engine& engine, Decision decision, int64_t keep_free, const std::string& name);
 
 }  // namespace torchtrt_ws

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include "budget/memory_plan.h"
 #include "delegate/error.h"
@@ -13,10 +14,31 @@
 namespace torchtrt_ws {
 namespace {
 
+/// Engines on one copy of weights. One of them counts these; what the others say of their contexts has the scratch in
+/// it while they stream.
+class Sharers {
+ public:
+  void add(const MemoryFacts& facts, const void* scope) {
+    staging_ += facts.staging;
+    const bool new_block = std::find(scopes_.begin(), scopes_.end(), scope) == scopes_.end();
+    if (new_block) scopes_.push_back(scope);
+    if (!facts.in_block || new_block) ++contexts_;  // those of one program work in one block, one after the other
+    if (contexts_ == 1 || facts.streamable > 0) one_ = facts;
+  }
+
+  Demand demand() const { return {one_.streamable, one_.scratch * contexts_, one_.context * contexts_, staging_}; }
+
+ private:
+  MemoryFacts one_{};
+  int64_t contexts_ = 0;
+  int64_t staging_ = 0;
+  std::vector<const void*> scopes_;
+};
+
 /// The engines of one device, which share its memory.
 struct Neighbours {
-  int64_t available = 0;  // bytes: what is free, and what they hold
-  std::vector<Demand> demands;
+  int64_t available = 0;                   // bytes: what is free, and what they hold
+  std::map<const void*, Sharers> engines;  // by their weights
   Working working = Working::Apart;
 };
 
@@ -43,11 +65,13 @@ Result<int64_t> plan(const Handles& handles, std::optional<int64_t> margin) {
       if (facts.in_block) all.working = Working::InOneBlock;
     }
     all.available += facts.held - facts.held_block;
-    all.demands.push_back({facts.streamable, facts.scratch, facts.context, facts.staging});
+    all.engines[handle->weights()].add(facts, handle->identity().scope);
   }
   int64_t sum = 0;
   for (const auto& [device, all] : devices) {
-    for (const int64_t budget : plan_memory(all.available, all.demands, all.working).budgets) sum += budget;
+    std::vector<Demand> demands;
+    for (const auto& [weights, sharers] : all.engines) demands.push_back(sharers.demand());
+    for (const int64_t budget : plan_memory(all.available, demands, all.working).budgets) sum += budget;
   }
   const bool has_headroom = standing && headroom_bytes(standing->device) > 0;
   if (handles.size() == 1 && standing && !margin && !has_headroom) return of_one(*handles[0], standing->memory, sum);

@@ -27,6 +27,7 @@
 #include "delegate/note_loaded.h"
 #include "delegate/open_or_share.h"
 #include "delegate/open_plan.h"
+#include "delegate/paused_sharers.h"
 #include "delegate/process_defaults.h"
 #include "delegate/program_memory.h"
 #include "delegate/read_options.h"
@@ -64,11 +65,11 @@ Identity identify(BackendInitContext& context, const Metadata& metadata) {
           scope};
 }
 
-/// Of engines on the same weights, those that ProgramMemory does not know already.
-Handles of_other_programs(Handles sharing, const void* scope) {
-  const auto is_of_it = [scope](const auto& handle) { return handle->identity().scope == scope; };
-  sharing.erase(std::remove_if(sharing.begin(), sharing.end(), is_of_it), sharing.end());
-  return sharing;
+/// Those that `is_one` does not name.
+template <typename IsOne>
+Handles without(Handles handles, IsOne is_one) {
+  handles.erase(std::remove_if(handles.begin(), handles.end(), is_one), handles.end());
+  return handles;
 }
 
 const Handle* awake_one(const Handles& handles) {
@@ -166,15 +167,20 @@ Result<std::shared_ptr<Handle>> load_engine(BackendInitContext& context, Freeabl
   LiveHandles& live = LiveHandles::instance();
   const Handles sharing = live.sharing(engine.weights());
   const Handle* const first = awake_one(sharing);  // where all others sleep this one decides, as the first load does
-  ProgramMemory memory(engine, shares, live.of(identity.scope), request.value().margin,
-                       of_other_programs(sharing, identity.scope),
+  const Handles program = live.of(identity.scope);
+  const auto is_of_it = [&](const auto& other) { return other->identity().scope == identity.scope; };
+  const auto sleeps_on_it = [&](const auto& other) { return first == nullptr && other->weights() == engine.weights(); };
+  ProgramMemory memory(engine, shares, {without(program, sleeps_on_it), static_cast<int>(program.size()) + 1},
+                       request.value().margin, first == nullptr ? Handles() : without(sharing, is_of_it),
                        {first == nullptr && how.share_engines ? how.contexts : 1, 1});
-  auto applied = first == nullptr ? apply_budget(engine, request.value(), shares, identity.name, memory)
-                                  : join_budget(engine, request.value(), shares, identity.name, memory, *first);
-  if (!applied.ok()) {
-    if (first == nullptr && !sharing.empty()) (void)engine.set_budget(0);  // they sleep on
-    return std::move(applied).failure();
-  }
+  auto applied = [&]() -> Result<Applied> {
+    if (first != nullptr) return join_budget(engine, request.value(), shares, identity.name, memory, *first);
+    const Handle::PausedSharers asleep(engine.weights(), nullptr);  // reports of theirs ask the same weights
+    auto decided = apply_budget(engine, request.value(), shares, identity.name, memory);
+    if (!decided.ok() && !sharing.empty()) (void)engine.set_budget(0);  // they sleep on
+    return decided;
+  }();
+  if (!applied.ok()) return std::move(applied).failure();
   log_notes(identity.name, applied.value().notes);
 
   auto handle =

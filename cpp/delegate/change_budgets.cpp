@@ -30,12 +30,13 @@ struct Change {
   int64_t growth;  // bytes
 };
 
-/// The live engines of the program of `handle` that have weights of their own.
-Handles others_of(const Handle& handle) {
-  Handles others = LiveHandles::instance().of(handle.identity().scope);
+/// The live engines of the program of `handle`; those that may have to move have weights of their own.
+ProgramEngines program_of(const Handle& handle) {
+  Handles all = LiveHandles::instance().of(handle.identity().scope);
+  const auto live = static_cast<int>(all.size());
   const auto is_same = [&](const auto& other) { return other->weights() == handle.weights(); };
-  others.erase(std::remove_if(others.begin(), others.end(), is_same), others.end());
-  return others;
+  all.erase(std::remove_if(all.begin(), all.end(), is_same), all.end());
+  return {std::move(all), live};
 }
 
 /// All engines of the programs of `handles`: a change of some may move those that are automatic.
@@ -60,6 +61,8 @@ Status change_budgets(const std::vector<Option>& options, const Handles& handles
   for (const auto& handle : handles) {
     auto request = read_request(options, {}, handle->identity().name);
     if (!request.ok()) return std::move(request).failure();
+    Status awake = handle->check_change(request.value());
+    if (!awake.ok()) return awake;
     const int64_t growth = handle->growth(request.value());
     const auto same = [&](const Change& each) {  // one change is for all engines on the weights
       return each.handle->weights() == handle->weights() && !each.request.engine && !request.value().engine &&
@@ -72,11 +75,17 @@ Status change_budgets(const std::vector<Option>& options, const Handles& handles
     changes.insert(next, {handle.get(), std::move(request).value(), growth});
   }
   const BudgetsBefore before = budgets_of(programs_of(handles));
-  for (const Change& change : changes) {
-    auto previous = change.handle->change_budget(change.request, others_of(*change.handle));
-    if (previous.ok()) continue;
-    (void)put_back(before);  // what fails of it is in the log; the caller learns what he asked for
-    return std::move(previous).failure();
+  // What fails of putting back is in the log; the caller learns what he asked for.
+  try {
+    for (const Change& change : changes) {
+      auto previous = change.handle->change_budget(change.request, program_of(*change.handle));
+      if (previous.ok()) continue;
+      (void)put_back(before);
+      return std::move(previous).failure();
+    }
+  } catch (...) {  // no host memory
+    (void)put_back(before);
+    throw;
   }
   keep_headroom_for(handles);
   return ok_status();

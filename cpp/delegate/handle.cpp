@@ -34,7 +34,9 @@ Handle::Handle(Identity identity, std::optional<Shares> shares, std::unique_ptr<
       engine_(std::move(engine)),
       weights_(engine_->weights()),
       source_(applied.source),
-      automatic_(applied.automatic) {
+      automatic_(applied.automatic),
+      taken_(applied.taken),
+      keep_free_(applied.keep_free) {
   noted_.id = identity_.id;
   noted_.name = identity_.name;
   noted_.method = identity_.method;
@@ -97,19 +99,26 @@ Result<std::unique_ptr<Engine>> Handle::share(Payload& payload, const OpenReques
   return engine_->share(payload, request);
 }
 
-Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& request, const Handles& others) {
+Status Handle::check_change(const Request& request) const {
+  std::lock_guard<Turns> lock(turns_);
+  if (engine_ == nullptr || asks_nothing(request) || !asleep_) return ok_status();
+  return sleeps(identity_, "a change of budget");
+}
+
+Result<std::optional<Handle::Previous>> Handle::change_budget(const Request& request, const ProgramEngines& program) {
   std::lock_guard<Turns> lock(turns_);
   if (engine_ == nullptr || asks_nothing(request)) return std::optional<Previous>();
   if (asleep_) return sleeps(identity_, "a change of budget");
   const Previous previous = previous_locked();
   PausedSharers sharers(*this);
-  ProgramMemory memory(*engine_, shares_, others, request.margin, {}, {sharers.contexts(), sharers.contexts()});
+  ProgramMemory memory(*engine_, shares_, program, request.margin, {}, {sharers.contexts(), sharers.contexts()});
   std::vector<std::string> notes;
   Status changed = change_locked(sharers, previous, [&]() -> Status {
     auto applied = apply_budget(*engine_, request, shares_, identity_.name, memory);
     if (!applied.ok()) return std::move(applied).failure();
     source_ = applied.value().source;
     automatic_ = applied.value().automatic;
+    keep_free_ = applied.value().keep_free;
     taken_.reset();  // what was wanted before is so no longer
     count_decision_locked(applied.value().clipped, applied.value().ladder_steps);
     notes = std::move(applied.value().notes);
@@ -257,12 +266,7 @@ Status Handle::undo_change(const Previous& previous) {
     note_locked();
     return ok_status();
   }
-  Status restored = ok_status();
-  Status resumed = change_locked(sharers, previous, [&] {
-    restored = restore_locked(previous);
-    return ok_status();  // there is nothing else to go back to
-  });
-  return restored.ok() ? resumed : restored;
+  return change_locked(sharers, previous_locked(), [&] { return restore_locked(previous); });
 }
 
 void Handle::decide_locked(const Previous& previous) noexcept {

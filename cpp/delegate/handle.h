@@ -35,7 +35,8 @@ struct Identity {
   std::string variant = {};  // EngineReport::variant
 };
 
-struct Applied;  // delegate/apply.h
+struct Applied;         // delegate/apply.h
+struct ProgramEngines;  // delegate/program_memory.h
 class Handle;
 using Handles = std::vector<std::shared_ptr<Handle>>;
 
@@ -87,7 +88,7 @@ class Handle {
   Status execute(executorch::runtime::Span<executorch::runtime::EValue*> args);
 
   /// Applies a request of load-time options (no baked value) and returns what was there before, for undo_change().
-  /// `others`: the live engines of the same program, which may have to move for it.
+  /// `program`: the engines of the same program, which may have to move for it.
   /// When it fails the old budget is back. nullopt: the engine is gone, or nothing was asked of it. Fails with
   /// WrongState while it sleeps.
   struct Previous {
@@ -95,7 +96,10 @@ class Handle {
     std::optional<Taken> taken = std::nullopt;
     bool operator==(const Previous& other) const { return decision == other.decision && taken == other.taken; }
   };
-  Result<std::optional<Previous>> change_budget(const Request& request, const Handles& others);
+  Result<std::optional<Previous>> change_budget(const Request& request, const ProgramEngines& program);
+
+  /// Fails with WrongState where change_budget() would: it sleeps, and something is asked of it.
+  Status check_change(const Request& request) const;
 
   /// What a plan of the program's memory needs to know; nullopt: the engine is gone.
   struct Standing {
@@ -133,8 +137,8 @@ class Handle {
   /// What the engine would choose by itself. Errors: WrongState when it is gone; what its runtime says.
   Result<int64_t> own_choice() const;
 
-  /// Puts back what a change_budget() that succeeded replaced, or what previous() told. Where that cannot be, says so
-  /// in the log too.
+  /// Puts back what a change_budget() that succeeded replaced, or what previous() told. Where that cannot be, it keeps
+  /// what it has, and the log says so too.
   Status undo_change(const Previous& previous);
 
   // The three below: planning() is held.
@@ -185,8 +189,9 @@ class Handle {
   /// Drops the engine; waits for a call in flight.
   void close() noexcept;
 
+  class PausedSharers;  // delegate/paused_sharers.h
+
  private:
-  class PausedSharers;
   Status change_locked(PausedSharers& sharers, const Previous& previous, const std::function<Status()>& change);
   Status set_locked(int64_t bytes);
   Status rest_locked(PausedSharers& sharers);
@@ -208,6 +213,7 @@ class Handle {
   Source source_;
   bool automatic_;
   std::optional<Taken> taken_;
+  int64_t keep_free_;  // bytes of the device that an automatic budget leaves free when it wakes
   bool asleep_ = false;
   std::optional<int64_t> wakes_to_;  // the budget, when all engines on these weights sleep
   bool fresh_ = true;                // no run since the context was made: the next one may take memory for staging

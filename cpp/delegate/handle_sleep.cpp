@@ -5,6 +5,7 @@
 
 #include "delegate/apply.h"
 #include "delegate/error.h"
+#include "delegate/headroom.h"
 #include "delegate/live_handles.h"
 #include "delegate/paused_sharers.h"
 
@@ -71,7 +72,8 @@ Status Handle::wake() {
     return made;
   }
   PausedSharers sharers(*this);
-  auto resumed = resume_budget(*engine_, {*wakes_to_, source_, automatic_ || taken_}, identity_.name);
+  const int64_t keep_free = std::max(keep_free_, headroom_bytes(engine_->device_name()));
+  auto resumed = resume_budget(*engine_, {*wakes_to_, source_, automatic_ || taken_}, keep_free, identity_.name);
   if (!resumed.ok()) {
     if (engine_->streamable_bytes() > 0) {
       const Status set = engine_->set_budget(0);
@@ -94,6 +96,7 @@ void Handle::wake_others(const Applied& applied) {
   source_ = applied.source;
   automatic_ = applied.automatic;
   taken_.reset();
+  keep_free_ = applied.keep_free;
   wakes_to_.reset();
   count_decision_locked(applied.clipped, 0);  // the steps were the other's
   note_locked();

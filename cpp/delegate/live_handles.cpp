@@ -96,9 +96,15 @@ Handles LiveHandles::sharing(const void* weights) const {
 
 std::string LiveHandles::next_name(const void* scope) const {
   std::lock_guard<std::mutex> lock(mutex_);
-  const auto loaded = std::count_if(handles_.begin(), handles_.end(),
-                                    [scope](const auto& live) { return live->identity().scope == scope; });
-  return "engine" + std::to_string(loaded);
+  const auto has = [&](const std::string& name) {
+    return std::any_of(handles_.begin(), handles_.end(), [&](const auto& live) {
+      return live->identity().scope == scope && live->identity().name == name;
+    });
+  };
+  for (size_t number = 0;; ++number) {  // the first that is free: methods may be unloaded, and loaded again
+    std::string name = "engine" + std::to_string(number);
+    if (!has(name)) return name;
+  }
 }
 
 }  // namespace torchtrt_ws

@@ -7,11 +7,11 @@
 
 namespace torchtrt_ws {
 
-Handle::PausedSharers::PausedSharers(const Handle& own) {
-  Handles sharers = LiveHandles::instance().sharing(own.weights_);
+Handle::PausedSharers::PausedSharers(const void* weights, const Handle* own) {
+  Handles sharers = LiveHandles::instance().sharing(weights);
   paused_.reserve(sharers.size());  // before a turn is held
   for (auto& handle : sharers) {
-    if (handle.get() == &own) continue;
+    if (handle.get() == own) continue;
     handle->turns_.lock();
     const Engine* engine = handle->engine_.get();
     const bool had_context = engine != nullptr && engine->has_context();
@@ -55,6 +55,7 @@ void Handle::PausedSharers::agree_with(const Handle& own) noexcept {
     paused.handle->source_ = own.source_;
     paused.handle->automatic_ = own.automatic_;
     paused.handle->taken_ = own.taken_;
+    paused.handle->keep_free_ = own.keep_free_;
     paused.handle->wakes_to_ = own.wakes_to_;
   }
 }

@@ -14,7 +14,9 @@ namespace torchtrt_ws {
 /// planning() is held, so nobody else holds several turns.
 class Handle::PausedSharers {
  public:
-  explicit PausedSharers(const Handle& own);
+  explicit PausedSharers(const Handle& own) : PausedSharers(own.weights_, &own) {}
+  /// Of all on `weights` but `own`, whose turn the caller has; null: of all.
+  PausedSharers(const void* weights, const Handle* own);
   ~PausedSharers();
   PausedSharers(const PausedSharers&) = delete;
   PausedSharers& operator=(const PausedSharers&) = delete;

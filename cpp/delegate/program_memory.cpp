@@ -34,11 +34,12 @@ std::mutex& planning() {
   return *mutex;
 }
 
-ProgramMemory::ProgramMemory(Engine& engine, const std::optional<Shares>& shares, Handles others,
+ProgramMemory::ProgramMemory(Engine& engine, const std::optional<Shares>& shares, ProgramEngines program,
                              std::optional<int64_t> margin, Handles sharers, ContextCount contexts)
     : engine_(engine),
       shares_(shares),
-      others_(std::move(others)),
+      others_(std::move(program.others)),
+      live_(program.live),
       sharers_(std::move(sharers)),
       contexts_(contexts),
       margin_(margin) {}
@@ -62,7 +63,7 @@ Demand ProgramMemory::demand_of_all(const Demand& one, bool in_block, bool strea
 
 int ProgramMemory::engines_to_come() const {
   if (!shares_) return 0;
-  return std::max(shares_->engines - static_cast<int>(others_.size()) - 1, 0);
+  return std::max(shares_->engines - live_, 0);
 }
 
 /// What the file records of the weights that are still to come; negative where it does not.
@@ -159,6 +160,10 @@ Result<int64_t> ProgramMemory::choose(int64_t reserve) {
   }
   chosen_ = chosen;
   return chosen;
+}
+
+int64_t ProgramMemory::keep_free() const {
+  return chosen_ ? keep_free_ : std::max(margin_.value_or(kDefaultMargin), headroom_bytes(engine_.device_name()));
 }
 
 void ProgramMemory::make_room(int64_t budget) {

@@ -18,6 +18,12 @@ namespace torchtrt_ws {
 /// the same time would both take it. Where it stands among the other locks: delegate/handle.h.
 std::mutex& planning();
 
+/// The engines of one program.
+struct ProgramEngines {
+  Handles others;  ///< that are live and may have to move: not the one whose budget is decided
+  int live = 1;    ///< that are live, that one and those on its weights among them
+};
+
 /// Execution contexts of one program on the same weights: each of its engines has as many.
 struct ContextCount {
   int all = 1;   ///< that there are or will be
@@ -28,12 +34,11 @@ struct ContextCount {
 /// still to come, and what each gets. For automatic budgets; others are never moved. planning() is held while it lives.
 class ProgramMemory {
  public:
-  /// `engine` has no context, and is not among `others`, the live engines of the same program.
-  /// `shares`: what the file records of `engine`; nullopt for a file without our metadata. `sharers`: of other
-  /// programs, on the same weights, whose budget is this program's too. `contexts`: how many automatic budgets leave
-  /// room for.
-  ProgramMemory(Engine& engine, const std::optional<Shares>& shares, Handles others, std::optional<int64_t> margin,
-                Handles sharers = {}, ContextCount contexts = {});
+  /// `engine` has no context. `program`: of the engines of the same program. `shares`: what the file records of
+  /// `engine`; nullopt for a file without our metadata. `sharers`: of other programs, on the same weights, whose budget
+  /// is this program's too. `contexts`: how many automatic budgets leave room for.
+  ProgramMemory(Engine& engine, const std::optional<Shares>& shares, ProgramEngines program,
+                std::optional<int64_t> margin, Handles sharers = {}, ContextCount contexts = {});
 
   /// The engine's part of what is free: resolve() calls it for an automatic budget. `reserve` bytes stay free; where
   /// that is 0 the margin does, unless the engine's own choice eats into it, as it may.
@@ -41,6 +46,9 @@ class ProgramMemory {
   /// Everything stays on the device if it fits. Else each engine gets its part by plan_memory(), those still to come
   /// among them. A single engine gets the larger of that and its own choice, within what fits.
   Result<int64_t> choose(int64_t reserve);
+
+  /// Bytes that automatic budgets leave free on the device: what choose() was asked for, else the margin.
+  int64_t keep_free() const;
 
   /// Before the engine's own budget is set to `budget`: takes from the others what they hold beyond their part, if the
   /// engine needs it; an explicit budget among them. Logs what it moves.
@@ -77,6 +85,7 @@ class ProgramMemory {
   Engine& engine_;
   const std::optional<Shares> shares_;
   const Handles others_;
+  const int live_;
   const Handles sharers_;
   const ContextCount contexts_;
   const std::optional<int64_t> margin_;

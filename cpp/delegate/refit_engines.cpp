@@ -116,16 +116,23 @@ Status refit_groups(const std::vector<Group>& groups) {
   std::vector<std::unique_ptr<Handle::Refitting>> all;
   all.reserve(groups.size());
   for (const Group& group : groups) all.push_back(std::make_unique<Handle::Refitting>(*group.handles.front()));
-  Status done = ok_status();
   size_t count = 0;
-  while (done.ok() && count < all.size()) {
-    done = all[count]->refit(groups[count].weights);
-    if (done.ok()) ++count;
-  }
-  if (!done.ok()) {
+  const auto undo_and_resume = [&all, &count] {
     while (count > 0) all[--count]->undo();
+    for (const auto& each : all) each->resume();
+  };
+  Status done = ok_status();
+  try {
+    while (done.ok() && count < all.size()) {
+      done = all[count]->refit(groups[count].weights);
+      if (done.ok()) ++count;
+    }
+  } catch (...) {  // no host memory for the copies of weights
+    undo_and_resume();
+    throw;
   }
-  for (const auto& each : all) each->resume();
+  if (done.ok()) count = 0;  // nothing to undo
+  undo_and_resume();
   return done;
 }
 

@@ -1,8 +1,10 @@
 #include "delegate/refitting.h"
 
+#include <new>
 #include <utility>
 
 #include "delegate/error.h"
+#include "engine/log.h"
 
 namespace torchtrt_ws {
 
@@ -27,9 +29,14 @@ Status Handle::Refitting::refit(const std::vector<NewWeight>& weights) {
 
 void Handle::Refitting::undo() {
   if (!undo_) return;
-  const Status undone = std::exchange(undo_, nullptr)();
-  if (undone.ok()) return;
-  log_notes(handle_.identity_.name, {"warning: the old weights could not be put back: " + undone.failure().message()});
+  try {
+    const Status undone = std::exchange(undo_, nullptr)();
+    if (undone.ok()) return;
+    log_notes(handle_.identity_.name,
+              {"warning: the old weights could not be put back: " + undone.failure().message()});
+  } catch (const std::bad_alloc&) {  // others have theirs put back all the same
+    log_error("warning: the old weights of an engine could not be put back: no host memory");
+  }
 }
 
 void Handle::Refitting::resume() {

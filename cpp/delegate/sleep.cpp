@@ -4,27 +4,30 @@
 #include <utility>
 
 #include "delegate/error.h"
+#include "delegate/put_back.h"
 
 namespace torchtrt_ws {
 namespace {
 
 /// All or none of `handles`, those that are `awake` already or not left alone.
 Status all_or_none(const Handles& handles, bool awake, Status (Handle::*step)(), Status (Handle::*back)()) {
-  Handles done;
+  BudgetsBefore done;
   done.reserve(handles.size());
   for (const auto& handle : handles) {
     if (handle->awake() == awake) continue;
+    const Handle::Previous before = handle->previous();
     Status stepped = ((*handle).*step)();
     if (stepped.ok()) {
-      done.push_back(handle);
+      done.emplace_back(handle, before);
       continue;
     }
     for (auto each = done.rbegin(); each != done.rend(); ++each) {
-      const Status undone = ((**each).*back)();
+      const Status undone = ((*each->first).*back)();
       if (undone.ok()) continue;
-      log_notes((*each)->identity().name,
+      log_notes(each->first->identity().name,
                 {std::string("warning: it ") + (awake ? "stays awake: " : "sleeps on: ") + undone.failure().message()});
     }
+    (void)put_back(done);  // a step may have made budgets smaller, to fit; what fails of it is in the log
     return stepped;
   }
   return ok_status();

@@ -9,6 +9,7 @@
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/load_options.h"
+#include "torchtrt_ws/memory.h"
 
 namespace torchtrt_ws::testing {
 namespace {
@@ -77,6 +78,15 @@ TEST_F(ChangeBudgets, WhenOneEngineCannotAllGoBack) {
   EXPECT_EQ(device().free, 100);
   EXPECT_EQ(a.run(1, 1.0f), Error::Ok);
   EXPECT_EQ(b.run(1, 1.0f), Error::Ok);
+}
+
+TEST_F(ChangeBudgets, OneThatSleepsIsSaidBeforeOthersChange) {
+  Loaded a(make_blob("a"), {{"weight_streaming_budget", 800}}), b(make_blob("b"), {{"weight_streaming_budget", 300}});
+  ASSERT_EQ(sleep({engines()[1].id}), Error::Ok);
+  device().calls.clear();
+  EXPECT_EQ(set_options(LoadOptions().set_budget_per_engine(100)), Error::InvalidState);
+  EXPECT_EQ(device().calls, Calls{});
+  EXPECT_EQ(set_options(LoadOptions().set_budget("a", 100)), Error::Ok) << "of which nothing is asked";
 }
 
 TEST_F(ChangeBudgets, AMalformedOptionChangesNothing) {

@@ -107,6 +107,27 @@ TEST_F(EqualPlans, UnmappedEachHasItsPart) {
   for (const EngineReport& report : engines()) EXPECT_EQ(report.budget_bytes, 200) << report.name;
 }
 
+// The other twin is loaded, and not to come: nothing is kept for it, as at load.
+TEST_F(EqualPlans, AutomaticAfterLoadingIsWhatItWasAtLoad) {
+  device().free = 950;
+  {
+    write_twins(2, 1);
+    const Loaded::Options automatic = {{"weight_streaming_reserve", 0}, {"weight_streaming_margin", 0}};
+    Loaded a(twin(0), automatic, &program_), b(twin(1), automatic, &program_);
+    ASSERT_EQ(b.error, Error::Ok) << last_error().message;
+    const std::vector<uint64_t> ids = {engines()[0].id, engines()[1].id};
+    const auto change = [&](LoadOptions options) {
+      ASSERT_EQ(set_budgets(ids, {options.view().data(), options.view().size()}), Error::Ok) << last_error().message;
+    };
+    for (const EngineReport& report : engines()) EXPECT_EQ(report.budget_bytes, 800) << report.name;
+    change(LoadOptions().set_budget_per_engine(300));
+    EXPECT_EQ(automatic_budget(ids, 0).get(), 800);
+    change(LoadOptions().set_reserve(0).set_margin(0));
+    for (const EngineReport& report : engines()) EXPECT_EQ(report.budget_bytes, 800) << report.name;
+  }
+  device().free += kFree - 950;
+}
+
 TEST_F(EqualPlans, ATotalAfterLoadingIsOneChange) {
   write_twins(2, 1);
   Loaded a(twin(0), {}, &program_), b(twin(1), {}, &program_);

@@ -79,6 +79,7 @@ class FakeEngine final : public Engine {
   }
   int64_t device_bytes() const override {
     const Lock lock(device_mutex());
+    ++device().asked;
     return held();
   }
   MemoryFacts memory() const override {
@@ -89,6 +90,7 @@ class FakeEngine final : public Engine {
   }
 
   Status set_budget(int64_t bytes) override {
+    if (device().on_set) device().on_set();
     const Lock lock(device_mutex());
     if (!weights_->contexts.empty()) return Failure{ErrorCode::WrongState, "budget", "a context", "none", ""};
     device().calls.push_back("set " + std::to_string(bytes));
@@ -154,6 +156,7 @@ class FakeEngine final : public Engine {
     }
     device().calls.push_back(call);
     if (std::exchange(device().refit_fails_in, std::max(device().refit_fails_in - 1, 0)) == 1) {
+      if (device().refit_throws) throw std::bad_alloc();
       return Failure{ErrorCode::EngineFault, "refit", "a fault", "none", "Try again"};
     }
     weights_->given.swap(given);

@@ -27,6 +27,7 @@ struct Device {
   std::vector<std::string> takes;  // weights of each engine that is opened from now on, float32 of one element: refit()
                                    // takes them, and the input is multiplied with the sum of those that it was given
   int refit_fails_in = 0;          // 1: the next refit fails, 2: the one after, ...
+  bool refit_throws = false;       // ... for want of host memory
   bool fault = false;              // the next run fails
   int fails_in = 0;                // 1: the next budget or context is refused, 2: the one after, ...
   ErrorCode refusal = ErrorCode::EngineFault;
@@ -40,6 +41,8 @@ struct Device {
   int64_t margin = -1;              // likewise
   std::function<void()> on_open;    // at the start of each; may throw, or wait
   std::function<void()> on_run;
+  std::function<void()> on_set;                             // at the start of each set_budget()
+  int asked = 0;                                            // calls of device_bytes(): reports
   EngineCounters counters;                                  // what engines say they have counted
   const executorch::runtime::NamedDataMap* data = nullptr;  // the data files of programs that are loaded from now on
   std::string engine;                                       // the bytes that the last engine was opened with

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <memory>
+#include <set>
 
 #include "fake_engine.h"
 #include "torchtrt_ws/engines.h"
@@ -188,6 +190,25 @@ TEST_F(Load, HugePagesUnlessTheyAreNotWanted) {
   }
   Loaded loaded(make_blob("e"), {{"huge_pages", false}});
   EXPECT_FALSE(device().huge_pages);
+}
+
+// Methods may be unloaded and loaded again.
+TEST_F(Load, NamesOfEnginesThatHaveNoneAreNotGivenTwice) {
+  register_engine_kind("tensorrt", &open_fake);  // what a file without our metadata is taken for
+  const std::string json = R"({"io_bindings":[{"name":"x","dtype":"float32","shape":[4,2],"is_input":true},)"
+                           R"({"name":"y","dtype":"float32","shape":[4,2],"is_input":false}]})";
+  executorch::runtime::MemoryAllocator program{0, nullptr};
+  const auto load = [&](const char* engine) {
+    return std::make_unique<Loaded>(pack_blob(json, engine), Loaded::Options{}, Loaded::Specs{}, &program);
+  };
+  auto first = load("one"), second = load("two");
+  ASSERT_EQ(second->error, Error::Ok) << last_error().message;
+  first.reset();
+  first = load("one");
+  auto third = load("three");
+  std::set<std::string> names;
+  for (const EngineReport& report : engines()) names.insert(report.name);
+  EXPECT_EQ(names, (std::set<std::string>{"engine0", "engine1", "engine2"}));
 }
 
 TEST_F(Load, TheFoldersOfTheCaches) {

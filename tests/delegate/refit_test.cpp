@@ -203,6 +203,15 @@ TEST_F(RefitProgram, WhenOneFailsTheOthersGoBack) {
   EXPECT_EQ(answer(*two_), 2.0f);
 }
 
+TEST_F(RefitProgram, WhereHostMemoryEndsTheOthersGoBack) {
+  device().refit_fails_in = 2;
+  device().refit_throws = true;
+  EXPECT_EQ(give(all_ids(), {{"w", 5.0f}, {"u", 7.0f}}), Error::MemoryAllocationFailed);
+  EXPECT_EQ(device().calls, (Calls{"drop", "drop", "refit w", "refit u", "undo", "make", "make"}));
+  EXPECT_EQ(answer(*one_), 2.0f);
+  EXPECT_EQ(answer(*two_), 2.0f);
+}
+
 TEST_F(Refit, OneThatSleepsWakesWithThem) {
   Loaded loaded(make_blob("e"), {{"weight_streaming_budget", 300}});
   ASSERT_EQ(sleep(all_ids()), Error::Ok);

@@ -122,6 +122,17 @@ TEST_F(SavedBudgets, AFailureNamesTheEngineAndTheOthersAreRestored) {
   EXPECT_EQ(now()[0].first, 300 * kMiB);
 }
 
+TEST_F(SavedBudgets, WhatCannotComeBackLeavesAnEngineThatRuns) {
+  Loaded a = load("a", {{"weight_streaming_budget", text(std::to_string(500 * kMiB))}});
+  const auto saved = save_budgets(ids());
+  ASSERT_EQ(change(LoadOptions().set_budget("a", 100 * kMiB)), Error::Ok);
+  device().free = 100 * kMiB;  // somebody else
+  EXPECT_EQ(restore_budgets(saved), Error::MemoryAllocationFailed);
+  EXPECT_EQ(now()[0], (std::pair<int64_t, std::string>(100 * kMiB, "load-time (engine)")));
+  EXPECT_EQ(device().free, 100 * kMiB);
+  EXPECT_EQ(a.run(1, 1.0f), Error::Ok) << last_error().message;
+}
+
 TEST_F(SavedBudgets, AnotherSourceIsRefused) {
   Loaded a = load("a");
   auto saved = save_budgets(ids());

@@ -18,6 +18,7 @@
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/load_options.h"
+#include "torchtrt_ws/memory.h"
 #include "torchtrt_ws/saved_budgets.h"
 
 namespace torchtrt_ws::testing {
@@ -166,6 +167,30 @@ TEST_F(Sharing, AnotherBudgetIsAnsweredWithAWarning) {
   EXPECT_NE(said.find("warning: asked for 400 bytes, but it shares"), std::string::npos) << said;
   EXPECT_NE(said.find("use_shared_engines off"), std::string::npos) << said;
   EXPECT_EQ(engines()[1].budget_bytes, 300);
+}
+
+// What make_room() took is the weights', and outlives the load that it was taken of.
+TEST_F(Sharing, WhatWasTakenOfThemIsKnownToALaterLoad) {
+  for (const bool changes : {false, true}) {
+    MappedFile file(make_blob("e"));
+    std::optional<Loaded> first;
+    first.emplace(file.map(), Loaded::Options{{"weight_streaming_budget", 800}});
+    ASSERT_TRUE(make_room("fake:0", 1500).ok()) << last_error().message;
+    Loaded second(file.map());
+    EXPECT_EQ(engines()[1].source, "make-room");
+    EXPECT_EQ(engines()[1].wanted_bytes, 800);
+    if (changes) {
+      device().fails_in = 1;
+      LoadOptions options;
+      EXPECT_NE(change(1, options.set_budget_per_engine(500)), Error::Ok);
+      device().fails_in = 0;
+    } else {
+      first.reset();
+    }
+    ASSERT_TRUE(give_back().ok());
+    EXPECT_EQ(engines()[0].budget_bytes, 800);
+    EXPECT_EQ(engines()[0].source, "load-time");
+  }
 }
 
 TEST_F(Sharing, AChangeIsForAllAndTheirContextsComeBack) {

@@ -111,6 +111,35 @@ TEST_F(Sleep, AnAutomaticBudgetWakesToWhatFits) {
   EXPECT_EQ(loaded.run(1, 1.0f), Error::Ok);
 }
 
+// What runs take on the way comes out of the margin of the load.
+TEST_F(Sleep, AnAutomaticBudgetThatBecomesSmallerLeavesTheMargin) {
+  device().free = 2000;
+  const Loaded::Options margin = {{"weight_streaming_margin", 100}};
+  Loaded a(make_blob("a"), margin), b(make_blob("b"), margin);
+  ASSERT_EQ(engines()[1].budget_bytes, 800);
+  ASSERT_EQ(sleep(ids()), Error::Ok);
+  device().free -= 500;  // somebody else takes it
+  ASSERT_EQ(wake(ids()), Error::Ok) << last_error().message;
+  EXPECT_EQ(engines()[0].budget_bytes, 800);
+  EXPECT_EQ(engines()[1].budget_bytes, 1500 - 850 - 150 - 100);
+  EXPECT_EQ(device().free, 100);
+}
+
+TEST_F(Sleep, AWakeThatFailsLeavesWhatEachWakesTo) {
+  device().free = 2000;
+  Loaded a(make_blob("a"), {{"weight_streaming_margin", 0}}), b(make_blob("b"), {{"weight_streaming_budget", 800}});
+  ASSERT_EQ(sleep(ids()), Error::Ok);
+  device().free -= 1400;  // somebody else takes it: "a" would take less, "b" does not
+  EXPECT_EQ(wake(ids()), Error::MemoryAllocationFailed);
+  for (const EngineReport& report : engines()) {
+    EXPECT_TRUE(report.asleep);
+    EXPECT_EQ(report.wanted_bytes, 800) << report.name;
+  }
+  device().free += 1400;
+  ASSERT_EQ(wake(ids()), Error::Ok);
+  for (const EngineReport& report : engines()) EXPECT_EQ(report.budget_bytes, 800) << report.name;
+}
+
 TEST_F(Sleep, AnEngineWithoutStreamableWeightsDropsItsContext) {
   device().streamable = 0;
   Loaded loaded(make_blob("e"));
@@ -250,6 +279,23 @@ TEST_F(SleepShared, ALoadOnSleepingWeightsDecidesTheirBudget) {
   EXPECT_EQ(device().free, 2000) << "the last one that was awake has gone";
   EXPECT_EQ(engines()[0].wanted_bytes, 200);
   ASSERT_EQ(wake(ids()), Error::Ok);
+  EXPECT_EQ(engines()[0].budget_bytes, 200);
+}
+
+TEST_F(SleepShared, ReportsOfSleepersAskNothingWhileALoadDecides) {
+  Loaded a = load(budget_300());
+  ASSERT_EQ(sleep(ids()), Error::Ok);
+  int sets = 0;
+  device().on_set = [&sets] {
+    const int asked = device().asked;
+    EXPECT_EQ(engines()[0].budget_bytes, 0) << "what it said before";
+    EXPECT_EQ(device().asked, asked) << "the weights were asked while their budget was set";
+    ++sets;
+  };
+  Loaded b = load({{"weight_streaming_budget", 200}});
+  device().on_set = nullptr;
+  ASSERT_EQ(b.error, Error::Ok);
+  EXPECT_GT(sets, 0);
   EXPECT_EQ(engines()[0].budget_bytes, 200);
 }
 
