@@ -147,7 +147,7 @@ def test_the_only_method_needs_no_name(folder: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["method"] == "only"
     done = run(folder, "--json")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "found a call of method 'forward'; expected one of down, up" in done.stderr
+    assert "found no method 'forward'; expected one of down, up. Say which (--method, method=)." in done.stderr
 
 
 def test_files_are_checked_before_the_load(folder: Path, tmp_path: Path) -> None:
@@ -186,3 +186,24 @@ def test_files_are_checked_before_the_load(folder: Path, tmp_path: Path) -> None
     done = run(folder, "--method", "up", "--input", tmp_path / "bytes.npy", "--output", tmp_path / "a" / "b")
     assert done.returncode == 0, done.stderr
     assert np.load(tmp_path / "a" / "b" / "output0.npy").shape == (2, 256)
+
+
+def test_an_output_that_cannot_be_written_leaves_the_one_before(folder: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "output0.npy", np.zeros(3, np.float32))
+    # Its log goes to a pipe; the limit is on files alone.
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024)); "
+    code += "from torchtrt_ws.cli.main import main; main(sys.argv[1:])"
+    arguments = [sys.executable, "-c", code, "run", folder / "two.pte", "--method", "up", "--output", tmp_path]
+    environment = {**os.environ, "TORCHTRT_WS_CACHE": str(folder / "cache")}
+    done = subprocess.run(list(map(str, arguments)), text=True, capture_output=True, env=environment, timeout=120)
+    assert done.returncode == 1
+    assert f"error: {tmp_path / 'output0.npy'}: found File too large" in done.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["output0.npy"]
+    assert np.load(tmp_path / "output0.npy").size == 3
+
+
+def test_several_arrays_in_one_file_are_refused(folder: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.ones((2, 64), np.float32))
+    done = run(folder, "--method", "up", "--input", tmp_path / "x.npz")
+    assert done.returncode == 1
+    assert "found several arrays (.npz); expected a .npy file" in done.stderr

@@ -60,7 +60,8 @@ def test_drawing_is_by_seed_and_by_likelihood() -> None:
     assert set(drawn) <= {2, 3, 4} and len(drawn) > 1, "the three most likely"
     assert drawn.most_common(1)[0][0] == 3
     assert first(1, top_k=3) == first(1, top_k=3)
-    assert set(Counter(first(seed, top_k=100, temperature=1e-3) for seed in range(20))) == {3}
+    for temperature in (1e-3, 1e-6):
+        assert set(Counter(first(seed, top_k=100, temperature=temperature) for seed in range(20))) == {3}
 
 
 def test_decode() -> None:
@@ -85,6 +86,8 @@ def test_decode() -> None:
         ('{"input_ids": [1], "parameters": {"top_k": 1.0}}', "'top_k': found 1.0"),
         ('{"input_ids": [1], "parameters": {"temperature": 0}}', "'temperature': found 0"),
         ('{"input_ids": [1], "parameters": {"temperature": NaN}}', "'temperature': found nan"),
+        ('{"input_ids": [1], "parameters": {"temperature": %s}}' % ("9" * 400), "'temperature': found 999"),
+        ('{"input_ids": [1], "parameters": {"temperature": 1e-46}}', "expected a number from 1e-06 to 1e+06"),
         ('{"input_ids": [1], "parameters": {"seed": -1}}', "'seed': found -1"),
     ],
 )

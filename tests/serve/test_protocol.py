@@ -56,6 +56,7 @@ def test_integers_are_exact() -> None:
         (body(shape=[1, -2]), "'shape' of input 'x': found [1, -2]"),
         (body(shape=[True, 2]), "'shape' of input 'x': found [True, 2]"),
         (body(shape=[2**39, 2**39]), "'shape' of input 'x'"),
+        (body(shape=[2**39, 2**39, 0], data=[]), "'shape' of input 'x'"),
         (body(shape=[1] * 17), "'shape' of input 'x'"),
         (body(shape=None), "'shape' of input 'x': found None"),
         (body(shape=[3]), "'data' of input 'x': found [2]; expected 3 elements"),

@@ -65,6 +65,15 @@ def test_a_wish_beats_the_config_and_may_come_late(files: dict[str, Path]) -> No
         assert await made.set_budget("nonsense") is not None
         await made.undo_budget()
         assert budget(made)[0] == 8192
+        assert await made.set_budget("0%", 1) is None
+        assert await made.set_budget(4096, 2) is None
+        await made.undo_budget(1)
+        assert budget(made)[0] == 4096, "what was asked later stays"
+        assert await made.set_budget("nonsense", 3) is not None
+        await made.undo_budget(3)
+        assert budget(made)[0] == 4096, "it had no part in that"
+        await made.undo_budget(2)
+        assert budget(made)[0] == 0
         await made.reconfigure({"budget": "0%"})
         assert budget(made)[0] == 0, "what was undone is not what it has"
         await made.reconfigure({"budget": "100%"})

@@ -60,25 +60,6 @@ def test_what_goes_to_load() -> None:
     }  # fmt: skip
 
 
-def test_a_wish_holds_until_the_config_says_something_else() -> None:
-    import asyncio
-
-    from torchtrt_ws.serve.asked_budgets import AskedBudgets
-
-    async def scenario() -> None:
-        asked = AskedBudgets()
-        assert await asked.wish("m", "50%") is None
-        assert await asked.ask("m", "50%", "10%") is None
-        assert await asked.wish("m", "50%") == "10%"
-        assert await asked.wish("other", "50%") is None
-        assert await asked.ask("m", "50%", 0) == "10%", "the one before, to go back to"
-        assert await asked.wish("m", "50%") == 0
-        assert await asked.wish("m", "60%") is None
-        assert await asked.wish("m", "50%") is None, "and it does not come back"
-
-    asyncio.run(scenario())
-
-
 def test_the_example_is_a_config_of_ray_serve() -> None:
     """As `serve run` reads it, and as the builder does."""
     import yaml

@@ -22,6 +22,15 @@ def read_array(path: Path) -> Any:
         ProgramError: None that numpy reads without unpickling.
     """
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ProgramError(str(path), str(error), "a .npy file", "Write it with numpy.save(path, array).") from None
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        found = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise _refused(path, found) from None
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise _refused(path, "several arrays (.npz)")
+    return array
+
+
+def _refused(path: Path, found: str) -> ProgramError:
+    return ProgramError(str(path), found, "a .npy file", "Write it with numpy.save(path, array).")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from torchtrt_ws.atomic import check_target, write_atomically
+from torchtrt_ws.cli._arrays import read_array
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.pte import MethodInfo
 from torchtrt_ws.runtime.inputs import host_item, numpy_dtype
@@ -34,7 +38,7 @@ def read_inputs(paths: Sequence[Path], method: MethodInfo) -> list[Any]:
     if not paths:
         return []
     specs = tensor_specs(method.inputs, "input", None)
-    arrays = [_read(path) for path in paths]
+    arrays = [read_array(path) for path in paths]
     Signature(method.name, specs, ()).bind(arrays, {})
     return [_fitting(*each) for each in zip(paths, arrays, specs, strict=True)]
 
@@ -44,14 +48,6 @@ def _fitting(path: Path, array: Any, spec: TensorSpec) -> Any:
     typed = array.view(wanted) if wanted is not None and wanted.itemsize == array.itemsize else array
     host_item(f"{path} for input {spec.name!r}", typed, spec)
     return typed
-
-
-def _read(path: Path) -> Any:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        found = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise ProgramError(str(path), found, "a .npy file", "Write it with numpy.save(path, array).") from None
 
 
 def check_folder(folder: Path) -> None:
@@ -83,10 +79,19 @@ def write_outputs(folder: Path, outputs: Sequence[Any]) -> None:
         outputs: What the method gave; bfloat16 and float8 become bytes of their size.
 
     Raises:
-        OSError: They cannot be written.
+        ProgramError: One cannot be written. Those before it are there; of it, what was there before.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ProgramError(str(folder), error.strerror or str(error), "a folder for the outputs", "Mend it.") from None
     for position, value in enumerate(outputs):
         array = np.asarray(value)
-        user_defined = array.dtype.isbuiltin == 2  # of ml_dtypes: a .npy with their names is none that numpy reads
-        np.save(folder / f"output{position}.npy", array.view(f"V{array.itemsize}") if user_defined else array)
+        if array.dtype.isbuiltin == 2:  # of ml_dtypes: a .npy with their names is none that numpy reads
+            array = array.view(f"V{array.itemsize}")
+        write_atomically(check_target(folder / f"output{position}.npy"), partial(_write, array))
+
+
+def _write(array: np.ndarray[Any, Any], file: BinaryIO) -> None:
+    # Not a file to numpy, which would say of a full disk how many elements it did not write, and no more.
+    np.save(SimpleNamespace(write=file.write), array)

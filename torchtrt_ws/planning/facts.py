@@ -88,7 +88,7 @@ def read_profile(path: str | os.PathLike[str], program: ProgramInfo, given: obje
     """
     if given is None:
         found = profiles.beside(path)
-        if not found.exists():
+        if not os.path.exists(found):  # which is False too where such a name is too long
             return Measured()
         try:
             return _measured(os.fspath(found), Profile.read(found), program)

@@ -297,13 +297,14 @@ class ProgramInfo:
         Raises:
             ProgramError: No such method.
         """
-        if name is None:
-            name = self.methods[0].name if len(self.methods) == 1 else "forward"
+        chosen, name = name is not None, name or (self.methods[0].name if len(self.methods) == 1 else "forward")
         for method in self.methods:
             if method.name == name:
                 return method
         names = ", ".join(method.name for method in self.methods) or "none: it has no methods"
-        raise ProgramError(self.file, f"a call of method {name!r}", f"one of {names}", "Mend the name.")
+        if chosen:
+            raise ProgramError(self.file, f"a call of method {name!r}", f"one of {names}", "Mend the name.")
+        raise ProgramError(self.file, f"no method {name!r}", f"one of {names}", "Say which (--method, method=).")
 
     def require_engines(self) -> None:
         """Refuses a program without engines, and says whose program it is.

@@ -13,7 +13,7 @@ from torchtrt_ws.pte.info import ProgramInfo
 from torchtrt_ws.runtime.adapters import adapters_of
 from torchtrt_ws.runtime.check_report import NO, OK, CheckReport, EngineCheck, Fact
 from torchtrt_ws.runtime.isolated import fact_of, load_isolated, run_arguments
-from torchtrt_ws.runtime.native import _native, translated
+from torchtrt_ws.runtime.native import _native, native_path, translated
 from torchtrt_ws.runtime.switches import switch_options
 
 __all__ = ["check"]
@@ -74,7 +74,7 @@ def check(
         with suppress(_native.Error):  # what is missing then is a fact; the engines' own adapters C++ loads
             _native.load_adapter(kind)
     with translated():
-        facts, engines = _native.check(name, list(options.items()), digest)
+        facts, engines = _native.check(native_path(name), list(options.items()), digest)
     found = [*(Fact(*fact) for fact in facts), *_data_facts(report)]
     load = None
     if isolated:

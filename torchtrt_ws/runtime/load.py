@@ -13,7 +13,7 @@ from torchtrt_ws.pte.info import ProgramInfo
 from torchtrt_ws.runtime.adapters import adapters_of
 from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.files import note_file
-from torchtrt_ws.runtime.native import _native, translated
+from torchtrt_ws.runtime.native import _native, native_path, translated
 from torchtrt_ws.runtime.program import Program
 from torchtrt_ws.runtime.source import ProgramSource, name_of, opened_source
 from torchtrt_ws.runtime.spending import Spending
@@ -219,7 +219,7 @@ def _loaded(
     native = None
     try:
         while len(natives) < contexts:
-            native = _native.Program(source, options, mapped, data_files, etdump)
+            native = _native.Program(native_path(source), options, mapped, list(map(native_path, data_files)), etdump)
             for method in methods:
                 native.load_method(method)
             natives.append(native)

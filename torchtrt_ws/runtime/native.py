@@ -19,7 +19,7 @@ except ImportError as error:
         "Install torchtrt-ws with pip (a source tree alone has no compiled module).",
     ) from error
 
-__all__ = ["_native", "raise_translated", "translated"]
+__all__ = ["_native", "native_path", "raise_translated", "translated"]
 
 # ExecuTorch's codes (runtime/core/error.h) that mean more than "the engine refused". The delegate's own mapping of its
 # failures to these codes is in cpp/delegate/error.cpp.
@@ -30,6 +30,20 @@ _BY_CODE: dict[str, type[WeightStreamingError]] = {
     "Error::AccessFailed": ProgramError,
     "Error::MemoryAllocationFailed": CapacityError,
 }
+
+
+def native_path(path: str) -> str:
+    """`path`, which C++ can take.
+
+    Raises:
+        ProgramError: It is not UTF-8.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        next_step = "Rename it, or load the open file: load(open(path, 'rb'))."
+        raise ProgramError(ascii(path), "a path that is not UTF-8", "one that is", next_step) from None
+    return path
 
 
 @contextmanager

@@ -148,7 +148,7 @@ class Spending:
         if split == "proportional":
             return None, None, split
         if split == "latency" and self._measured is None:
-            self._measured = self._read(profiles.beside(self._file))
+            self._measured = self._read(profiles.beside(self._file), "split")
         return spends.derived_form(budget, each, split, self._count), self._measured, split
 
     def _bytes(self, name: str, part: int, engines: Mapping[str, EngineProfile]) -> int:
@@ -157,7 +157,10 @@ class Spending:
         exact = facts.streamable_bytes == streamable and not facts.estimated
         return part if exact or part < streamable else MAX_BYTES
 
-    def _read(self, given: str | os.PathLike[str] | Mapping[str, object] | Profile) -> dict[str, EngineProfile]:
+    def _read(
+        self, given: str | os.PathLike[str] | Mapping[str, object] | Profile, asked: str = "profile"
+    ) -> dict[str, EngineProfile]:
+        """The measured engines by name. `asked`: the option that needs it."""
         subject = "profile"
         if isinstance(given, Profile):
             found = given
@@ -167,7 +170,7 @@ class Spending:
             subject = os.fspath(given)
             if not os.path.exists(given):
                 next_step = "Measure the program, or give the profile's path."
-                raise BudgetError("split", f"no file {subject!r}", f"the profile of {self._file}", next_step)
+                raise BudgetError(asked, f"no file {subject!r}", f"the profile of {self._file}", next_step)
             found = Profile.read(given)
         measured = found.of(list(self._facts.values()), subject)
         return {name: engine for name, engine in measured.items() if engine.streamable_bytes > 0}
@@ -175,7 +178,7 @@ class Spending:
     def _beside_if_it_is_good(self) -> dict[str, EngineProfile] | None:
         """Nobody asked for it: one that is out of date must not keep a program from loading."""
         path = profiles.beside(self._file)
-        if not path.exists():
+        if not os.path.exists(path):  # which is False too where such a name is too long
             return None
         try:
             return self._read(path)

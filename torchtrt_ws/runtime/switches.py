@@ -10,6 +10,7 @@ __all__ = ["switch_options"]
 
 VERIFY = ("checksum", "digest", "off")  # what `verify=` takes
 MOST_TEXT = 255  # bytes of an option's text: executorch/runtime/backend/options.h, kMaxOptionValueLength
+_MOST_DEVICES = 2**31 - 1  # an int of C++
 CUDA_GRAPH = ("auto", "on", "off")  # what `cuda_graph=` takes, beside bools
 
 
@@ -40,9 +41,11 @@ def switch_options(
         Option key to value; None leaves an option out.
 
     Raises:
-        ProgramError: Another word for `verify` or `cuda_graph`; a folder for a cache that is empty, or longer than an
-            option holds.
+        ProgramError: A `device_id` that is none; another word for `verify` or `cuda_graph`; a folder for a cache that
+            is empty, or longer than an option holds.
     """
+    if device_id is not None and not 0 <= device_id <= _MOST_DEVICES:
+        raise ProgramError("device_id", str(device_id), f"an index from 0 to {_MOST_DEVICES}", "Correct it.")
     _check("verify", verify, VERIFY, "Leave it out for the checksum.")
     if not isinstance(cuda_graph, bool):
         _check("cuda_graph", cuda_graph, CUDA_GRAPH, "Leave it out for what the file says, else off.")

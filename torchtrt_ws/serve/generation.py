@@ -59,7 +59,7 @@ def generated(run: Run, asked: GenerateRequest, limit: int, kept: int) -> Iterat
             piece, pending = pending[:limit], pending[limit:]
             logits = run(np.array([piece]), np.array([start]))
             start += len(piece)
-        token = _chosen(logits[0].astype(np.float32), asked, draw)
+        token = _chosen(logits[0].astype(np.float64), asked, draw)
         if token in asked.stop:
             return
         yield token

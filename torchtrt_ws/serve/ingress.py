@@ -242,15 +242,16 @@ class Ingress:
     async def _change(self, name: str, wanted: int | str) -> Response:
         configured = await self._models[name].configured.remote()
         # First, so that a replica that looks meanwhile does not go back to the wish before.
-        before = await self._asked.ask.remote(name, configured, wanted)
-        found = await self._broadcast(name, "set_budget", wanted)
+        number = await self._asked.ask.remote(name, configured, wanted)
+        found = await self._broadcast(name, "set_budget", wanted, number)
         # A replica that died meanwhile has no say: the one that takes its place reads the wish.
         errors = [each for each in found if isinstance(each, WeightStreamingError)]
         if errors:
-            await self._asked.ask.remote(name, configured, before)
+            await self._asked.take_back.remote(name, number)
             if len(errors) < len(found):
-                await self._broadcast(name, "undo_budget")
+                await self._broadcast(name, "undo_budget", number)
             return failed(errors[0])
+        await self._asked.grant.remote(name, number)
         return answered({"name": name, "budget": wanted, "replicas": await self._reports(name)})
 
 

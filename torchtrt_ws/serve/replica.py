@@ -42,10 +42,12 @@ class Replica:
         self._configured: Budget = None
         self._current: Budget = None
         self._previous: Budget = None  # before the last change, for its undoing
+        self._number: int | None = None  # of the wish that was the last change
         self._stack = ExitStack()
         self._threads = ThreadPoolExecutor(settings.contexts, thread_name_prefix="infer")
         self._loaded: ServedProgram | None = None
         self._batcher: Batcher[Request, Answer]
+        self._changing = asyncio.Lock()  # of the budget
         self._conversation = asyncio.Lock()  # of the one that the program's cache is for
 
     def _load(self, budget: Budget) -> ServedProgram:
@@ -111,8 +113,7 @@ class Replica:
             WeightStreamingError: It does not load, or the budget does not fit: then it is as before.
         """
         configured = user_config.get("budget")
-        wish = await self._asked.wish.remote(self._name, configured)
-        budget = configured if wish is None else wish
+        budget = await self._wanted(configured)
         if self._loaded is None:
             self._loaded = await asyncio.to_thread(self._load, budget)
             self._batcher = Batcher(
@@ -125,29 +126,42 @@ class Replica:
         elif budget != self._current:
             # None again: no load has said what that was, and "auto" is what it is where nothing is baked.
             await asyncio.to_thread(self._loaded.set_budget, "auto" if budget is None else budget)
+            self._number = None
         self._configured, self._current = configured, budget
 
-    async def set_budget(self, budget: int | str) -> WeightStreamingError | None:
+    async def _wanted(self, configured: Budget) -> Budget:
+        """What an admin asked for last, else `configured`."""
+        wish: Budget = await self._asked.wish.remote(self._name, configured)
+        return configured if wish is None else wish
+
+    async def set_budget(self, budget: int | str, number: int | None = None) -> WeightStreamingError | None:
         """Changes the budget, between calls.
 
         Args:
             budget: See `ServedProgram.set_budget`.
+            number: For `undo_budget`.
 
         Returns:
             What was wrong, or None.
         """
-        self._previous = self._current
-        try:
-            await asyncio.to_thread(self._program.set_budget, budget)
-        except WeightStreamingError as error:
-            return error
-        self._current = budget
-        return None
+        async with self._changing:
+            try:
+                await asyncio.to_thread(self._program.set_budget, budget)
+            except WeightStreamingError as error:
+                return error
+            self._previous, self._current, self._number = self._current, budget, number
+            return None
 
-    async def undo_budget(self) -> None:
-        """Takes the last `set_budget` back, if it changed something."""
-        await asyncio.to_thread(self._program.undo_budget)
-        self._current = self._previous
+    async def undo_budget(self, number: int | None = None) -> None:
+        """Takes the last `set_budget` back, if it changed something and was of that number.
+
+        Args:
+            number: What it was given. What was asked after it stays.
+        """
+        async with self._changing:
+            if number == self._number:
+                await asyncio.to_thread(self._program.undo_budget)
+                self._current, self._number = self._previous, None
 
     async def configured(self) -> Budget:
         """The budget of the user's config."""
@@ -193,17 +207,15 @@ class Replica:
         """
         await self.ready()
         try:
-            wish = await asyncio.wait_for(_awaited(self._asked.wish.remote(self._name, self._configured)), _WISH_S)
+            wanted = await asyncio.wait_for(self._wanted(self._configured), _WISH_S)
         except Exception:  # whatever Ray raises for a process that is not there now: the next look will find it
             return
-        if wish is not None and wish != self._current and (error := await self.set_budget(wish)) is not None:
+        if wanted is None or wanted == self._current:
+            return
+        if (error := await self.set_budget(wanted)) is not None:
             _LOG.warning("the budget that was asked for: %s", error)
 
     def __del__(self) -> None:
         stack = getattr(self, "_stack", None)
         if stack is not None:
             stack.close()
-
-
-async def _awaited(response: Any) -> Any:
-    return await response  # a response is awaitable, and no coroutine

@@ -147,13 +147,12 @@ class ServedProgram:
             BudgetError, CapacityError, EngineError: As there; the budget is as before.
         """
         with self._changing:
-            self._before = None  # nothing to undo here if this fails
             before = self._program.saved_budgets()
             self._program.set_weight_streaming_budget(budget)
             self._before = before
 
     def undo_budget(self) -> None:
-        """Takes the last `set_budget` back, if it changed something and that is not done already.
+        """Takes the last `set_budget` that changed something back, if that is not done already.
 
         Raises:
             CapacityError, EngineError: It does not fit any more, or the runtime refused.

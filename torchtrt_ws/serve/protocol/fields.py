@@ -77,7 +77,7 @@ def shape(item: Mapping[str, Any], subject: str) -> tuple[int, ...]:
     sizes = value if isinstance(value, list) and len(value) <= MAX_RANK else [None]
     if (
         any(type(size) is not int or not 0 <= size < _MAX_ELEMENTS for size in sizes)
-        or math.prod(sizes) > _MAX_ELEMENTS
+        or math.prod(size or 1 for size in sizes) > _MAX_ELEMENTS  # numpy asks it of the others, too
     ):
         raise refused(f"'shape' of {subject}", value, f"a list of at most {MAX_RANK} sizes")
     return tuple(sizes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from torchtrt_ws.serve.protocol.fields import parameters, refused
 __all__ = ["GenerateRequest", "decode_generate"]
 
 _MOST = 2**20  # ids, and tokens
+_COLDEST, _HOTTEST = 1e-6, 1e6  # beyond, the most likely token or any
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def decode_generate(body: bytes) -> GenerateRequest:
     if not ids:
         raise refused("'input_ids'", [], "one token or more")
     temperature = options.get("temperature", 1.0)
-    if type(temperature) not in (int, float) or not math.isfinite(temperature) or temperature <= 0:
-        raise refused("'temperature'", temperature, "a number above 0")
+    if type(temperature) not in (int, float) or not _COLDEST <= temperature <= _HOTTEST:
+        raise refused("'temperature'", temperature, f"a number from {_COLDEST:g} to {_HOTTEST:g}")
     seed = None if options.get("seed") is None else _count(options, "seed", 0, 0)
     return GenerateRequest(
         tuple(ids),
