@@ -60,19 +60,6 @@ void Execution::detach() noexcept {
   block_generation_.reset();
 }
 
-void Execution::release_staging() noexcept {
-  staging_.release();
-  data_outputs_.release();
-  nothing_.free();
-}
-
-Status Execution::reserve_state() { return state_.any() ? state_.reserve(stream_.get()) : ok_status(); }
-
-Status Execution::reset_state() {
-  Status waited = wait_in_flight();
-  return waited.ok() && state_.any() ? state_.clear(stream_.get()) : waited;
-}
-
 void Execution::forget_bindings() noexcept {
   graph_.forget();
   shapes_.forget();

@@ -55,7 +55,7 @@ class Execution {
   void attach(Context context, std::shared_ptr<ActivationBlock> block);
   void detach() noexcept;  // waits for work in flight
 
-  /// Precondition: no context, so that nothing is in flight. The next run takes it again.
+  /// Precondition: no context, so that nothing is in flight. reserve() and the next run take it again.
   void release_staging() noexcept;
 
   /// Precondition: has_context(). After a failure nothing is in flight and the next call starts afresh.
@@ -64,8 +64,9 @@ class Execution {
   /// What it keeps from call to call.
   const EngineState& state() const noexcept { return state_; }
 
-  /// Takes the memory for that, where it is not there yet; it stays. Fails with DoesNotFit or EngineFault.
-  Status reserve_state();
+  /// Takes the memory that every context needs here, where it is not there yet: for that state, which stays, and for
+  /// tensors without elements, until release_staging(). Before attach(). Fails with DoesNotFit or EngineFault.
+  Status reserve();
 
   /// Makes it zeros, as before the first run. Waits for work in flight. Fails with EngineFault.
   Status reset_state();

@@ -194,7 +194,7 @@ Status TensorRTEngine::make_context() {
   const Range range("context");
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
-  if (current.ok()) current = execution_->reserve_state();
+  if (current.ok()) current = execution_->reserve();
   if (!current.ok()) return current;
   if (block_ != nullptr) {
     Status had = block_->need(subject_, this, plan_->engine().getDeviceMemorySizeV2());
