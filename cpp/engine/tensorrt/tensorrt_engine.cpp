@@ -8,6 +8,7 @@
 
 #include "engine/log.h"
 #include "engine/python_lock.h"
+#include "engine/tensorrt/alias.h"
 #include "engine/tensorrt/context.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
@@ -213,6 +214,7 @@ Status TensorRTEngine::make_context_here() {
   context_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   save_cache();
   Status bounded = bound_outputs(subject_, *context.value(), execution_->own_stream(), io_);
+  if (bounded.ok()) bounded = check_bounded_aliases(subject_, io_);
   if (!bounded.ok()) return bounded;
   execution_->attach(std::move(context).value(), block_);
   plan_->sharers().note_context(this, true);
