@@ -105,7 +105,8 @@ Status Execution::prepare(const std::vector<TensorView>& inputs, OutputSink& out
 Status Execution::tell_shapes(const std::vector<TensorView>& inputs) {
   if (values_.would_change()) {
     shapes_.forget_outputs();
-    Status told = values_.tell(*context_);
+    Status told = values_.overwrites() ? wait_in_flight() : ok_status();
+    if (told.ok()) told = values_.tell(*context_);
     if (!told.ok()) return told;
   }
   return shapes_.set(*context_, inputs);

@@ -35,7 +35,8 @@ namespace torchtrt_ws::tensorrt {
 ///
 /// A call returns without waiting when there is a caller's stream and all its tensors are in device memory. An event
 /// then orders what comes after: the next run, and a switch of the optimization profile before it, waits for it on the
-/// device; a change of memory on the host, as does whatever ends a graph that may be in flight.
+/// device; a change of memory, or of values that are shapes, on the host, as does whatever ends a graph that may be in
+/// flight.
 ///
 /// A caller who captures his stream himself gets one plain run of an engine into his graph. It is good while shapes,
 /// addresses, budget and context stay as they are, which is his to see to.

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "standin_support.h"
+#include "torchtrt_ws/stream.h"
 
 namespace torchtrt_ws::testing {
 namespace {
@@ -93,6 +94,32 @@ TEST_F(StandinData, ValuesThatStayAreCapturedAndOthersEndTheGraph) {
   call(3);
   EXPECT_EQ(standin_live("graph_exec"), 0);
   EXPECT_EQ(standin_calls("inferShapes"), asked + 1);
+}
+
+// TensorRT may read them until the run is done (NvInferRuntime.h, enqueueV3): the stand-in looks whether they stay.
+TEST_F(StandinData, ValuesStayWhileARunThatHasThemIsInFlight) {
+  auto engine =
+      made_ready(open("input r float32 1,4 1,4 1,4\ninput k int32 2 2 2 host\nvalues k 1,4 4,4 8,4\n"
+                      "output z float32 affine 1 2*r shape k\n",
+                      {{"r", "float32", {1, 4}, true}, {"k", "int32", {2}, true}, {"z", "float32", {-1, -1}, false}}));
+  ASSERT_NE(engine, nullptr);
+  Stream stream;
+  Tensor r = make_x(1, 3), k(ScalarType::Int, {2}, Where::Pageable), z = make_y(8);
+  Sink sink({&z});
+  CallerStreamGuard guard(stream);
+  const auto waits_of_call = [&](int32_t rows) {
+    const int64_t before = standin_calls("cudaEventSynchronize") + standin_calls("cudaStreamSynchronize");
+    k.put(std::vector<int32_t>{rows, 4});
+    EXPECT_TRUE(is_ok(engine->run({r.view(), k.view()}, sink)));
+    return standin_calls("cudaEventSynchronize") + standin_calls("cudaStreamSynchronize") - before;
+  };
+  EXPECT_EQ(waits_of_call(8), 0) << "none is in flight";
+  EXPECT_EQ(waits_of_call(8), 0) << "the same values";
+  EXPECT_EQ(waits_of_call(3), 1) << "other values";
+  EXPECT_EQ(waits_of_call(3), 0);
+  synchronize(stream);
+  EXPECT_EQ(z.sizes[0], 3);
+  expect_no_misuse();
 }
 
 TEST_F(StandinData, MemoryForSuchOutputsGrowsIsReportedAndGivenBack) {
