@@ -62,23 +62,22 @@ class Execution {
   /// Precondition: has_context(). After a failure nothing is in flight and the next call starts afresh.
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs);
 
-  /// What it keeps from call to call.
-  const EngineState& state() const noexcept { return state_; }
-
-  /// Takes the memory that every context needs here, where it is not there yet: for that state, which stays, and for
-  /// tensors without elements, until release_staging(). Before attach(). Fails with DoesNotFit or EngineFault.
+  /// Takes the memory that every context needs here, where it is not there yet: for the engine's state, which stays,
+  /// and for tensors without elements, until release_staging(). Before attach(). Fails with DoesNotFit or EngineFault.
   Status reserve();
 
-  /// Makes it zeros, as before the first run. Waits for work in flight. Fails with EngineFault.
+  /// Makes that state zeros, as before the first run. Waits for work in flight. Fails with EngineFault.
   Status reset_state();
 
   uint64_t graph_hits() const noexcept { return graph_.hits(); }
 
   cudaStream_t own_stream() const noexcept { return stream_.get(); }
 
-  int64_t staging_bytes() const noexcept {
-    return staging_.device_bytes() + data_outputs_.device_bytes() + static_cast<int64_t>(nothing_.size());
-  }
+  /// Bytes of the device that it holds, without those of a context.
+  int64_t device_bytes() const noexcept;
+
+  /// Bytes that reserve() and runs may still take. Saturates at 2^63-1.
+  int64_t missing_bytes() const noexcept;
 
  private:
   /// One tensor in the call in progress, and what TensorRT was last told of it.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -149,7 +148,7 @@ int64_t TensorRTEngine::scratch_bytes() const {
 int64_t TensorRTEngine::device_bytes() const {
   Holder holder = plan_->sharers().holder(this);
   holder.weights = plan_->sharers().reports_weights(this);
-  int64_t bytes = execution_->staging_bytes() + execution_->state().device_bytes();
+  int64_t bytes = execution_->device_bytes();
   if (block_ != nullptr && holder.context) {
     bytes += (block_->is_counted_by(this) ? block_->size() : 0) - plan_->budget().context_now();
   }
@@ -164,10 +163,7 @@ MemoryFacts TensorRTEngine::memory() const {
 MemoryFacts TensorRTEngine::memory_now() const {
   const Holder holder = plan_->sharers().holder(this);
   MemoryFacts facts = plan_->budget().memory(holder);
-  facts.staging = std::max<int64_t>(most_staged(io_) - execution_->staging_bytes(), 0);
-  if (__builtin_add_overflow(facts.staging, execution_->state().missing_bytes(), &facts.staging)) {
-    facts.staging = std::numeric_limits<int64_t>::max();
-  }
+  facts.staging = execution_->missing_bytes();
   if (block_ == nullptr) return facts;
   facts.in_block = true;
   facts.shared = block_->needed_by_others(this);
