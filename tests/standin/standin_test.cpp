@@ -392,6 +392,26 @@ TEST_F(Run, MisuseIsDetected) {
   expect_misuse("an execution context that was destroyed");
 }
 
+TEST_F(Run, ValuesThatChangeInFlightAreDetected) {
+  PlanText text;
+  text.io =
+      "input x float32 1,4 1,4 1,4\ninput k int32 2 2 2 host\nvalues k 1,4 4,4 8,4\noutput y float32 affine 1 2*x "
+      "shape k\n";
+  make(text);
+  alignas(256) int32_t values[] = {2, 4};
+  put<float>({1, 2, 3, 4});
+  ASSERT_TRUE(context->setTensorAddress("k", values) && context->enqueueV3(stream));
+  EXPECT_EQ(get<float>(8), (std::vector<float>{3, 5, 7, 9, 3, 5, 7, 9}));
+  values[0] = 1;
+  ASSERT_TRUE(context->setTensorAddress("k", values) && context->enqueueV3(stream));
+  EXPECT_CUDA(cudaStreamSynchronize(stream));
+  EXPECT_EQ(misuses(), std::vector<std::string>{}) << "nothing was in flight";
+  ASSERT_TRUE(context->enqueueV3(stream));
+  values[0] = 2;
+  EXPECT_CUDA(cudaStreamSynchronize(stream));
+  expect_misuse("the values of k were changed");
+}
+
 TEST_F(Run, UnorderedStreamsAreDetected) {
   make();
   ASSERT_TRUE(shape(1));

@@ -1,6 +1,6 @@
 #include "engine/tensorrt/alias.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "base/quote.h"
 
@@ -58,6 +58,18 @@ Status read_alias(const std::string& subject, const nvinfer1::ICudaEngine& engin
   } else if (!same_layout(io.output_specs[*output], io.input_specs[*input], io.outputs[*output], io.inputs[*input])) {
     return contradiction(subject, alias, "another shape or dtype than input " + in_quotes(alias.input), "the same");
   }
+  if (io.inputs[*input].holds_shapes) {
+    return contradiction(subject, alias, "input " + in_quotes(alias.input) + ", which holds shapes, in host memory",
+                         "an input that holds data on the device");
+  }
+  const auto other = std::find(io.aliased_inputs.begin(), io.aliased_inputs.end(), input);
+  if (other != io.aliased_inputs.end()) {
+    const size_t at = static_cast<size_t>(other - io.aliased_inputs.begin());
+    return contradiction(
+        subject, alias,
+        "input " + in_quotes(alias.input) + ", which output " + in_quotes(io.outputs[at].name) + " is written into",
+        "an input of its own");
+  }
   io.aliased_inputs[*output] = input;
   return ok_status();
 }
@@ -90,6 +102,17 @@ Status read_aliases(const std::string& subject, const nvinfer1::ICudaEngine& eng
   for (const Alias& alias : metadata.aliased_io) {
     Status read = read_alias(subject, engine, library, alias, io);
     if (!read.ok()) return read;
+  }
+  return ok_status();
+}
+
+Status check_bounded_aliases(const std::string& subject, const Io& io) {
+  for (size_t i = 0; i < io.outputs.size(); ++i) {
+    if (!io.aliased_inputs[i] || !io.outputs[i].data_dependent) continue;
+    return Failure{
+        ErrorCode::Incompatible, subject + ", aliased output " + in_quotes(io.outputs[i].name),
+        "a shape that depends on data, to be written into input " + in_quotes(io.inputs[*io.aliased_inputs[i]].name),
+        "a shape that is known before a run", "Save the program again, with this output on its own"};
   }
   return ok_status();
 }

@@ -16,9 +16,14 @@ std::string aliased_input(const nvinfer1::ICudaEngine& engine, const Library& li
 
 /// Fills io.aliased_inputs from the metadata's `aliased_io`, checked against the engine: a "kv_cache_update" must be
 /// what ICudaEngine::getAliasedInputTensor() says, a "user" alias (unknown to TensorRT) must have the same shape and
-/// type on both sides. Does nothing when there are none.
+/// type on both sides; no input is aliased twice, nor holds shapes. Dynamic dimensions are compared in each call that
+/// changes them (Shapes). Does nothing when there are none.
 /// Fails with BadBlob for a contradiction, Incompatible for another kind or below TensorRT 11.
 Status read_aliases(const std::string& subject, const nvinfer1::ICudaEngine& engine, const Metadata& metadata,
                     const Library& library, Io& io);
+
+/// Once bound_outputs() has told which outputs depend on data: those are written into memory of their own.
+/// Fails with Incompatible where one is aliased.
+Status check_bounded_aliases(const std::string& subject, const Io& io);
 
 }  // namespace torchtrt_ws::tensorrt

@@ -121,6 +121,20 @@ int64_t DataOutputs::device_bytes() const noexcept {
   return bytes;
 }
 
+int64_t DataOutputs::missing_bytes() const noexcept {
+  int64_t missing = 0;
+  size_t slot = 0;  // in the order of the outputs; none before the first run
+  for (size_t i = 0; i < io_.data_outputs.size(); ++i) {
+    if (!io_.outputs[i].data_dependent) continue;
+    const int64_t held = slot < slots_.size() ? static_cast<int64_t>(slots_[slot]->memory().size()) : 0;
+    ++slot;
+    if (__builtin_add_overflow(missing, std::max<int64_t>(io_.data_outputs[i] - held, 0), &missing)) {
+      return std::numeric_limits<int64_t>::max();
+    }
+  }
+  return missing;
+}
+
 void DataOutputs::release() noexcept {
   for (const auto& slot : slots_) slot->release();
 }

@@ -48,6 +48,9 @@ class DataOutputs {
 
   int64_t device_bytes() const noexcept;
 
+  /// Bytes that runs may still take, in the largest shapes. Saturates at 2^63-1.
+  int64_t missing_bytes() const noexcept;
+
   /// Gives the memory back. Nothing is in flight.
   void release() noexcept;
 

@@ -60,19 +60,6 @@ void Execution::detach() noexcept {
   block_generation_.reset();
 }
 
-void Execution::release_staging() noexcept {
-  staging_.release();
-  data_outputs_.release();
-  nothing_.free();
-}
-
-Status Execution::reserve_state() { return state_.any() ? state_.reserve(stream_.get()) : ok_status(); }
-
-Status Execution::reset_state() {
-  Status waited = wait_in_flight();
-  return waited.ok() && state_.any() ? state_.clear(stream_.get()) : waited;
-}
-
 void Execution::forget_bindings() noexcept {
   graph_.forget();
   shapes_.forget();
@@ -118,7 +105,8 @@ Status Execution::prepare(const std::vector<TensorView>& inputs, OutputSink& out
 Status Execution::tell_shapes(const std::vector<TensorView>& inputs) {
   if (values_.would_change()) {
     shapes_.forget_outputs();
-    Status told = values_.tell(*context_);
+    Status told = values_.overwrites() ? wait_in_flight() : ok_status();
+    if (told.ok()) told = values_.tell(*context_);
     if (!told.ok()) return told;
   }
   return shapes_.set(*context_, inputs);

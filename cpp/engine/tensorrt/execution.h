@@ -35,7 +35,8 @@ namespace torchtrt_ws::tensorrt {
 ///
 /// A call returns without waiting when there is a caller's stream and all its tensors are in device memory. An event
 /// then orders what comes after: the next run, and a switch of the optimization profile before it, waits for it on the
-/// device; a change of memory on the host, as does whatever ends a graph that may be in flight.
+/// device; a change of memory, or of values that are shapes, on the host, as does whatever ends a graph that may be in
+/// flight.
 ///
 /// A caller who captures his stream himself gets one plain run of an engine into his graph. It is good while shapes,
 /// addresses, budget and context stay as they are, which is his to see to.
@@ -55,28 +56,28 @@ class Execution {
   void attach(Context context, std::shared_ptr<ActivationBlock> block);
   void detach() noexcept;  // waits for work in flight
 
-  /// Precondition: no context, so that nothing is in flight. The next run takes it again.
+  /// Precondition: no context, so that nothing is in flight. reserve() and the next run take it again.
   void release_staging() noexcept;
 
   /// Precondition: has_context(). After a failure nothing is in flight and the next call starts afresh.
   Status run(const std::vector<TensorView>& inputs, OutputSink& outputs);
 
-  /// What it keeps from call to call.
-  const EngineState& state() const noexcept { return state_; }
+  /// Takes the memory that every context needs here, where it is not there yet: for the engine's state, which stays,
+  /// and for tensors without elements, until release_staging(). Before attach(). Fails with DoesNotFit or EngineFault.
+  Status reserve();
 
-  /// Takes the memory for that, where it is not there yet; it stays. Fails with DoesNotFit or EngineFault.
-  Status reserve_state();
-
-  /// Makes it zeros, as before the first run. Waits for work in flight. Fails with EngineFault.
+  /// Makes that state zeros, as before the first run. Waits for work in flight. Fails with EngineFault.
   Status reset_state();
 
   uint64_t graph_hits() const noexcept { return graph_.hits(); }
 
   cudaStream_t own_stream() const noexcept { return stream_.get(); }
 
-  int64_t staging_bytes() const noexcept {
-    return staging_.device_bytes() + data_outputs_.device_bytes() + static_cast<int64_t>(nothing_.size());
-  }
+  /// Bytes of the device that it holds, without those of a context.
+  int64_t device_bytes() const noexcept;
+
+  /// Bytes that reserve() and runs may still take. Saturates at 2^63-1.
+  int64_t missing_bytes() const noexcept;
 
  private:
   /// One tensor in the call in progress, and what TensorRT was last told of it.

@@ -313,7 +313,10 @@ Status bound_in_profile(const std::string& subject, nvinfer1::IExecutionContext&
   auto largest = shapes_at(subject, context, io, profile, &Bounds::max);
   if (!largest.ok()) return std::move(largest).failure();
   for (size_t i = 0; i < io.outputs.size(); ++i) {
-    add_staged(io.outputs[i], largest.value()[i], io.staged_outputs[profile]);
+    int64_t depends_on_data = 0;
+    add_staged(io.outputs[i], largest.value()[i],
+               io.outputs[i].data_dependent ? depends_on_data : io.staged_outputs[profile]);
+    io.data_outputs[i] = std::max(io.data_outputs[i], depends_on_data);
     if (!io.outputs[i].is_dynamic()) continue;
     TensorSpec& spec = io.output_specs[i];
     for (size_t d = 0; d < spec.min.size(); ++d) {
@@ -384,6 +387,7 @@ Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& co
       std::any_of(io.outputs.begin(), io.outputs.end(), [](const IoTensor& output) { return output.is_dynamic(); });
   if (!dynamic) return ok_status();
   io.staged_outputs.assign(io.profiles.count(), 0);
+  io.data_outputs.assign(io.outputs.size(), 0);
   Status bounded = bound_in_each_profile(subject, context, stream, io);
   if (io.profiles.count() == 1) return bounded;
   // Runs go to other streams, and a context that failed goes: neither while the switches copy.

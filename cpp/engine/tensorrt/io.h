@@ -48,6 +48,7 @@ struct Io {
   std::vector<size_t> shape_inputs;                   // indices of the inputs that hold shapes
   Profiles profiles;  // one or more; input_specs are their hull. Behind the inputs: the values of shape_inputs
   std::vector<int64_t> staged_outputs;  // bytes, of the largest in each profile; empty until bounded
+  std::vector<int64_t> data_outputs;    // bytes, of each output: the most of those that depend on data; empty likewise
 
   bool has_aliases() const noexcept;
 };
@@ -69,7 +70,8 @@ Result<Io> read_io(const std::string& subject, const nvinfer1::ICudaEngine& engi
 Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& context, cudaStream_t stream, Io& io);
 
 /// Bytes that staging takes when all tensors of a call are staged, in the largest shapes of the profile that needs
-/// most: no call has those of the hull. Dynamic outputs count once their bounds are known.
+/// most: no call has those of the hull. Dynamic outputs count once their bounds are known; those that depend on data
+/// are not staged (Io::data_outputs).
 int64_t most_staged(const Io& io) noexcept;
 
 /// Elements of a shape without dynamic dimensions; 1 for rank 0. nullopt when a dimension is negative or the product

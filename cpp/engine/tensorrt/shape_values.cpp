@@ -13,11 +13,6 @@
 #include "engine/tensorrt/words.h"
 
 namespace torchtrt_ws::tensorrt {
-namespace {
-
-size_t bytes_of(const IoTensor& tensor, size_t count) { return tensor.element_bytes * count; }
-
-}  // namespace
 
 HostMemory::HostMemory(size_t bytes) {
   const size_t rounded = (std::max<size_t>(bytes, 1) + kAddressAlignment - 1) / kAddressAlignment * kAddressAlignment;
@@ -51,7 +46,7 @@ void put_shape_value(void* data, size_t element_bytes, size_t index, int64_t val
 ShapeValues::ShapeValues(std::string subject, const Io& io) : subject_(std::move(subject)), io_(io) {
   for (const size_t input : io.shape_inputs) {
     const auto count = static_cast<size_t>(volume(io.inputs[input].shape).value_or(0));
-    const size_t bytes = bytes_of(io.inputs[input], count);
+    const size_t bytes = io.inputs[input].element_bytes * count;
     slots_.push_back({input, count, HostMemory(bytes), HostMemory(bytes), std::vector<int32_t>(count)});
   }
 }
@@ -60,7 +55,7 @@ Status ShapeValues::read(const std::vector<TensorView>& inputs, cudaStream_t str
   for (Slot& slot : slots_) {
     const IoTensor& tensor = io_.inputs[slot.input];
     const void* from = inputs[slot.input].data;
-    const size_t bytes = bytes_of(tensor, slot.count);
+    const size_t bytes = bytes_of(slot);
     if (from == nullptr || inputs[slot.input].nbytes != bytes) {
       return Failure{ErrorCode::BadArgument, "input " + in_quotes(tensor.name),
                      std::to_string(from == nullptr ? 0 : inputs[slot.input].nbytes) + " bytes",
@@ -88,18 +83,27 @@ Status ShapeValues::read(const std::vector<TensorView>& inputs, cudaStream_t str
   return ok_status();
 }
 
+size_t ShapeValues::bytes_of(const Slot& slot) const noexcept {
+  return io_.inputs[slot.input].element_bytes * slot.count;
+}
+
+bool ShapeValues::differs(const Slot& slot) const noexcept {
+  return std::memcmp(slot.own.data(), slot.read.data(), bytes_of(slot)) != 0;
+}
+
 bool ShapeValues::would_change() const noexcept {
-  return std::any_of(slots_.begin(), slots_.end(), [this](const Slot& slot) {
-    return !slot.told ||
-           std::memcmp(slot.own.data(), slot.read.data(), bytes_of(io_.inputs[slot.input], slot.count)) != 0;
-  });
+  return std::any_of(slots_.begin(), slots_.end(), [this](const Slot& slot) { return !slot.told || differs(slot); });
+}
+
+bool ShapeValues::overwrites() const noexcept {
+  return std::any_of(slots_.begin(), slots_.end(), [this](const Slot& slot) { return differs(slot); });
 }
 
 Status ShapeValues::tell(nvinfer1::IExecutionContext& context) {
   const ErrorScope errors;
   for (Slot& slot : slots_) {
     const IoTensor& tensor = io_.inputs[slot.input];
-    std::memcpy(slot.own.data(), slot.read.data(), bytes_of(tensor, slot.count));
+    if (differs(slot)) std::memcpy(slot.own.data(), slot.read.data(), bytes_of(slot));
     // Also where it has the address: TensorRT-RTX 1.6.1 answers with the shapes of new values and runs with the old
     // ones until it is told again (seen on an H200, with bare TensorRT-RTX too).
     if (!context.setTensorAddress(tensor.name.c_str(), slot.own.data())) {

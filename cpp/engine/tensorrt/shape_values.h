@@ -46,6 +46,10 @@ class ShapeValues {
   /// Whether tell() would tell the context other values: it must not run with the old ones then, nor be replayed.
   bool would_change() const noexcept;
 
+  /// Whether tell() would change memory that the context was told of. TensorRT may read there until a run is done: one
+  /// in flight must be waited for (NvInferRuntime.h, enqueueV3: modifying registered memory is undefined behavior).
+  bool overwrites() const noexcept;
+
   /// Makes the values that were read the context's. Fails with EngineFault; the next call tells them again.
   Status tell(nvinfer1::IExecutionContext& context);
 
@@ -65,6 +69,9 @@ class ShapeValues {
     std::vector<int32_t> values;  // of `read`; what is larger is 2^31-1, and in no profile
     bool told = false;
   };
+
+  size_t bytes_of(const Slot& slot) const noexcept;
+  bool differs(const Slot& slot) const noexcept;
 
   const std::string subject_;
   const Io& io_;

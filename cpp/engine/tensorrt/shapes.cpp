@@ -13,6 +13,16 @@ namespace torchtrt_ws::tensorrt {
 using executorch::aten::SizesType;
 using nvinfer1::Dims;
 
+namespace {
+
+std::string to_text(const SizesType* sizes, size_t rank) {
+  std::string text = "[";
+  for (size_t i = 0; i < rank; ++i) text += (i == 0 ? "" : ", ") + std::to_string(sizes[i]);
+  return text + ']';
+}
+
+}  // namespace
+
 Shapes::Shapes(std::string subject, const Io& io)
     : subject_(std::move(subject)), io_(io), told_(io.inputs.size()), outputs_(io.outputs.size()) {
   forget();
@@ -53,10 +63,25 @@ Status Shapes::set(nvinfer1::IExecutionContext& context, const std::vector<Tenso
   for (size_t i = 0; i < outputs_.size(); ++i) {
     if (io_.outputs[i].data_dependent) continue;  // told by the run
     Status read = read_output(context, i);
+    if (read.ok() && io_.aliased_inputs[i]) read = check_alias(i, inputs[*io_.aliased_inputs[i]]);
     if (!read.ok()) return read;
   }
   outputs_known_ = true;
   return ok_status();
+}
+
+/// TensorRT does not know of all aliases, and writes the whole output where it is told to.
+Status Shapes::check_alias(size_t index, const TensorView& input) const {
+  const Output& output = outputs_[index];
+  // One of the two may be a scalar for the program.
+  const bool same =
+      output.rank != input.rank || std::equal(input.sizes, input.sizes + input.rank, output.sizes.begin());
+  if (same && output.nbytes == input.nbytes) return ok_status();
+  return Failure{ErrorCode::BadArgument, "input " + in_quotes(io_.inputs[*io_.aliased_inputs[index]].name),
+                 "shape " + to_text(input.sizes, input.rank),
+                 "shape " + to_text(output.sizes.data(), output.rank) + ", that of output " +
+                     in_quotes(io_.outputs[index].name) + ", which is written into it",
+                 "Call it with inputs whose shapes make these two the same"};
 }
 
 Status Shapes::read_output(nvinfer1::IExecutionContext& context, size_t index) {

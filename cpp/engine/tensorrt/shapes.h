@@ -29,7 +29,8 @@ class Shapes {
   bool would_change(const std::vector<TensorView>& inputs) const noexcept;
 
   /// Makes `inputs` the context's shapes and reads its outputs'. Calls TensorRT only for what changed.
-  /// Fails with EngineFault or DoesNotFit; what was not taken is told again by the next call.
+  /// Fails with EngineFault or DoesNotFit, and with BadArgument where an output is written into an input of another
+  /// shape; what was not taken is told again by the next call.
   Status set(nvinfer1::IExecutionContext& context, const std::vector<TensorView>& inputs);
 
   /// Other values of inputs that hold shapes: the outputs' shapes are asked again.
@@ -44,6 +45,7 @@ class Shapes {
  private:
   bool is_told(size_t index, const TensorView& view) const noexcept;
   Status read_output(nvinfer1::IExecutionContext& context, size_t index);
+  Status check_alias(size_t index, const TensorView& input) const;
 
   const std::string subject_;
   const Io& io_;

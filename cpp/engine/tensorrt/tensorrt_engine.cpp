@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <optional>
 #include <utility>
 
 #include "engine/log.h"
 #include "engine/python_lock.h"
+#include "engine/tensorrt/alias.h"
 #include "engine/tensorrt/context.h"
 #include "engine/tensorrt/cuda.h"
 #include "engine/tensorrt/plan.h"
@@ -148,7 +148,7 @@ int64_t TensorRTEngine::scratch_bytes() const {
 int64_t TensorRTEngine::device_bytes() const {
   Holder holder = plan_->sharers().holder(this);
   holder.weights = plan_->sharers().reports_weights(this);
-  int64_t bytes = execution_->staging_bytes() + execution_->state().device_bytes();
+  int64_t bytes = execution_->device_bytes();
   if (block_ != nullptr && holder.context) {
     bytes += (block_->is_counted_by(this) ? block_->size() : 0) - plan_->budget().context_now();
   }
@@ -163,10 +163,7 @@ MemoryFacts TensorRTEngine::memory() const {
 MemoryFacts TensorRTEngine::memory_now() const {
   const Holder holder = plan_->sharers().holder(this);
   MemoryFacts facts = plan_->budget().memory(holder);
-  facts.staging = std::max<int64_t>(most_staged(io_) - execution_->staging_bytes(), 0);
-  if (__builtin_add_overflow(facts.staging, execution_->state().missing_bytes(), &facts.staging)) {
-    facts.staging = std::numeric_limits<int64_t>::max();
-  }
+  facts.staging = execution_->missing_bytes();
   if (block_ == nullptr) return facts;
   facts.in_block = true;
   facts.shared = block_->needed_by_others(this);
@@ -194,7 +191,7 @@ Status TensorRTEngine::make_context() {
   const Range range("context");
   const DeviceGuard guard(device_);
   Status current = guard.check(subject_);
-  if (current.ok()) current = execution_->reserve_state();
+  if (current.ok()) current = execution_->reserve();
   if (!current.ok()) return current;
   if (block_ != nullptr) {
     Status had = block_->need(subject_, this, plan_->engine().getDeviceMemorySizeV2());
@@ -213,6 +210,7 @@ Status TensorRTEngine::make_context_here() {
   context_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   save_cache();
   Status bounded = bound_outputs(subject_, *context.value(), execution_->own_stream(), io_);
+  if (bounded.ok()) bounded = check_bounded_aliases(subject_, io_);
   if (!bounded.ok()) return bounded;
   execution_->attach(std::move(context).value(), block_);
   plan_->sharers().note_context(this, true);

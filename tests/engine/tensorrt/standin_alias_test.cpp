@@ -70,6 +70,72 @@ TEST_F(AliasTest, ContradictionsAreRefused) {
   failed_with(open_plan(plan_bytes(plan(true)), metadata("a kind of the future")), ErrorCode::Incompatible);
 }
 
+TEST_F(AliasTest, AnInputThatIsWrittenIntoHasTheOutputsShapeInEachCall) {
+  Metadata dynamic = metadata_of({{"x", "float32", {-1, -1}, true},
+                                  {"cache", "float32", {-1, -1}, true},
+                                  {"new_cache", "float32", {-1, -1}, false}});
+  dynamic.aliased_io = {{"new_cache", "cache", "user"}};
+  PlanText text;
+  text.io =
+      "input x float32 0,1 8,8 4096,8\ninput cache float32 0,1 8,8 4096,8\n"
+      "output new_cache float32 affine 1 2*x\n";
+  auto engine = made_ready(open_plan(plan_bytes(text), dynamic));
+  ASSERT_NE(engine, nullptr);
+  for (const Where where : {Where::Device, Where::Pageable}) {
+    for (const std::vector<SizesType>& other :
+         {std::vector<SizesType>{4096, 4}, std::vector<SizesType>{1, 4}, std::vector<SizesType>{8, 1}}) {
+      Tensor x(ScalarType::Float, other, where), cache(ScalarType::Float, {2, 4}, where);
+      Tensor out(ScalarType::Float, other, where);
+      x.put(std::vector<float>(x.nbytes() / sizeof(float), 7));
+      cache.put<float>({1, 2, 3, 4, 5, 6, 7, 8});
+      Sink sink({&out});
+      const std::string message = failed_with(engine->run({x.view(), cache.view()}, sink), ErrorCode::BadArgument);
+      EXPECT_NE(message.find("input \"cache\": found shape [2, 4]"), std::string::npos) << message;
+      EXPECT_NE(message.find("new_cache"), std::string::npos) << message;
+      Tensor right(ScalarType::Float, {2, 4}, where), updated(ScalarType::Float, {2, 4}, where);
+      right.put<float>({0, 1, 2, 3, 4, 5, 6, 7});
+      Sink right_sink({&updated});
+      ASSERT_TRUE(is_ok(engine->run({right.view(), cache.view()}, right_sink))) << "the next call";
+      EXPECT_EQ(cache.get<float>(), (std::vector<float>{1, 3, 5, 7, 9, 11, 13, 15}));
+      EXPECT_EQ(updated.get<float>(), cache.get<float>());
+    }
+  }
+}
+
+TEST_F(AliasTest, AnInputIsWrittenIntoByOneOutput) {
+  Metadata twice = metadata("user");
+  twice.aliased_io.push_back({"y", "cache", "user"});
+  const std::string message = failed_with(open_plan(plan_bytes(plan(false)), twice), ErrorCode::BadBlob);
+  EXPECT_NE(message.find("new_cache"), std::string::npos) << message;
+}
+
+TEST_F(AliasTest, NothingIsWrittenIntoAnInputThatHoldsShapes) {
+  Metadata shapes = metadata_of({{"m", "int32", {2}, true},
+                                 {"k", "int32", {2}, true},
+                                 {"z", "int32", {-1, -1}, false},
+                                 {"w", "int32", {2}, false}});
+  shapes.aliased_io = {{"w", "k", "user"}};
+  PlanText text;
+  text.io =
+      "input m int32 2 2 2\ninput k int32 2 2 2 host\nvalues k 1,4 4,4 8,4\n"
+      "output z int32 affine 0 1*m shape k\noutput w int32 affine 0 1*m\n";
+  const std::string message = failed_with(open_plan(plan_bytes(text), shapes), ErrorCode::BadBlob);
+  EXPECT_NE(message.find("holds shapes"), std::string::npos) << message;
+}
+
+TEST_F(AliasTest, AnOutputWhoseShapeDependsOnDataIsWrittenIntoNoInput) {
+  Metadata indices =
+      metadata_of({{"x", "float32", {-1, 4}, true}, {"at", "int64", {2, -1}, true}, {"y", "int64", {2, -1}, false}});
+  indices.aliased_io = {{"y", "at", "user"}};
+  PlanText text;
+  text.io = "input x float32 1,4 8,4 8,4\ninput at int64 2,0 2,32 2,32\noutput y int64 nonzero 0 x\n";
+  auto opened = open_plan(plan_bytes(text), indices);
+  ASSERT_TRUE(is_ok(opened)) << "a context tells it";
+  const std::string message = failed_with(opened.value()->make_context(), ErrorCode::Incompatible);
+  EXPECT_NE(message.find("depends on data"), std::string::npos) << message;
+  EXPECT_FALSE(opened.value()->has_context());
+}
+
 #else
 
 TEST_F(AliasTest, IsRefusedBeforeTensorRt11) {

@@ -150,6 +150,25 @@ TEST_F(StandinBudget, StagingIsCountedUntilItIsTaken) {
   EXPECT_LE(standin_live_bytes("device"), staging + kFixed);
 }
 
+// To the byte, so that what is planned is enough; also for what a sleeping engine has given back.
+TEST_F(StandinBudget, StagingToComeIsWhatRunsTake) {
+  auto engine = ready();
+  ASSERT_NE(engine, nullptr);
+  for (const char* when : {"as loaded", "after its sleep"}) {
+    SCOPED_TRACE(when);
+    const int64_t to_come = engine->memory().staging, held = standin_live_bytes("device");
+    EXPECT_TRUE(runs(*engine, 8, 0, Where::Pageable, Where::Pageable));
+    EXPECT_EQ(standin_live_bytes("device") - held, to_come);
+    EXPECT_EQ(engine->memory().staging, 0);
+    engine->drop_context();
+    engine->release_staging();
+    const int64_t asleep = standin_live_bytes("device"), again = engine->memory().staging;
+    ASSERT_TRUE(is_ok(engine->make_context()));
+    const int64_t for_context = standin_live_bytes("device") - asleep;
+    EXPECT_EQ(engine->memory().staging + for_context, again);
+  }
+}
+
 // What the engine holds itself does not count against it.
 TEST_F(StandinBudget, TheAutomaticBudgetIsTheSameWhileTheEngineIsLoaded) {
   PlanText text;

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "standin_support.h"
+#include "torchtrt_ws/stream.h"
 
 namespace torchtrt_ws::testing {
 namespace {
@@ -95,6 +96,32 @@ TEST_F(StandinData, ValuesThatStayAreCapturedAndOthersEndTheGraph) {
   EXPECT_EQ(standin_calls("inferShapes"), asked + 1);
 }
 
+// TensorRT may read them until the run is done (NvInferRuntime.h, enqueueV3): the stand-in looks whether they stay.
+TEST_F(StandinData, ValuesStayWhileARunThatHasThemIsInFlight) {
+  auto engine =
+      made_ready(open("input r float32 1,4 1,4 1,4\ninput k int32 2 2 2 host\nvalues k 1,4 4,4 8,4\n"
+                      "output z float32 affine 1 2*r shape k\n",
+                      {{"r", "float32", {1, 4}, true}, {"k", "int32", {2}, true}, {"z", "float32", {-1, -1}, false}}));
+  ASSERT_NE(engine, nullptr);
+  Stream stream;
+  Tensor r = make_x(1, 3), k(ScalarType::Int, {2}, Where::Pageable), z = make_y(8);
+  Sink sink({&z});
+  CallerStreamGuard guard(stream);
+  const auto waits_of_call = [&](int32_t rows) {
+    const int64_t before = standin_calls("cudaEventSynchronize") + standin_calls("cudaStreamSynchronize");
+    k.put(std::vector<int32_t>{rows, 4});
+    EXPECT_TRUE(is_ok(engine->run({r.view(), k.view()}, sink)));
+    return standin_calls("cudaEventSynchronize") + standin_calls("cudaStreamSynchronize") - before;
+  };
+  EXPECT_EQ(waits_of_call(8), 0) << "none is in flight";
+  EXPECT_EQ(waits_of_call(8), 0) << "the same values";
+  EXPECT_EQ(waits_of_call(3), 1) << "other values";
+  EXPECT_EQ(waits_of_call(3), 0);
+  synchronize(stream);
+  EXPECT_EQ(z.sizes[0], 3);
+  expect_no_misuse();
+}
+
 TEST_F(StandinData, MemoryForSuchOutputsGrowsIsReportedAndGivenBack) {
   auto engine = made_ready(open("input x float32 1,4 8,4 8,4\noutput y int64 nonzero 0 x\n",
                                 {{"x", "float32", {-1, 4}, true}, {"y", "int64", {2, -1}, false}}));
@@ -112,6 +139,29 @@ TEST_F(StandinData, MemoryForSuchOutputsGrowsIsReportedAndGivenBack) {
   engine->release_staging();
   ASSERT_TRUE(is_ok(engine->make_context()));
   EXPECT_LE(engine->device_bytes(), before);
+}
+
+// Each kind of memory to come is counted for itself: what such an output has taken makes staging no smaller.
+TEST_F(StandinData, MemoryForSuchOutputsIsNotTakenForStaging) {
+  auto engine = made_ready(open("input x float32 1,4 8,4 8,4\noutput y int64 nonzero 0 x\n",
+                                {{"x", "float32", {-1, 4}, true}, {"y", "int64", {2, -1}, false}}));
+  ASSERT_NE(engine, nullptr);
+  Tensor x(ScalarType::Float, {8, 4}), host_x(ScalarType::Float, {8, 4}, Where::Pageable), y(ScalarType::Long, {2, 32});
+  for (Tensor* each : {&x, &host_x}) each->put(std::vector<float>(32, 1));  // the most that are not 0
+  Sink sink({&y});
+  const int64_t all = engine->memory().staging;
+  const auto run_takes = [&](const Tensor& input) {
+    const int64_t held = standin_live_bytes("device");
+    EXPECT_TRUE(is_ok(engine->run({input.view()}, sink)));
+    return standin_live_bytes("device") - held;
+  };
+  const int64_t for_output = run_takes(x);
+  EXPECT_GT(for_output, 0);
+  const int64_t to_come = engine->memory().staging;
+  EXPECT_EQ(to_come, all - for_output);
+  EXPECT_EQ(run_takes(host_x), to_come);
+  EXPECT_GT(to_come, 0);
+  EXPECT_EQ(engine->memory().staging, 0);
 }
 
 TEST_F(StandinData, NoMemoryForAnOutputIsNoFaultOfTensorRT) {

@@ -102,6 +102,26 @@ TEST_F(StandinIo, TensorsWithoutElements) {
   }
 }
 
+TEST_F(StandinIo, TensorsWithoutElementsAfterSleep) {
+  auto engine = ready("input x float32 0,4 8,4 8,4\noutput y float32 affine 1 2*x\n",
+                      {{"x", "float32", {-1, 4}, true}, {"y", "float32", {-1, 4}, false}});
+  ASSERT_NE(engine, nullptr);
+  Tensor none(ScalarType::Float, {0, 4}), one(ScalarType::Float, {1, 4}), y(ScalarType::Float, {8, 4});
+  put<float>(one, {1, 2, 3, 4});
+  Sink sink({&y});
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_TRUE(is_ok(engine->run({none.view()}, sink))) << "round " << round;
+    EXPECT_EQ(y.sizes, (std::vector<SizesType>{0, 4}));
+    ASSERT_TRUE(is_ok(engine->run({one.view()}, sink)));
+    EXPECT_EQ(y.get<float>(), (std::vector<float>{3, 5, 7, 9}));
+    const int64_t awake = standin_live_bytes("device");
+    engine->drop_context();  // as the delegate's sleep() and wake() do
+    engine->release_staging();
+    EXPECT_LT(standin_live_bytes("device"), awake) << "nothing is kept for them in its sleep";
+    ASSERT_TRUE(is_ok(engine->make_context()));
+  }
+}
+
 TEST_F(StandinIo, SeveralTensorsInOrderAndInMixedMemory) {
   auto engine = ready(
       "input b float32 2 2 2\ninput a float32 2 2 2\ninput c int32 1 1 1\n"

@@ -41,6 +41,7 @@ struct Bound {
   void* address;
   size_t elements;
   Dims shape;
+  std::vector<int64_t> values{};  // of a shape tensor, when it was enqueued
 
   size_t bytes() const { return elements * element_size(tensor->dtype); }
 };
@@ -359,16 +360,20 @@ void Context::setDeviceMemoryV2(void* memory, int64_t size) noexcept {
   ++state_->memories;
 }
 
+std::vector<int64_t> values_at(const void* address, nvinfer1::DataType dtype, size_t count) {
+  std::vector<int64_t> values;
+  for (size_t i = 0; i < count; ++i) {
+    values.push_back(dtype == nvinfer1::DataType::kINT64 ? static_cast<const int64_t*>(address)[i]
+                                                         : static_cast<const int32_t*>(address)[i]);
+  }
+  return values;
+}
+
 // Empty where the context was not told an address.
 std::vector<int64_t> Context::values_of(const Plan::Tensor& tensor) const {
   const void* at = address_of(tensor.name.c_str());
-  std::vector<int64_t> values;
-  if (at == nullptr) return values;
-  for (size_t i = 0; i < engine_->plan.values(tensor, profile_).max.size(); ++i) {
-    values.push_back(tensor.dtype == nvinfer1::DataType::kINT64 ? static_cast<const int64_t*>(at)[i]
-                                                                : static_cast<const int32_t*>(at)[i]);
-  }
-  return values;
+  if (at == nullptr) return {};
+  return values_at(at, tensor.dtype, engine_->plan.values(tensor, profile_).max.size());
 }
 
 // Values that pick shapes are read on the host, when shapes are inferred and when a run is enqueued.
@@ -423,7 +428,8 @@ std::string Context::bind(std::vector<Bound>& bound) const {
       return "isAliased. The output tensor " + tensor.name + " must share memory with the input it aliases";
     }
     if (tensor.host) {
-      bound.push_back({&tensor, address, 0, dims});  // the kernel does not read it
+      // The kernel does not read it.
+      bound.push_back({&tensor, address, 0, dims, tensor.is_input ? values_of(tensor) : std::vector<int64_t>{}});
       continue;
     }
     const Dims shape = tensor.shape_from >= 0 ? shape_of(tensor) : dims;
@@ -552,6 +558,9 @@ Work Context::make_work(std::vector<Bound> bound, const std::shared_ptr<Stream>&
     if (!is_done(shared)) misuse("two execution contexts work in the same memory, with no order between them");
     if (!is_done(before)) misuse("one execution context on two streams, with no order between them");
     for (const Bound& tensor : bound) {
+      if (values_at(tensor.address, tensor.tensor->dtype, tensor.values.size()) != tensor.values) {
+        misuse("enqueueV3: the values of " + tensor.tensor->name + " were changed while a run was in flight");
+      }
       if (tensor.elements != 0 && !is_reachable(tensor, engine->device)) return cudaErrorIllegalAddress;
     }
     compute(engine->plan, bound);
