@@ -6,6 +6,10 @@
 
 namespace torchtrt_ws {
 
+/// Whether this thread holds the global lock of Python's main interpreter. False without Python in the process, when it
+/// has ended, and in a subinterpreter.
+TORCHTRT_WS_API bool holds_python_lock() noexcept;
+
 /// Lets other Python threads run while this thread waits, where it holds Python's global lock: callers such as
 /// ExecuTorch's own Python runtime keep it in every call, and whoever we wait for may need it to write a line of log.
 /// Without Python in the process, or without the lock, it does nothing.

@@ -1,6 +1,5 @@
 #include "python/log_lines.h"
 
-#include <dlfcn.h>
 #include <executorch/runtime/platform/platform.h>
 #include <executorch/runtime/platform/types.h>
 #include <nanobind/stl/string.h>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "base/quote.h"
+#include "engine/python_lock.h"
 
 namespace torchtrt_ws::python {
 namespace nb = nanobind;
@@ -59,13 +59,6 @@ void to_stderr(char level, const char* file, size_t line, const char* message, s
   std::fflush(stderr);
 }
 
-/// By name, since the stable ABI does not have it, though every CPython has: where it is gone, lines wait for the next
-/// call.
-bool holds_gil() noexcept {
-  static const auto check = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "PyGILState_Check"));
-  return check != nullptr && check() == 1;
-}
-
 /// With the GIL. Whatever the handler raises is Python's to report: who logs cannot be told.
 void hand_over() noexcept {
   if (handing_over || !has_lines.load(std::memory_order_acquire)) return;
@@ -103,7 +96,7 @@ void take_line(et_timestamp_t, et_pal_log_level_t level, const char* file, const
   if (!taken || level == kFatal) to_stderr(letter, file, line, message, length);
   if (!taken) return;
   push({now(), letter, file, function, line, std::string(message, length), static_cast<uint64_t>(gettid())});
-  if (holds_gil()) hand_over();
+  if (holds_python_lock()) hand_over();
 } catch (...) {  // no memory for a line
   to_stderr(static_cast<char>(level), file, line, message, length);
 }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <mutex>
@@ -13,26 +14,30 @@ namespace {
 
 std::mutex global_lock;
 thread_local bool holds_it = false;
+thread_local char state;                   // of the thread; who is given back what it got
+std::atomic<void*> state_in_use{nullptr};  // of who holds the lock
 bool initialized = true;
 
 void take() {
   global_lock.lock();
   holds_it = true;
+  state_in_use = &state;
 }
 
 void give() {
   holds_it = false;
+  state_in_use = nullptr;
   global_lock.unlock();
 }
-
-char state;  // of the thread; who is given back what it got
 
 }  // namespace
 
 // NOLINTBEGIN(bugprone-reserved-identifier): Python's names
 extern "C" {
 __attribute__((visibility("default"))) int Py_IsInitialized() { return initialized ? 1 : 0; }
-__attribute__((visibility("default"))) int PyGILState_Check() { return holds_it ? 1 : 0; }
+__attribute__((visibility("default"))) int PyGILState_Check() { return 1; }  // as after a subinterpreter
+__attribute__((visibility("default"))) void* PyGILState_GetThisThreadState() { return &state; }
+__attribute__((visibility("default"))) void* _PyThreadState_UncheckedGet() { return state_in_use; }
 __attribute__((visibility("default"))) void* PyEval_SaveThread() {
   give();
   return &state;
