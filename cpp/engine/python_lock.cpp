@@ -46,12 +46,13 @@ bool holds_python_lock() noexcept {
   return state != nullptr && state == python()->state_in_use();
 }
 
-void WithoutPythonLock::release() noexcept {
+bool WithoutPythonLock::release() noexcept {
   if (state_ == nullptr && holds_python_lock()) state_ = python()->release();
+  return state_ != nullptr;
 }
 
 WithoutPythonLock::~WithoutPythonLock() {
-  if (state_ != nullptr) python()->take(state_);
+  if (state_ != nullptr) or_stay([this] { python()->take(state_); });
 }
 
 }  // namespace torchtrt_ws

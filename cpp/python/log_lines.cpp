@@ -59,19 +59,14 @@ void to_stderr(char level, const char* file, size_t line, const char* message, s
   std::fflush(stderr);
 }
 
-/// With the GIL. Whatever the handler raises is Python's to report: who logs cannot be told.
-void hand_over() noexcept {
-  if (handing_over || !has_lines.load(std::memory_order_acquire)) return;
-  PyObject* callee = handler.load(std::memory_order_acquire);
-  if (callee == nullptr) return;
-  handing_over = true;
+/// Whatever the handler raises is Python's to report: who logs cannot be told.
+void call_handler(PyObject* callee) {
   PyObject *type, *value, *trace;
   PyErr_Fetch(&type, &value, &trace);
   PyObject* result = PyObject_CallNoArgs(callee);
   if (result == nullptr) PyErr_WriteUnraisable(callee);
   Py_XDECREF(result);
   PyErr_Restore(type, value, trace);
-  handing_over = false;
 }
 
 void push(Line line) {
@@ -96,7 +91,7 @@ void take_line(et_timestamp_t, et_pal_log_level_t level, const char* file, const
   if (!taken || level == kFatal) to_stderr(letter, file, line, message, length);
   if (!taken) return;
   push({now(), letter, file, function, line, std::string(message, length), static_cast<uint64_t>(gettid())});
-  if (holds_python_lock()) hand_over();
+  if (holds_python_lock()) hand_over_lines();
 } catch (...) {  // no memory for a line
   to_stderr(static_cast<char>(level), file, line, message, length);
 }
@@ -153,6 +148,13 @@ std::string error_lines() {
 
 void forget_error_lines() noexcept { errors.clear(); }
 
-Unlocked::HandOver::~HandOver() { hand_over(); }
+void hand_over_lines() noexcept {
+  if (handing_over || !has_lines.load(std::memory_order_acquire)) return;
+  PyObject* callee = handler.load(std::memory_order_acquire);
+  if (callee == nullptr) return;
+  handing_over = true;
+  or_stay([callee] { call_handler(callee); });  // Python may give the GIL to another thread, and end
+  handing_over = false;
+}
 
 }  // namespace torchtrt_ws::python

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "python/log_lines.h"
+#include "python/unlocked.h"
 #include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/load_scope.h"
@@ -134,6 +135,11 @@ Program::Program(const std::string& path, const Options& options, bool mmap, con
 
 Program::~Program() {
   if (module_ == nullptr) return;
+  // While Python ends, unloading waits for others no longer than all of its end does; then the process takes it away.
+  if (Py_IsInitialized() == 0 && !calls_have_ended()) {
+    (void)module_.release();
+    return;
+  }
   const Unlocked unlocked;
   module_.reset();
 }
