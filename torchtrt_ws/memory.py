@@ -8,6 +8,7 @@ may be left out where all engines are on one.
 
 from __future__ import annotations
 
+import atexit
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,11 +133,13 @@ def following(seconds: float = 1.0) -> Iterator[None]:
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds)
     if not is_number or not 0.001 <= seconds <= 86400:
         raise ProgramError("following", seconds, "seconds from 0.001 to 86400", "Leave it out for 1.0.")
-    thread = _native.Following(round(seconds * 1000))
+    stop = _native.Following(round(seconds * 1000)).stop
+    atexit.register(stop)  # a daemon thread never comes to the end of the block
     try:
         yield
     finally:
-        thread.stop()
+        atexit.unregister(stop)
+        stop()
 
 
 def _device(given: str | None) -> str:

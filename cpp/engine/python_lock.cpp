@@ -5,27 +5,29 @@
 namespace torchtrt_ws {
 namespace {
 
-/// Of Python's stable C interface, looked up in the process: this library does not link to it.
+/// Of Python's C interface, looked up in the process: this library does not link to it.
 struct Python {
   int (*is_initialized)();
-  int (*holds_lock)();
+  void* (*state_of_thread)();
+  void* (*state_in_use)();
   void* (*release)();
   void (*take)(void*);
 };
 
 template <typename Function>
-void look_up(Function& function, const char* name) {
+bool look_up(Function& function, const char* name) {
   function = reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, name));
+  return function != nullptr;
 }
 
 const Python* find_python() {
   static Python python;
-  look_up(python.is_initialized, "Py_IsInitialized");
-  look_up(python.holds_lock, "PyGILState_Check");
-  look_up(python.release, "PyEval_SaveThread");
-  look_up(python.take, "PyEval_RestoreThread");
-  const bool found = python.is_initialized != nullptr && python.holds_lock != nullptr && python.release != nullptr &&
-                     python.take != nullptr;
+  const bool found = look_up(python.is_initialized, "Py_IsInitialized") &&
+                     look_up(python.state_of_thread, "PyGILState_GetThisThreadState") &&
+                     // Its name since 3.13, which the stable ABI does not have, and the one before.
+                     (look_up(python.state_in_use, "PyThreadState_GetUnchecked") ||
+                      look_up(python.state_in_use, "_PyThreadState_UncheckedGet")) &&
+                     look_up(python.release, "PyEval_SaveThread") && look_up(python.take, "PyEval_RestoreThread");
   return found ? &python : nullptr;
 }
 
@@ -36,13 +38,21 @@ const Python* python() {
 
 }  // namespace
 
-void WithoutPythonLock::release() noexcept {
-  if (state_ != nullptr || python() == nullptr) return;
-  if (python()->is_initialized() != 0 && python()->holds_lock() == 1) state_ = python()->release();
+// Not PyGILState_Check(): from the first subinterpreter of a process on it says yes to every thread, also when that
+// interpreter is gone again. This is what it compares before.
+bool holds_python_lock() noexcept {
+  if (python() == nullptr || python()->is_initialized() == 0) return false;
+  const void* const state = python()->state_of_thread();
+  return state != nullptr && state == python()->state_in_use();
+}
+
+bool WithoutPythonLock::release() noexcept {
+  if (state_ == nullptr && holds_python_lock()) state_ = python()->release();
+  return state_ != nullptr;
 }
 
 WithoutPythonLock::~WithoutPythonLock() {
-  if (state_ != nullptr) python()->take(state_);
+  if (state_ != nullptr) or_stay([this] { python()->take(state_); });
 }
 
 }  // namespace torchtrt_ws

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "python/device_memory_functions.h"
-#include "python/log_lines.h"
+#include "python/unlocked.h"
 #include "torchtrt_ws/stream.h"
 
 namespace torchtrt_ws::python {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "program/program_file.h"
-#include "python/log_lines.h"
 #include "python/program.h"
+#include "python/unlocked.h"
 #include "torchtrt_ws/check.h"
 #include "torchtrt_ws/last_error.h"
 

@@ -12,6 +12,7 @@
 #include "engine/dtype.h"
 #include "python/log_lines.h"
 #include "python/program.h"
+#include "python/unlocked.h"
 #include "torchtrt_ws/last_error.h"
 
 namespace nb = nanobind;

@@ -1,6 +1,5 @@
 #include "python/log_lines.h"
 
-#include <dlfcn.h>
 #include <executorch/runtime/platform/platform.h>
 #include <executorch/runtime/platform/types.h>
 #include <nanobind/stl/string.h>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "base/quote.h"
+#include "engine/python_lock.h"
 
 namespace torchtrt_ws::python {
 namespace nb = nanobind;
@@ -59,26 +59,14 @@ void to_stderr(char level, const char* file, size_t line, const char* message, s
   std::fflush(stderr);
 }
 
-/// By name, since the stable ABI does not have it, though every CPython has: where it is gone, lines wait for the next
-/// call.
-bool holds_gil() noexcept {
-  static const auto check = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "PyGILState_Check"));
-  return check != nullptr && check() == 1;
-}
-
-/// With the GIL. Whatever the handler raises is Python's to report: who logs cannot be told.
-void hand_over() noexcept {
-  if (handing_over || !has_lines.load(std::memory_order_acquire)) return;
-  PyObject* callee = handler.load(std::memory_order_acquire);
-  if (callee == nullptr) return;
-  handing_over = true;
+/// Whatever the handler raises is Python's to report: who logs cannot be told.
+void call_handler(PyObject* callee) {
   PyObject *type, *value, *trace;
   PyErr_Fetch(&type, &value, &trace);
   PyObject* result = PyObject_CallNoArgs(callee);
   if (result == nullptr) PyErr_WriteUnraisable(callee);
   Py_XDECREF(result);
   PyErr_Restore(type, value, trace);
-  handing_over = false;
 }
 
 void push(Line line) {
@@ -103,7 +91,7 @@ void take_line(et_timestamp_t, et_pal_log_level_t level, const char* file, const
   if (!taken || level == kFatal) to_stderr(letter, file, line, message, length);
   if (!taken) return;
   push({now(), letter, file, function, line, std::string(message, length), static_cast<uint64_t>(gettid())});
-  if (holds_gil()) hand_over();
+  if (holds_python_lock()) hand_over_lines();
 } catch (...) {  // no memory for a line
   to_stderr(static_cast<char>(level), file, line, message, length);
 }
@@ -160,6 +148,13 @@ std::string error_lines() {
 
 void forget_error_lines() noexcept { errors.clear(); }
 
-Unlocked::HandOver::~HandOver() { hand_over(); }
+void hand_over_lines() noexcept {
+  if (handing_over || !has_lines.load(std::memory_order_acquire)) return;
+  PyObject* callee = handler.load(std::memory_order_acquire);
+  if (callee == nullptr) return;
+  handing_over = true;
+  or_stay([callee] { call_handler(callee); });  // Python may give the GIL to another thread, and end
+  handing_over = false;
+}
 
 }  // namespace torchtrt_ws::python

@@ -27,20 +27,7 @@ nanobind::list take_log_lines();
 std::string error_lines();
 void forget_error_lines() noexcept;
 
-/// Gives the GIL away while it lives, and hands over what was logged meanwhile. In the place of
-/// nanobind::gil_scoped_release: the members go in this order, backwards.
-class Unlocked {
- public:
-  Unlocked() = default;
-  Unlocked(const Unlocked&) = delete;
-  Unlocked& operator=(const Unlocked&) = delete;
-
- private:
-  struct HandOver {
-    ~HandOver();
-  };
-  HandOver hand_over_;  // with the GIL again
-  nanobind::gil_scoped_release released_;
-};
+/// Calls the handler where there are lines. With the GIL; in a thread that Python ends meanwhile it does not return.
+void hand_over_lines() noexcept;
 
 }  // namespace torchtrt_ws::python

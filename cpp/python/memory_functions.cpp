@@ -2,6 +2,7 @@
 
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <memory>
@@ -9,8 +10,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "python/log_lines.h"
 #include "python/program.h"
+#include "python/unlocked.h"
 #include "torchtrt_ws/engines.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/memory.h"
@@ -55,9 +56,18 @@ class Following {
  public:
   explicit Following(int64_t milliseconds)
       : follower_(std::make_unique<Follower>(std::chrono::milliseconds(milliseconds))) {}
-  void stop() { follower_.reset(); }
+  ~Following() { stop(); }
+  Following(const Following&) = delete;
+  Following& operator=(const Following&) = delete;
+
+  void stop() {
+    if (getpid() != process_)
+      (void)follower_.release();  // a child has not its thread, and would wait for that for ever
+    follower_.reset();
+  }
 
  private:
+  const pid_t process_ = getpid();
   std::unique_ptr<Follower> follower_;
 };
 

@@ -24,6 +24,7 @@
 #include "python/memory_functions.h"
 #include "python/program.h"
 #include "python/refit_functions.h"
+#include "python/unlocked.h"
 #include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/defaults.h"
 #include "torchtrt_ws/engines.h"
@@ -156,6 +157,7 @@ void load_adapter_or_throw(const std::string& kind) {
 
 NB_MODULE(_native, m) {
   using namespace torchtrt_ws::python;
+  wait_for_calls_at_exit();
   m.doc() = "The C++ side of torchtrt_ws; use torchtrt_ws.load().";
 
   static PyObject* error = PyErr_NewExceptionWithDoc(
@@ -199,6 +201,7 @@ NB_MODULE(_native, m) {
   add_device_memory_functions(m);
   m.def("set_log_handler", &set_log_handler, "handler"_a.none());
   m.def("take_log_lines", &take_log_lines);
+  m.def("set_leak_warnings", &nb::set_leak_warnings, "wanted"_a);
   m.def("last_event", [] { return reinterpret_cast<uintptr_t>(torchtrt_ws::last_event()); });
   m.def("dtypes", &dtypes);
   m.def("engine_report", &engine_report, "id"_a);

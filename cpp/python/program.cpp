@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "python/log_lines.h"
+#include "python/unlocked.h"
 #include "torchtrt_ws/adapter.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/load_scope.h"
@@ -44,7 +45,8 @@ void forget_failures() noexcept {
 
 Slot slot_of(const executorch::runtime::Result<executorch::runtime::TensorInfo>& info) {
   if (!info.ok()) return {};  // a number, say
-  return {true, info->scalar_type(), info->is_memory_planned(), info->nbytes()};
+  const auto sizes = info->sizes();
+  return {true, info->scalar_type(), info->is_memory_planned(), info->nbytes(), {sizes.begin(), sizes.end()}};
 }
 
 Slots slots_of(const executorch::runtime::MethodMeta& meta) {
@@ -65,14 +67,9 @@ Slots slots_of(const executorch::runtime::MethodMeta& meta) {
 /// Tells the method where to write. ExecuTorch takes a tensor for it, and of that the address and the bytes.
 Error set_output(Module& module, const std::string& method, size_t index, const Slot& slot, void* data) {
   using namespace executorch::aten;
-  // Sizes are 32 bits, bytes may be more.
-  size_t elements = slot.most_bytes / executorch::runtime::elementSize(slot.dtype);
-  SizesType rows = 1;
-  for (; elements > INT32_MAX && elements % 2 == 0; elements /= 2) rows *= 2;
-  SizesType sizes[] = {rows, static_cast<SizesType>(elements)};
-  DimOrderType order[] = {0, 1};
-  StridesType strides[] = {sizes[1], 1};
-  TensorImpl whole(slot.dtype, 2, sizes, data, order, strides);
+  // Of the shape that the program declares: bytes may be more than the 32 bits of a size hold.
+  auto sizes = slot.most;
+  TensorImpl whole(slot.dtype, static_cast<ssize_t>(sizes.size()), sizes.data(), data);
   return module.set_output(method, EValue(Tensor(&whole)), index);
 }
 
@@ -134,6 +131,11 @@ Program::Program(const std::string& path, const Options& options, bool mmap, con
 
 Program::~Program() {
   if (module_ == nullptr) return;
+  // While Python ends, unloading waits for others no longer than all of its end does; then the process takes it away.
+  if (Py_IsInitialized() == 0 && !calls_have_ended()) {
+    (void)module_.release();
+    return;
+  }
   const Unlocked unlocked;
   module_.reset();
 }

@@ -47,8 +47,9 @@ LoadOptions to_load_options(const Options& options);
 struct Slot {
   bool is_tensor = false;
   executorch::aten::ScalarType dtype{};
-  bool planned = false;   // ExecuTorch has memory for it; else it works in the caller's
-  size_t most_bytes = 0;  // of the largest shape
+  bool planned = false;                           // ExecuTorch has memory for it; else it works in the caller's
+  size_t most_bytes = 0;                          // of the largest shape
+  std::vector<executorch::aten::SizesType> most;  // that shape
 };
 struct Slots {
   std::vector<Slot> inputs, outputs;

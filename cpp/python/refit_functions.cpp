@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "python/buffer_view.h"
-#include "python/log_lines.h"
 #include "python/program.h"
+#include "python/unlocked.h"
 #include "torchtrt_ws/last_error.h"
 #include "torchtrt_ws/new_weights.h"
 

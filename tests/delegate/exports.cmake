@@ -7,7 +7,7 @@ set(torchtrt_ws
   automatic_budget check clear_last_error engine engines follow give_back headroom last_error last_event load_adapter make_room
   refit refittable_weights registration_status reset_state restore_budgets save_budgets set_budget set_budgets set_defaults set_headroom set_priority set_steps
   sleep survey verdict_name wake
-  caller_stream fact_of find_engine_kind is_traced log_error log_info note_event note_stage provide_device_memory register_adapter_survey register_engine_kind
+  caller_stream fact_of find_engine_kind holds_python_lock is_traced log_error log_info note_event note_stage provide_device_memory register_adapter_survey register_engine_kind
   register_engine_probe register_surroundings)
 set(torchtrt_ws_host "")
 set(torchtrt_ws_tensorrt "")

@@ -3,8 +3,12 @@
 #include "engine/python_lock.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <chrono>
+#include <csignal>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -13,32 +17,42 @@ namespace {
 
 std::mutex global_lock;
 thread_local bool holds_it = false;
+thread_local char state;                   // of the thread; who is given back what it got
+std::atomic<void*> state_in_use{nullptr};  // of who holds the lock
 bool initialized = true;
+std::atomic<bool> ends{false};   // who asks for the lock from then on is ended
+std::atomic<bool> asked{false};  // somebody has
 
 void take() {
   global_lock.lock();
   holds_it = true;
+  state_in_use = &state;
 }
 
 void give() {
   holds_it = false;
+  state_in_use = nullptr;
   global_lock.unlock();
 }
-
-char state;  // of the thread; who is given back what it got
 
 }  // namespace
 
 // NOLINTBEGIN(bugprone-reserved-identifier): Python's names
 extern "C" {
 __attribute__((visibility("default"))) int Py_IsInitialized() { return initialized ? 1 : 0; }
-__attribute__((visibility("default"))) int PyGILState_Check() { return holds_it ? 1 : 0; }
+__attribute__((visibility("default"))) int PyGILState_Check() { return 1; }  // as after a subinterpreter
+__attribute__((visibility("default"))) void* PyGILState_GetThisThreadState() { return &state; }
+__attribute__((visibility("default"))) void* _PyThreadState_UncheckedGet() { return state_in_use; }
 __attribute__((visibility("default"))) void* PyEval_SaveThread() {
   give();
   return &state;
 }
 __attribute__((visibility("default"))) void PyEval_RestoreThread(void* restored) {
   EXPECT_EQ(restored, &state);
+  if (ends) {
+    asked = true;
+    pthread_exit(nullptr);
+  }
   take();
 }
 }
@@ -110,6 +124,45 @@ TEST(PythonLock, ASecondReleaseDoesNothing) {
   }
   EXPECT_TRUE(holds_it);
   give();
+}
+
+// An alarm, which ends the process, comes to a thread that stays; without that it ends by std::terminate() before.
+TEST(PythonLockDeathTest, AThreadThatPythonEndsStays) {
+  EXPECT_EXIT(
+      {
+        alarm(1);
+        take();
+        ends = true;
+        WithoutPythonLock unlocked;
+        unlocked.release();
+      },
+      ::testing::KilledBySignal(SIGALRM), "");
+}
+
+TEST(PythonLockDeathTest, AThreadThatPythonEndsKeepsNoMutex) {
+  EXPECT_EXIT(
+      {
+        std::mutex ours;
+        std::unique_lock<std::mutex> lock(ours);
+        std::promise<void> taken;
+        std::thread waits([&] {
+          take();
+          taken.set_value();
+          const auto never = lock_patiently(ours);
+        });
+        waits.detach();
+        taken.get_future().wait();
+        take();  // it waits without the lock by now
+        ends = true;
+        give();
+        lock.unlock();
+        while (true) {  // until it has had the mutex and stays
+          lock.lock();
+          if (asked) _exit(0);
+          lock.unlock();
+        }
+      },
+      ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
+from warm_python import python
 
 import torchtrt_ws
 
@@ -207,6 +208,34 @@ def test_bfloat16_from_numpy_and_torch(doubled: dict[bool, Path], dynamic: bool)
     torch.testing.assert_close(y, 2 * tensor)
     assert program(tensor, out=tensor)[0] is tensor
     torch.testing.assert_close(tensor, y)
+
+
+def test_an_output_of_more_bytes_than_a_size_holds(tmp_path: Path) -> None:
+    """An output in the caller's memory, whose bytes are an odd number of more than 31 bits: ExecuTorch ended the
+    process."""
+    from executorch.exir import ExecutorchBackendConfig, to_edge
+    from executorch.exir.passes import MemoryPlanningPass
+
+    columns = torch.export.Dim("columns", min=2, max=715827883)
+    x = torch.arange(12, dtype=torch.uint8).reshape(3, 4)
+    exported = torch.export.export(Doubled(), (x,), dynamic_shapes=({1: columns},))
+    unplanned = MemoryPlanningPass(alloc_graph_input=False, alloc_graph_output=False)
+    config = ExecutorchBackendConfig(memory_planning_pass=unplanned)
+    path = tmp_path / "large.pte"
+    path.write_bytes(to_edge(exported).to_executorch(config).buffer)
+    code = """
+import mmap, sys
+import numpy as np
+from torchtrt_ws.runtime.native import _native
+with open(sys.argv[1], "w+b") as file:  # takes no room
+    file.truncate(3 * 715827883)
+    memory = mmap.mmap(file.fileno(), 0)
+x = np.arange(12, dtype=np.uint8).reshape(3, 4)
+print(_native.Program(sys.argv[2], []).execute("forward", [x], [memory]), list(memory[:12]))
+"""
+    done = python("-c", code, tmp_path / "memory", path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"[(3, 4)] {[2 * each for each in range(12)]}\n"
 
 
 def test_with_and_close(plain: Path, x: np.ndarray) -> None:

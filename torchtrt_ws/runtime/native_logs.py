@@ -30,6 +30,8 @@ def take_over() -> None:
 def _give_back() -> None:
     _pass_on()
     _native.set_log_handler(None)
+    if any(thread.daemon for thread in threading.enumerate()):
+        _native.set_leak_warnings(False)  # they keep what they work with, and nanobind would list it on stderr
 
 
 def _pass_on() -> None:
