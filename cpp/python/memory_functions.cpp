@@ -61,8 +61,9 @@ class Following {
   Following& operator=(const Following&) = delete;
 
   void stop() {
-    if (getpid() != process_)
-      (void)follower_.release();  // a child has not its thread, and would wait for that for ever
+    if (getpid() != process_) {  // a child does not have its thread, and would wait for that for ever
+      [[maybe_unused]] const auto* const left = follower_.release();
+    }
     follower_.reset();
   }
 

@@ -133,7 +133,7 @@ Program::~Program() {
   if (module_ == nullptr) return;
   // While Python ends, unloading waits for others no longer than all of its end does; then the process takes it away.
   if (Py_IsInitialized() == 0 && !calls_have_ended()) {
-    (void)module_.release();
+    [[maybe_unused]] const auto* const left = module_.release();
     return;
   }
   const Unlocked unlocked;
