@@ -76,7 +76,13 @@ class Turns {
   };
 
   void take(bool ordered) {
-    WithoutPythonLock unlocked;  // takes Python's lock again when mutex_ is free
+    WithoutPythonLock unlocked;
+    wait(ordered, unlocked);
+    // With the turn, but without mutex_. A thread that Python's end keeps for ever does not keep the turn.
+    unlocked.take_back([this] { unlock(); });
+  }
+
+  void wait(bool ordered, WithoutPythonLock& unlocked) {
     std::unique_lock<std::mutex> guard(mutex_);
     if (!taken_ && (first_ == nullptr || (!ordered && ordered_ == 0))) {
       taken_ = true;

@@ -51,8 +51,14 @@ bool WithoutPythonLock::release() noexcept {
   return state_ != nullptr;
 }
 
+void WithoutPythonLock::take_back(const std::function<void()>& at_end) noexcept {
+  if (state_ == nullptr) return;
+  or_stay([this] { python()->take(state_); }, at_end);
+  state_ = nullptr;
+}
+
 WithoutPythonLock::~WithoutPythonLock() {
-  if (state_ != nullptr) or_stay([this] { python()->take(state_); });
+  take_back([] {});
 }
 
 }  // namespace torchtrt_ws

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <functional>
 #include <mutex>
 
 #include "torchtrt_ws/api.h"
@@ -15,13 +16,19 @@ TORCHTRT_WS_API bool holds_python_lock() noexcept;
 /// Does `work`, which takes Python's global lock, and returns unless Python ends meanwhile: then the thread stays here
 /// for ever, as in Python 3.14. Before, Python ends a thread that asks for the lock then (pthread_exit), which unwinds
 /// its stack as an exception does, and so ends the process at the first destructor. Hold nothing that others wait for.
-template <typename Work>
-void or_stay(const Work& work) noexcept {
+/// `at_end` is called before it stays.
+template <typename Work, typename AtEnd>
+void or_stay(const Work& work, const AtEnd& at_end) noexcept {
   try {
     work();
   } catch (...) {  // pthread_exit's; to leave the block would end the process too
+    at_end();
     for (;;) pause();
   }
+}
+template <typename Work>
+void or_stay(const Work& work) noexcept {
+  or_stay(work, [] {});
 }
 
 /// Lets other Python threads run while this thread waits, where it holds Python's global lock: callers such as
@@ -38,6 +45,10 @@ class TORCHTRT_WS_API WithoutPythonLock {
 
   /// Gives it back now; a second call does nothing. Returns whether it is given back.
   bool release() noexcept;
+
+  /// Takes it again now, where it was given back. When Python has ended meanwhile calls `at_end`, to let go what others
+  /// wait for, and does not return.
+  void take_back(const std::function<void()>& at_end) noexcept;
 
  private:
   void* state_ = nullptr;  // PyThreadState*

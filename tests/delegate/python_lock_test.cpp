@@ -9,9 +9,12 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <future>
 #include <mutex>
 #include <thread>
+
+#include "delegate/turns.h"
 
 namespace {
 
@@ -124,6 +127,28 @@ TEST(PythonLock, ASecondReleaseDoesNothing) {
   }
   EXPECT_TRUE(holds_it);
   give();
+}
+
+// The thread that Python keeps has its turn meanwhile: whoever ends Python may have programs to unload, which waits for
+// it.
+TEST(PythonLockDeathTest, AThreadThatPythonEndsKeepsNoTurn) {
+  EXPECT_EXIT(
+      {
+        alarm(10);
+        auto* const turns = new Turns;
+        turns->lock();
+        std::thread([turns] {
+          take();
+          turns->lock();  // without Python's lock while it waits
+        }).detach();
+        while (turns->waiting() == 0) std::this_thread::yield();
+        ends = true;
+        turns->unlock();
+        while (!asked) std::this_thread::yield();
+        turns->lock();
+        std::_Exit(0);
+      },
+      ::testing::ExitedWithCode(0), "");
 }
 
 // An alarm, which ends the process, comes to a thread that stays; without that it ends by std::terminate() before.
