@@ -19,13 +19,14 @@ pytest.importorskip("torchao")
 from torchao import quantization
 from torchao.quantization.granularity import PerGroup
 
+INT4: torch.dtype = torch.int4  # type: ignore[attr-defined]  # torch's stubs lack it
 COUNT = torch.export.Dim("count", min=1, max=8)
 CONFIGS: dict[str, Callable[[], Any]] = {
     "int8": quantization.IntxWeightOnlyConfig,
-    "int4 in groups": lambda: quantization.IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(32)),
+    "int4 in groups": lambda: quantization.IntxWeightOnlyConfig(weight_dtype=INT4, granularity=PerGroup(32)),
     "float8": quantization.Float8WeightOnlyConfig,
     "8da4w": lambda: quantization.Int8DynamicActivationIntxWeightConfig(
-        weight_dtype=torch.int4, weight_granularity=PerGroup(32)
+        weight_dtype=INT4, weight_granularity=PerGroup(32)
     ),
 }
 WEIGHT_ONLY = [name for name in CONFIGS if name != "8da4w"]
@@ -37,6 +38,12 @@ def quantized(config: str) -> torch.nn.Module:
     module = torch.nn.Sequential(*layers).eval()
     quantization.quantize_(module, CONFIGS[config]())
     return module
+
+
+def streamable(path: Path) -> int:
+    (engine,) = torchtrt_ws.pte.read(path).engines
+    assert engine.streamable_bytes is not None
+    return engine.streamable_bytes
 
 
 @pytest.mark.parametrize("config", WEIGHT_ONLY)
@@ -53,8 +60,7 @@ def test_what_is_saved_computes_the_same(
     (found,) = run_nested(tmp_path / "a.pte", (x,))
     torch.testing.assert_close(found, module(x), atol=1e-5, rtol=1e-5)
     assert "'forward': 2 quantized weights are float in the engine" in caplog.text
-    (engine,) = torchtrt_ws.pte.read(tmp_path / "a.pte").engines
-    assert 4 * (64 * 64 + 64 * 32) <= engine.streamable_bytes < 4 * (64 * 64 + 64 * 32 + 64) + 1024
+    assert 4 * (64 * 64 + 64 * 32) <= streamable(tmp_path / "a.pte") < 4 * (64 * 64 + 64 * 32 + 64) + 1024
 
 
 @pytest.mark.parametrize("config", WEIGHT_ONLY)
@@ -80,7 +86,7 @@ def test_weights_for_quantized_activations_stay(
     (found,) = run_nested(tmp_path / "a.pte", (x,))
     torch.testing.assert_close(found, module(x), atol=2e-2, rtol=2e-2)
     assert "quantized weights" not in caplog.text
-    assert torchtrt_ws.pte.read(tmp_path / "a.pte").engines[0].streamable_bytes < 64 * 64 + 64 * 32
+    assert streamable(tmp_path / "a.pte") < 64 * 64 + 64 * 32
 
 
 def test_a_statically_quantized_model_stays() -> None:
@@ -133,3 +139,42 @@ def test_a_table_that_calls_change_is_no_constant() -> None:
 
     program = export(Changed(), (torch.ones(4),)).run_decompositions({})
     assert fold_weights(program) == (program, [])
+
+
+def test_weights_that_are_made_of_other_tensors(tmp_path: Path, run_nested: Callable[..., Any]) -> None:
+    """torchao's int8 linear adds its bias in place: what is changed in place is looked for among the weights."""
+    torch.manual_seed(1)
+    module = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 32)).eval()
+    x = torch.randn(3, 64)
+    quantization.quantize_(module, quantization.Int8WeightOnlyConfig())
+    torchtrt_ws.save(module, tmp_path / "a.pte", arg_inputs=(x,), weights="separate")
+    torchtrt_ws.merge(tmp_path / "a.pte", tmp_path / "b.pte")
+    (found,) = run_nested(tmp_path / "b.pte", (x,))
+    torch.testing.assert_close(found, module(x), atol=1e-5, rtol=1e-5)
+
+
+def test_state_beside_them_is_one_methods(tmp_path: Path) -> None:
+    class Counting(torch.nn.Module):
+        total: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = quantized("int8")
+            self.register_buffer("total", torch.zeros(32))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.total.add_(self.layer(x).sum(0))
+            return self.total * 1
+
+    counting, x = Counting().eval(), torch.randn(3, 64)
+    methods = {"count": counting, "layer": counting.layer}
+    torchtrt_ws.save(methods, tmp_path / "a.pte", arg_inputs={name: (x,) for name in methods})
+    found = {each.name: each.metadata.own for each in torchtrt_ws.pte.read(tmp_path / "a.pte").engines}
+    assert {name: own is not None and own.keeps_state for name, own in found.items()} == {"count": True, "layer": False}
+
+
+def test_what_executorch_has_no_kernel_for_is_said(tmp_path: Path) -> None:
+    module, x = torch.nn.Sequential(torch.nn.Linear(64, 32)).eval(), torch.randn(3, 64)
+    quantization.quantize_(module, quantization.Int8DynamicActivationInt8WeightConfig())
+    with pytest.raises(torchtrt_ws.ProgramError, match=r"quantize_affine"):
+        torchtrt_ws.save(module, tmp_path / "a.pte", arg_inputs=(x,))

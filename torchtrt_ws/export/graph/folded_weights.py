@@ -103,6 +103,7 @@ class _Constants:
         if node in self.weights:
             return self.weights[node]
         if node not in known:
+            arguments: Any
             arguments, keywords = torch.fx.node.map_arg((node.args, node.kwargs), lambda each: self.value(each, known))
             if _schema(node) == "export::access_subclass_inner_tensor":
                 known[node] = getattr(*arguments)

@@ -18,6 +18,7 @@ from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.payload import StreamedPayload
 from torchtrt_ws.export.engine.weight import Weight
 from torchtrt_ws.export.graph.interface import DTYPES, Interface
+from torchtrt_ws.export.graph.weight_uses import memory_of
 from torchtrt_ws.identifiers import HOST
 
 if TYPE_CHECKING:
@@ -164,10 +165,10 @@ def _check_state(programs: Mapping[str, ExportedProgram], interfaces: Mapping[st
     """Refuses buffers that one method changes and another one has: each engine would have its own."""
     for name, program in programs.items():
         for buffer in interfaces[name].changed_buffers:
-            memory = program.state_dict[buffer].untyped_storage().data_ptr() if buffer in program.state_dict else None
+            memory = memory_of(program.state_dict[buffer]) if buffer in program.state_dict else None
             for other, others in programs.items():
                 tensors = others.state_dict.values() if other != name and memory else ()
-                if any(tensor.untyped_storage().data_ptr() == memory for tensor in tensors):
+                if any(memory_of(tensor) == memory for tensor in tensors):
                     raise ProgramError(
                         f"methods {name!r} and {other!r}",
                         f"the buffer {buffer!r}, which {name!r} changes and {other!r} has as well",
