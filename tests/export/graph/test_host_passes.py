@@ -106,6 +106,16 @@ def test_the_program_given_is_not_changed() -> None:
     assert str(program.graph) == before
 
 
+def test_an_input_may_be_called_as_something_of_python_is() -> None:
+    class Square(torch.nn.Module):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return input @ input.mT
+
+    x = torch.randn(2, HEADS, 3, SIZE)
+    (found,) = runner(lowered(torch.export.export(Square(), (x,))))((x,))
+    torch.testing.assert_close(found, x @ x.mT)
+
+
 def test_without_products_it_is_the_program_itself() -> None:
     program = torch.export.export(torch.nn.Linear(4, 4), (torch.ones(2, 4),))
     assert host_passes.flatten_matmuls(program) is program

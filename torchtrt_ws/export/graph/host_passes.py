@@ -45,6 +45,8 @@ def flatten_matmuls(program: ExportedProgram) -> ExportedProgram:
     graph = Graph()
     values: dict[Node, Node] = {}
     output = graph.graph_copy(program.graph, values)
+    for node, made in values.items():
+        made.name = node.name  # the signature has it; a copy renames what is called as something of Python is
     graph.output(output)
     copied = next(node for node in reversed(graph.nodes) if node.op == "output")
     copied.meta = dict(next(node for node in reversed(program.graph.nodes) if node.op == "output").meta)
