@@ -14,6 +14,7 @@ from warm_python import python
 
 import torchtrt_ws
 from torchtrt_ws import pte
+from torchtrt_ws.export.engine.payload import PIECE
 
 
 class Words(torch.nn.Module):
@@ -32,6 +33,20 @@ class Query(Words):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         return self.layer(self.table(tokens))
+
+
+class Sum(torch.nn.Module):
+    total: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(8)
+        self.layer = torch.nn.Linear(512, 512)
+        self.register_buffer("total", torch.randn(512, 512))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.total.add_(self.layer(x))
+        return self.total
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +81,16 @@ def test_there_and_back(folder: Path, tmp_path: Path) -> None:
     assert report["bytes_before"] == (folder / "small.pte").stat().st_size < report["bytes_after"]
     whole, again = ((path / name).read_bytes() for path, name in ((folder, "full.pte"), (tmp_path, "again.pte")))
     assert hashlib.sha256(again).hexdigest() == hashlib.sha256(whole).hexdigest()
+
+
+def test_an_engine_of_several_pieces(tmp_path: Path) -> None:
+    """Before and after: its state is no weight, and stays in it."""
+    torchtrt_ws.save(Sum().eval(), tmp_path / "full.pte", arg_inputs=(torch.ones(1, 512),))
+    for command, file, target in (("strip", "full", "small"), ("merge", "small", "again")):
+        assert pte.read(tmp_path / f"{file}.pte").engines[0].engine_bytes > PIECE
+        done = run(command, tmp_path / f"{file}.pte", "-o", tmp_path / f"{target}.pte")
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.pte").read_bytes() == (tmp_path / "full.pte").read_bytes()
 
 
 def test_the_small_one(folder: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from tests.export.decoder import export
+from torchtrt_ws.export.graph.interface import read_interface
+from torchtrt_ws.export.sources import tensorrt_rtx
 from torchtrt_ws.export.sources.onnx_attention import in_parts
+from torchtrt_ws.export.sources.onnx_model import write_onnx
 
 CASES = [
     *(
@@ -36,3 +41,61 @@ def test_attention_in_parts_is_the_same(keywords: dict[str, Any], mask: str | No
     parts = in_parts(program).run_decompositions({})
     assert "scaled_dot_product_attention" not in str(parts.graph)
     torch.testing.assert_close(parts.module()(q, k, v, m), Attention()(q, k, v, m))
+
+
+class Masked(torch.nn.Module):
+    def forward(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, m: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=m)
+
+
+def padded(mask: str, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, ...]:
+    """Two sentences; the second one has two tokens of padding on its left. These see nothing, nor does the last query
+    of both."""
+    torch.manual_seed(0)
+    seen = torch.ones(2, 1, 5, 5, dtype=torch.bool).tril()
+    seen[1, :, :, :2] = False
+    seen[:, :, 4] = False
+    m = seen if mask == "bool" else torch.zeros(seen.shape).masked_fill(~seen, float("-inf")).to(dtype)
+    return (*(torch.randn(2, 4, 5, 8, dtype=dtype) for _ in range(3)), m)
+
+
+@pytest.mark.parametrize("mask", ["bool", "float"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_query_that_sees_no_key_gets_zeros(mask: str, dtype: torch.dtype) -> None:
+    inputs = padded(mask, dtype)
+    found = in_parts(export(Masked(), inputs)).run_decompositions({}).module()(*inputs)
+    assert not found[1, :, :2].any() and not found[:, :, 4].any() and found[0, :, :4].all()
+    torch.testing.assert_close(found, Masked()(*inputs), atol=2e-3 if dtype == torch.float16 else 1e-5, rtol=1e-3)
+
+
+def test_a_number_that_is_none_in_the_mask_is_not_hidden() -> None:
+    q, k, v, m = padded("float")
+    m[0, :, 1, 0] = float("nan")
+    found = in_parts(export(Masked(), (q, k, v, m))).run_decompositions({}).module()(q, k, v, m)
+    assert found[0, :, 1].isnan().all() and found.isnan().sum() == found[0, :, 1].numel()
+
+
+@pytest.mark.parametrize("mask", ["bool", "float"])
+def test_so_does_the_model_without_caches(mask: str, tmp_path: Path) -> None:
+    from onnx.reference import ReferenceEvaluator
+
+    inputs = padded(mask)
+    program = export(Masked(), inputs)
+    model = write_onnx("forward", program, read_interface("forward", program), tmp_path)
+    with np.errstate(invalid="ignore"):  # rows without a key are NaN until they are put right
+        (found,) = ReferenceEvaluator(str(model.path)).run(
+            None, dict(zip("qkvm", (each.numpy() for each in inputs), strict=True))
+        )
+    torch.testing.assert_close(torch.from_numpy(found), Masked()(*inputs), atol=1e-5, rtol=1e-5)
+
+
+def test_tensorrt_has_one_kernel_for_it(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    q, k, v = (torch.ones(1, 4, length, 64, dtype=torch.float16) for length in (16, 512, 512))
+    program = export(Masked(), (q, k, v, torch.ones(16, 512, dtype=torch.bool)))
+    interface = read_interface("forward", program)
+    model = write_onnx("forward", program, interface, tmp_path)
+    plan = tensorrt_rtx.build_plan("forward", model, interface)
+    with open(tmp_path / "a.plan", "wb") as file:
+        plan.write_to(file)
+    assert b"fused_multihead" in (tmp_path / "a.plan").read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import random
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine import payload
 from torchtrt_ws.export.engine.hashed import hashed_early
-from torchtrt_ws.export.engine.payload import PIECE, BufferPayload, FilePayload
+from torchtrt_ws.export.engine.payload import PIECE, BufferPayload, FilePayload, SlicePayload
 from torchtrt_ws.export.file.progress import ProgressFile
 from torchtrt_ws.plan_header import HEADER_SIZE
 
@@ -21,7 +22,7 @@ SIZES = (1, 31, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 12345)
 
 
 def contents(size: int) -> bytes:
-    return (hashlib.sha256(str(size).encode()).digest() * (size // 32 + 1))[:size]
+    return random.Random(size).randbytes(size)  # no two pieces are equal
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -37,6 +38,20 @@ def test_bytes_and_digest(tmp_path: Path, kind: str, size: int) -> None:
         source.write_to(out)
         assert out.getvalue() == data
         assert source.digests.sha256 == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_part_of_a_file(tmp_path: Path, size: int) -> None:
+    data = contents(size)
+    (tmp_path / "a.pte").write_bytes(b"before" + data + b"after")
+    with open(tmp_path / "a.pte", "rb", buffering=0) as file:
+        source = SlicePayload("a.pte", file, len(b"before"), size)
+        assert source.read() == data
+        assert source.head == data[:HEADER_SIZE]
+        assert source.digests.sha256 == hashlib.sha256(data).hexdigest()
+        out = io.BytesIO()
+        source.write_to(out)
+        assert out.getvalue() == data
 
 
 @pytest.mark.parametrize("kind", ["file", "buffer"])

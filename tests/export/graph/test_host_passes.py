@@ -60,6 +60,15 @@ class SharedKeys(Attention):
         return super().heads(x)[:, :1].expand(-1, HEADS, -1, -1)
 
 
+class Broadcast(torch.nn.Module):
+    """Products whose leading dimensions differ, on either side; one of them is a result, too."""
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> Any:
+        wide = x.view(x.shape[0], x.shape[1], HEADS, SIZE).transpose(1, 2)
+        product, other = wide @ wide.mT, wide[:, :1] @ wide[:, :1].mT * 2
+        return product + other, (other - product).softmax(-1) @ wide, other
+
+
 class Grouped(torch.nn.Module):
     """Products of five dimensions, and of operands that do not agree in theirs."""
 
@@ -78,7 +87,7 @@ def export(module: torch.nn.Module, shapes: Any = ({0: BATCH, 1: TOKENS}, {0: BA
     return torch.export.export(module.eval(), inputs, dynamic_shapes=shapes)
 
 
-@pytest.mark.parametrize("module", [Attention, FullMask, RowMask, SharedKeys, Grouped])
+@pytest.mark.parametrize("module", [Attention, FullMask, RowMask, SharedKeys, Broadcast, Grouped])
 @pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
 def test_flat_products_give_the_same_results(module: type[torch.nn.Module], static: bool) -> None:
     torch.manual_seed(0)
@@ -97,12 +106,22 @@ def test_the_program_given_is_not_changed() -> None:
     assert str(program.graph) == before
 
 
+def test_an_input_may_be_called_as_something_of_python_is() -> None:
+    class Square(torch.nn.Module):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return input @ input.mT
+
+    x = torch.randn(2, HEADS, 3, SIZE)
+    (found,) = runner(lowered(torch.export.export(Square(), (x,))))((x,))
+    torch.testing.assert_close(found, x @ x.mT)
+
+
 def test_without_products_it_is_the_program_itself() -> None:
     program = torch.export.export(torch.nn.Linear(4, 4), (torch.ones(2, 4),))
     assert host_passes.flatten_matmuls(program) is program
 
 
-@pytest.mark.parametrize("module", [Attention, FullMask, RowMask])
+@pytest.mark.parametrize("module", [Attention, FullMask, RowMask, Broadcast])
 def test_lowered_it_equals_eager(module: type[torch.nn.Module]) -> None:
     torch.manual_seed(0)
     made = module()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -144,6 +145,7 @@ class FilePayload(Hashed):
         )
 
     def _read(self, start: int, end: int, size: int) -> Iterator[memoryview]:
+        """Some bytes, each piece good until the next one is asked for."""
         buffer = memoryview(bytearray(min(size, end - start)))
         while start < end:
             count = os.preadv(self._file.fileno(), [buffer[: end - start]], start)
@@ -174,7 +176,9 @@ class SlicePayload(Hashed):
 
     def read(self) -> bytes:
         """All bytes, in memory."""
-        return b"".join(self._read(PIECE))
+        whole = io.BytesIO()  # joined, pieces would all be the last one: they lie in one buffer
+        self.write_to(whole)
+        return whole.getvalue()
 
     @property
     def sample(self) -> bytes:
@@ -188,6 +192,7 @@ class SlicePayload(Hashed):
         return self._read(HASHED)
 
     def _read(self, size: int) -> Iterator[memoryview]:
+        """All bytes, each piece good until the next one is asked for."""
         at, end = self._offset, self._offset + self.size
         buffer = memoryview(bytearray(min(size, self.size)))
         while at < end:

@@ -18,7 +18,7 @@ from torch.export.graph_signature import (
 )
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
-from torchtrt_ws.export.graph.weight_uses import weight_of
+from torchtrt_ws.export.graph.weight_uses import memory_of, weight_of
 
 __all__ = ["make_functional"]
 
@@ -165,14 +165,10 @@ def _own_buffers(program: ExportedProgram) -> Iterator[tuple[Node, str]]:
     users: defaultdict[int, int] = defaultdict(int)
     for _, tensor in weights:
         if tensor is not None:
-            users[_memory(tensor)] += 1
+            users[memory_of(tensor)] += 1
     for spec, tensor in weights:
-        if spec.kind is InputKind.BUFFER and tensor is not None and users[_memory(tensor)] == 1 and _memory(tensor):
+        if spec.kind is InputKind.BUFFER and tensor is not None and users[memory_of(tensor)] == 1 and memory_of(tensor):
             yield nodes[spec.arg.name], str(spec.target)
-
-
-def _memory(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
 
 
 def _functional_form(node: Node) -> torch._ops.OpOverload | None:

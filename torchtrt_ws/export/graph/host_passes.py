@@ -45,6 +45,8 @@ def flatten_matmuls(program: ExportedProgram) -> ExportedProgram:
     graph = Graph()
     values: dict[Node, Node] = {}
     output = graph.graph_copy(program.graph, values)
+    for node, made in values.items():
+        made.name = node.name  # the signature has it; a copy renames what is called as something of Python is
     graph.output(output)
     copied = next(node for node in reversed(graph.nodes) if node.op == "output")
     copied.meta = dict(next(node for node in reversed(program.graph.nodes) if node.op == "output").meta)
@@ -188,9 +190,16 @@ class _Flattener:
         if node.target in SOFTMAX and args[1] in (-1, rank - 1):
             return self.emit(node.target, self.flats[source], -1, *args[2:], **node.kwargs)
         if node.target in ELEMENTWISE and _equal(node.meta["val"].shape, source.meta["val"].shape):
-            operands = [self.flats.get(each) or self.broadcast(each, source) for each in args[:2]]
+            operands = [self.flat_like(each, source) for each in args[:2]]
             return self.emit(node.target, *operands, *args[2:], **node.kwargs)
         return None
+
+    def flat_like(self, operand: Any, source: Node) -> Any:
+        """An operand for the flat value of `source`: flat itself, if it has the same leading dimensions."""
+        leading = source.meta["val"].shape[:-2]
+        if operand in self.flats and _equal(operand.meta["val"].shape[:-2], leading):
+            return self.flats[operand]
+        return self.broadcast(operand, source)
 
     def operand(self, node: Node) -> Node:
         """A value of four or more dimensions with its leading ones as one."""

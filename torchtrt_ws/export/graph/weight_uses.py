@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from torchtrt_ws.export.streaming.choice import Weight
 
-__all__ = ["WEIGHT_KINDS", "WeightUses", "following", "read_uses", "weight_of"]
+__all__ = ["WEIGHT_KINDS", "WeightUses", "following", "memory_of", "read_uses", "weight_of"]
 
 Node = torch.fx.Node
 
@@ -96,6 +97,16 @@ def weight_of(program: ExportedProgram, spec: Any) -> torch.Tensor | None:
         if isinstance(found := holder.get(spec.target), torch.Tensor):
             return found
     return None
+
+
+def memory_of(tensor: torch.Tensor) -> int:
+    """The address of a tensor's memory, which its views share; 0 for what has none of its own, such as a quantized
+    weight of torchao, which is made of other tensors.
+
+    Args:
+        tensor: The tensor.
+    """
+    return 0 if is_traceable_wrapper_subclass(tensor) else tensor.untyped_storage().data_ptr()
 
 
 def _weight_tensors(program: ExportedProgram) -> Iterator[tuple[Node, tuple[str, torch.Tensor]]]:

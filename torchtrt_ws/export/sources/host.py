@@ -7,6 +7,7 @@ is what the host engine streams from, and find those that another method has pac
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from torchtrt_ws.export.engine.built_engine import BuiltEngine
 from torchtrt_ws.export.engine.payload import StreamedPayload
 from torchtrt_ws.export.engine.weight import Weight
 from torchtrt_ws.export.graph.interface import DTYPES, Interface
+from torchtrt_ws.export.graph.weight_uses import memory_of
 from torchtrt_ws.identifiers import HOST
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NESTED_METHOD", "build"]
 
+_LOG = logging.getLogger(__name__)
 NESTED_METHOD = "forward"  # of a program inside that has one, whatever the method outside is called
 
 
@@ -115,7 +118,7 @@ def _lower(programs: Mapping[str, ExportedProgram], subject: str) -> ExecutorchP
 
     try:
         edge = to_edge_transform_and_lower(
-            dict(programs),
+            {name: _folded(name, program) for name, program in programs.items()},
             transform_passes=[host_passes.tidy],
             partitioner=[xnnpack.partitioner()],
             # Operators outside of core ATen are fine if a kernel exists: _check_kernels asks for it.
@@ -132,6 +135,16 @@ def _lower(programs: Mapping[str, ExportedProgram], subject: str) -> ExecutorchP
             "a graph that ExecuTorch can lower",
             "The error above this one says where it stopped; change that part of the module.",
         ) from error
+
+
+def _folded(name: str, program: ExportedProgram) -> ExportedProgram:
+    from torchtrt_ws.export.graph.folded_weights import fold_weights
+
+    folded, names = fold_weights(program)
+    if names:
+        text = "method %r: %d quantized weights are float in the engine, such as %r: XNNPACK has products of quantized "
+        _LOG.warning(text + "weights with quantized activations only", name, len(names), names[0])
+    return folded
 
 
 def _check_on_cpu(name: str, program: ExportedProgram, interface: Interface) -> None:
@@ -152,10 +165,10 @@ def _check_state(programs: Mapping[str, ExportedProgram], interfaces: Mapping[st
     """Refuses buffers that one method changes and another one has: each engine would have its own."""
     for name, program in programs.items():
         for buffer in interfaces[name].changed_buffers:
-            memory = program.state_dict[buffer].untyped_storage().data_ptr() if buffer in program.state_dict else None
+            memory = memory_of(program.state_dict[buffer]) if buffer in program.state_dict else None
             for other, others in programs.items():
                 tensors = others.state_dict.values() if other != name and memory else ()
-                if any(tensor.untyped_storage().data_ptr() == memory for tensor in tensors):
+                if any(memory_of(tensor) == memory for tensor in tensors):
                     raise ProgramError(
                         f"methods {name!r} and {other!r}",
                         f"the buffer {buffer!r}, which {name!r} changes and {other!r} has as well",

@@ -125,10 +125,13 @@ def weight_names(programs: Iterable[ExportedProgram]) -> dict[str, str]:
     Returns:
         SHA-256 of the bytes of each parameter and buffer to its name, the first one where several are equal.
     """
+    import torch
+
     found: dict[str, str] = {}
     for program in programs:
         for name, tensor in program.state_dict.items():
-            if tensor.is_contiguous() and tensor.nbytes >= SMALL:
+            is_plain = type(tensor) in (torch.Tensor, torch.nn.Parameter)  # others keep their data elsewhere
+            if is_plain and tensor.is_contiguous() and tensor.nbytes >= SMALL:
                 found.setdefault(hashlib.sha256(_bytes_of(tensor)).hexdigest(), name)
     return found
 

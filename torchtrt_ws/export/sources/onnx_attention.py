@@ -1,7 +1,8 @@
 """Attention as products and a softmax.
 
 From opset 23 on torch.onnx writes ONNX's Attention for it. TensorRT-RTX 1.6.1 refuses some networks with several of
-them (float16, one mask for all: "Graph contains more than one op named ..._iota").
+them (float16, one mask for all: "Graph contains more than one op named ..._iota"). Below opset 23, what it writes gives
+NaN or a mean where a query sees no key.
 """
 
 from __future__ import annotations
@@ -50,7 +51,13 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> torch.Tensor:
-    """What its documentation says it is; nothing is dropped, since programs are for inference."""
+    """What its documentation says it is; nothing is dropped, since programs are for inference.
+
+    Queries that see no key, such as those of padding on the left, get zeros, as torch's `_safe_softmax` gives them.
+    That is put right behind the last product, by the mask alone: TensorRT-RTX 1.6.1 makes one kernel of the products
+    and what is between them, but not if a `where` on the softmax is (seen by the kernels in its plans).
+    """
+    seen: torch.Tensor | None = None  # whether a query sees a key
     if enable_gqa:
         groups = query.shape[-3] // key.shape[-3]
         key, value = (each.repeat_interleave(groups, dim=-3) for each in (key, value))
@@ -60,9 +67,13 @@ def _attention(
     scores = (query * factor) @ key.transpose(-2, -1)
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         scores = torch.where(attn_mask, scores, float("-inf"))
+        seen = None if is_causal else attn_mask.any(dim=-1, keepdim=True)  # causal: all see the first key
     elif attn_mask is not None:
         scores = scores + attn_mask
+        seen = attn_mask.amax(dim=-1, keepdim=True) != float("-inf")
     made = torch.softmax(scores, dim=-1) @ value
+    if seen is not None:
+        made = torch.where(seen, made, 0.0)
     if made.dim() < 4:
         return made
     return made.transpose(-3, -2).contiguous().transpose(-3, -2)  # where torch's own lies: views are taken of it

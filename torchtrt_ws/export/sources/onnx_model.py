@@ -82,7 +82,7 @@ def write_onnx(
     try:
         with _quiet(), no_collection(), torch.no_grad():  # a graph that records gradients has operators that ONNX lacks
             onnx_program = torch.onnx.export(
-                in_parts(program) if caches else program,
+                in_parts(program),
                 dynamo=True,
                 verbose=False,
                 optimize=False,
