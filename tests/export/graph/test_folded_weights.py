@@ -124,21 +124,26 @@ def test_of_a_program_of_both_each_weight_goes_its_way() -> None:
     torch.testing.assert_close(folded.module()(x), program.module()(x))
 
 
-def test_a_table_that_calls_change_is_no_constant() -> None:
-    class Changed(torch.nn.Module):
-        table: torch.Tensor
+def test_what_a_module_dequantizes_itself_stays(tmp_path: Path, run_nested: Callable[..., Any]) -> None:
+    """XNNPACK does not take that for a part of the product, and the file keeps a byte for a weight."""
+
+    class ByHand(torch.nn.Module):
+        weight: torch.Tensor
 
         def __init__(self) -> None:
             super().__init__()
-            self.register_buffer("table", torch.ones(4, dtype=torch.int8))
+            self.register_buffer("weight", torch.randint(-128, 128, (256, 64), dtype=torch.int8))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y = x * self.table.float()
-            self.table.add_(1)
-            return y
+            return torch.nn.functional.linear(x, self.weight.float() * 0.01)
 
-    program = export(Changed(), (torch.ones(4),)).run_decompositions({})
+    module, x = ByHand(), torch.randn(3, 64)
+    program = export(module, (x,))
     assert fold_weights(program) == (program, [])
+    torchtrt_ws.save(program, tmp_path / "a.pte")
+    (found,) = run_nested(tmp_path / "a.pte", (x,))
+    torch.testing.assert_close(found, module(x), atol=1e-4, rtol=1e-4)
+    assert (tmp_path / "a.pte").stat().st_size < 2 * 256 * 64
 
 
 def test_weights_that_are_made_of_other_tensors(tmp_path: Path, run_nested: Callable[..., Any]) -> None:

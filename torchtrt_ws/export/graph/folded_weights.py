@@ -32,8 +32,8 @@ _REORDERS = frozenset(
 
 
 def fold_weights(program: ExportedProgram) -> tuple[ExportedProgram, list[str]]:
-    """Puts constants where a method computes floating-point numbers of quantized weights alone, but for those that are
-    multiplied with quantized activations.
+    """Puts constants where a function that multiplies also computes floating-point numbers of quantized weights alone,
+    but for those that are multiplied with quantized activations.
 
     Args:
         program: As torch.export gives it; not modified.
@@ -85,7 +85,10 @@ class _Constants:
         for node in self._graph.nodes:
             if node in self.quantized and node not in self.weights and _is_floating(node):
                 users = [user for user in node.users if user not in self.nodes and not _is_check(user)]
-                if users and not any(self._is_quantized_product(user) for user in users):
+                # Where a module dequantizes by itself, that is a function of its own, which XNNPACK leaves alone.
+                functions = {source for source in _sources(node) if source[0] == "function"}
+                together = any(functions.intersection(_sources(user)) for user in users)
+                if together and not any(self._is_quantized_product(user) for user in users):
                     yield node
 
     def _is_quantized_product(self, node: Node) -> bool:
