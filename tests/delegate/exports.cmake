@@ -3,7 +3,7 @@
 set(torchtrt_ws
   CallerStreamGuard::CallerStreamGuard CallerStreamGuard::~CallerStreamGuard CheckReport::ok Follower::Follower Follower::~Follower
   LoadScope::LoadScope LoadScope::~LoadScope TracingScope::TracingScope TracingScope::~TracingScope
-  WithoutPythonLock::release WithoutPythonLock::~WithoutPythonLock
+  WithoutPythonLock::release WithoutPythonLock::take_back WithoutPythonLock::~WithoutPythonLock
   automatic_budget check clear_last_error engine engines follow give_back headroom last_error last_event load_adapter make_room
   refit refittable_weights registration_status reset_state restore_budgets save_budgets set_budget set_budgets set_defaults set_headroom set_priority set_steps
   sleep survey verdict_name wake
