@@ -23,13 +23,14 @@ class Sharers {
     const bool new_block = std::find(scopes_.begin(), scopes_.end(), scope) == scopes_.end();
     if (new_block) scopes_.push_back(scope);
     if (!facts.in_block || new_block) ++contexts_;  // those of one program work in one block, one after the other
-    if (contexts_ == 1 || facts.streamable > 0) one_ = facts;
+    if (engines_++ == 0 || facts.streamable > 0) one_ = facts;
   }
 
   Demand demand() const { return {one_.streamable, one_.scratch * contexts_, one_.context * contexts_, staging_}; }
 
  private:
   MemoryFacts one_{};
+  int64_t engines_ = 0;
   int64_t contexts_ = 0;
   int64_t staging_ = 0;
   std::vector<const void*> scopes_;
