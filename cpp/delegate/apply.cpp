@@ -138,6 +138,8 @@ Result<Applied> resume_budget(Engine& engine, Decision decision, int64_t keep_fr
   MemoryFacts facts = engine.memory();
   std::vector<std::string> notes;
   if (streams && decision.automatic && needed_memory(facts, decision.budget) > facts.free) {
+    (void)engine.scratch_bytes();  // as in does_not_fit()
+    facts = engine.memory();
     const std::string before = bytes(decision.budget);
     facts.free -= keep_free;  // for what runs take, its own and others': nothing is left at the largest that fits
     decision.budget = std::clamp<int64_t>(largest_budget_that_fits(facts), 0, decision.budget);

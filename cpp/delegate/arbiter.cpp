@@ -32,7 +32,13 @@ std::set<std::string> devices_of_engines() {
 /// What went wrong while budgets moved.
 struct Refusals {
   std::set<const void*> weights;
+  std::set<const void*> tried;  // of engines that had never streamed
   std::optional<Failure> first;
+
+  /// Whether an engine is worth another plan: one that never streamed has told its scratch only now. Once for each.
+  bool knows_more(const Tenant& tenant, const Claim& claim, const Failure& failure) {
+    return failure.code == ErrorCode::DoesNotFit && claim.scratch == 0 && tried.insert(tenant.weights).second;
+  }
 
   void add(const Tenant& tenant, Failure failure) {
     weights.insert(tenant.weights);
@@ -42,11 +48,16 @@ struct Refusals {
   }
 };
 
-/// Shrinks engines to the budgets of a plan.
-void take(const Tenancy& all, const std::vector<int64_t>& budgets, Source who, Refusals& refusals) {
+/// Shrinks engines to the budgets of a plan. Returns whether one that keeps its budget is worth another plan.
+bool take(const Tenancy& all, const std::vector<int64_t>& budgets, Source who, Refusals& refusals) {
+  bool knows_more = false;
   for (size_t i = 0; i < budgets.size(); ++i) {
     if (budgets[i] >= all.claims[i].now) continue;
     Status taken = all.tenants[i].handle->take(budgets[i], who);
+    if (!taken.ok() && refusals.knows_more(all.tenants[i], all.claims[i], taken.failure())) {
+      knows_more = true;
+      continue;
+    }
     if (!taken.ok()) {
       refusals.add(all.tenants[i], std::move(taken).failure());
       continue;
@@ -54,6 +65,7 @@ void take(const Tenancy& all, const std::vector<int64_t>& budgets, Source who, R
     log_info("engine '" + all.tenants[i].handle->identity().name + "': budget " + bytes_of(budgets[i]) +
              " instead of " + std::to_string(all.claims[i].now) + ": " + source_name(who));
   }
+  return knows_more;
 }
 
 int64_t sum_of_budgets(const Tenancy& all) {
@@ -66,15 +78,15 @@ int64_t sum_of_budgets(const Tenancy& all) {
 /// round: what engines really free is known then, and so is the scratch of those that never streamed before.
 int64_t take_until_free(const std::string& device, int64_t bytes, Source who, bool all_or_nothing, Refusals& refusals) {
   int64_t kept = std::numeric_limits<int64_t>::max();
-  for (;;) {
+  for (bool knows_more = false;;) {
     const Tenancy all = look_at(device, refusals.weights);
     const int64_t missing = bytes - all.free;
     if (missing <= 0) return 0;
     const RoomPlan plan = plan_room(missing, all.claims);
-    // Each round takes something: a runtime that says it takes a budget and keeps another ends this too.
-    if (std::exchange(kept, sum_of_budgets(all)) <= kept) return missing;
+    // Each round takes something, or learns: a runtime that says it takes a budget and keeps another ends this too.
+    if (std::exchange(kept, sum_of_budgets(all)) <= kept && !knows_more) return missing;
     if (plan.freed <= 0 || (all_or_nothing && plan.freed < missing)) return missing - plan.freed;
-    take(all, plan.budgets, who, refusals);
+    knows_more = take(all, plan.budgets, who, refusals);
   }
 }
 

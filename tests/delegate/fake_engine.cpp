@@ -40,6 +40,7 @@ struct Weights {
   std::vector<const void*> contexts;  // whose
   const std::vector<std::string> takes = device().takes;
   std::map<std::string, float> given;  // by refits
+  bool scratch_told = false;
 };
 
 /// Doubles its input, until it has other weights. Takes memory of the device by the rules of weight streaming (design,
@@ -74,8 +75,9 @@ class FakeEngine final : public Engine {
   }
   int64_t scratch_bytes() const override {
     const Lock lock(device_mutex());
-    scratch_asked_ = true;
-    return scratch_;
+    // As with TensorRT: it tells while it streams; else nobody may try a budget while there are contexts.
+    if (weights_->contexts.empty() || streams()) weights_->scratch_told = true;
+    return weights_->scratch_told ? scratch_ : 0;
   }
   int64_t device_bytes() const override {
     const Lock lock(device_mutex());
@@ -86,7 +88,7 @@ class FakeEngine final : public Engine {
     const Lock lock(device_mutex());
     // As with TensorRT: what was never asked is not known.
     if (!counts_weights()) return {device().free + held(), context_now(), 0, 0, held()};
-    return {device().free + held(), context_, scratch_asked_ ? scratch_ : 0, streamable_bytes(), held()};
+    return {device().free + held(), context_, weights_->scratch_told ? scratch_ : 0, streamable_bytes(), held()};
   }
 
   Status set_budget(int64_t bytes) override {
@@ -97,6 +99,7 @@ class FakeEngine final : public Engine {
     if (is_refused()) return Failure{device().refusal, "budget", "a fault", "none", "Try again"};
     device().free += std::exchange(weights_->resident, 0);
     weights_->budget = bytes;
+    weights_->scratch_told = weights_->scratch_told || streams();
     if (bytes < streamable_bytes()) return ok_status();  // the weights come with the first context
     if (device().free < bytes) return out_of_memory("set");
     device().free -= bytes;
@@ -219,7 +222,6 @@ class FakeEngine final : public Engine {
   const int64_t context_ = device().context;
   std::vector<TensorSpec> inputs_ = {{device().input_name, ScalarType::Float, {1, 2}, {4, 2}}};
   std::vector<TensorSpec> outputs_ = {{"y", ScalarType::Float, {1, 2}, {4, 2}}};
-  mutable bool scratch_asked_ = false;
 };
 
 std::string tensor_json(const char* name) {

@@ -111,8 +111,9 @@ def _why(error: BaseException) -> EngineError | None:
     said = [each.message for each in deployments] or [str(error)]
     lines = [line for each in said for line in each.splitlines() if _EXCEPTION.match(line)]
     found = _EXCEPTION.sub("", lines[-1]) if lines else first_line(error)
-    what = "a replica" if deployments else "a proxy"
-    return EngineError("serve", f"{what} that does not start: {found}", "replicas that load their program", "")
+    if deployments:
+        return EngineError("serve", f"a replica that does not start: {found}", "replicas that load their program", "")
+    return EngineError("serve", f"a server that does not start: {found}", "one that answers at its address", "")
 
 
 _EXCEPTION = re.compile(r"(?:[a-z_]\w*\.)*[A-Z]\w+: ")  # how a traceback ends

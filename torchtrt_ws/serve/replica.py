@@ -116,6 +116,7 @@ class Replica:
         budget = await self._wanted(configured)
         if self._loaded is None:
             self._loaded = await asyncio.to_thread(self._load, budget)
+            self._current = budget
             self._batcher = Batcher(
                 self._call,
                 size=lambda request: self._program.rows(request.tensors),
@@ -125,9 +126,10 @@ class Replica:
             )
         elif budget != self._current:
             # None again: no load has said what that was, and "auto" is what it is where nothing is baked.
-            await asyncio.to_thread(self._loaded.set_budget, "auto" if budget is None else budget)
-            self._number = None
-        self._configured, self._current = configured, budget
+            async with self._changing:
+                await asyncio.to_thread(self._loaded.set_budget, "auto" if budget is None else budget)
+                self._current, self._number = budget, None
+        self._configured = configured
 
     async def _wanted(self, configured: Budget) -> Budget:
         """What an admin asked for last, else `configured`."""

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, InputSpec, TensorArgument
-from torch.fx import Graph, GraphModule, Node
+from torch.fx import Node
 
+from torchtrt_ws.export.graph.copied import copied_graph, with_graph
 from torchtrt_ws.export.graph.weight_uses import weight_of
 
 __all__ = ["fold_weights"]
@@ -126,11 +127,7 @@ class _Folding:
 
     def __init__(self, program: ExportedProgram, constants: _Constants) -> None:
         self._program, self._constants = program, constants
-        self._graph, self._copies = Graph(), dict[Node, Node]()
-        self._graph.output(self._graph.graph_copy(program.graph, self._copies))
-        self._graph.output_node().meta = dict(program.graph.output_node().meta)
-        for node, made in self._copies.items():
-            made.name = node.name  # the signature has it; a copy renames what is called as something of Python is
+        self._graph, self._copies = copied_graph(program)
         self._signature = copy.deepcopy(program.graph_signature)
         self._state: dict[str, Any] = dict(program.state_dict)
 
@@ -141,21 +138,7 @@ class _Folding:
             self._replace(root, f"{name}_dequantized")
         self._forget_sources(roots)
         self._remove_unused()
-        program = self._program
-        self._graph.lint()
-        module = GraphModule(program.graph_module, self._graph)
-        module.meta.update(program.graph_module.meta)
-        folded = ExportedProgram(
-            root=module,
-            graph=self._graph,
-            graph_signature=self._signature,
-            state_dict=self._state,
-            range_constraints=program.range_constraints,
-            module_call_graph=program.module_call_graph,
-            example_inputs=program.example_inputs,
-            constants=program.constants,
-            verifiers=[program.verifier],
-        )
+        folded = with_graph(self._program, self._graph, self._signature, self._state)
         return folded, list(dict.fromkeys(names))
 
     def _replace(self, root: Node, name: str) -> None:

@@ -20,6 +20,8 @@ from torch.export import ExportedProgram
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.passes.infra.pass_base import PassResult
 
+from torchtrt_ws.export.graph.copied import copied_graph, with_graph
+
 __all__ = ["flatten_matmuls", "tidy"]
 
 aten = torch.ops.aten
@@ -42,31 +44,11 @@ def flatten_matmuls(program: ExportedProgram) -> ExportedProgram:
     """
     if not any(_is_batched(node) for node in program.graph.nodes):
         return program
-    graph = Graph()
-    values: dict[Node, Node] = {}
-    output = graph.graph_copy(program.graph, values)
-    for node, made in values.items():
-        made.name = node.name  # the signature has it; a copy renames what is called as something of Python is
-    graph.output(output)
-    copied = next(node for node in reversed(graph.nodes) if node.op == "output")
-    copied.meta = dict(next(node for node in reversed(program.graph.nodes) if node.op == "output").meta)
+    graph, _ = copied_graph(program)
     signature = copy.deepcopy(program.graph_signature)
     for old, new in _Flattener(graph).run().items():
         signature.replace_all_uses(old, new)  # outputs are known by the names of their nodes
-    graph.lint()
-    module = GraphModule(program.graph_module, graph)
-    module.meta.update(program.graph_module.meta)
-    return ExportedProgram(
-        root=module,
-        graph=graph,
-        graph_signature=signature,
-        state_dict=program.state_dict,
-        range_constraints=program.range_constraints,
-        module_call_graph=program.module_call_graph,
-        example_inputs=program.example_inputs,
-        constants=program.constants,
-        verifiers=[program.verifier],
-    )
+    return with_graph(program, graph, signature)
 
 
 def tidy(module: GraphModule) -> PassResult:
