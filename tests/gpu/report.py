@@ -408,7 +408,7 @@ def python_calls(machine: Machine) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "calls.json"
         script = ROOT / "benchmarks" / "python_call.py"
-        machine.text(sys.executable, script, "--device", "cuda:0", "--program", program, "--out", out, "--calls", 1000)
+        machine.text(sys.executable, script, "--device", "cuda:0", "--program", program, "--out", out, "--calls", 5000)
         return json.loads(out.read_text())["microseconds"]
 
 

@@ -35,7 +35,7 @@ class Method:
 
     def __init__(self, signature: Signature, contexts: Contexts, device: int | None, file: str) -> None:
         self.signature = signature
-        self._contexts, self._device = contexts, device
+        self._contexts = contexts
         self._name = signature.method
         self._places = Places(signature, device, file)
         inputs, outputs = signature.inputs, signature.outputs
@@ -43,7 +43,8 @@ class Method:
         self._inputs = [(numpy_dtype(s.dtype), s.shape, s) for s in inputs] if self._plain else []
         self._outputs = [(None if s.dynamic else s.shape, numpy_dtype(s.dtype)) for s in outputs] if self._plain else []
         self._sized_by_run = any(spec.dynamic for spec in outputs)
-        self._exchanges: dict[type, _native.ExchangePath | None] = {}  # by the class of the first input
+        self._count = len(inputs)
+        self._exchanges = _Exchanges(signature, device)
 
     def call(self, given: Sequence[Any], named: Mapping[str, Any], out: Any) -> Outputs:
         """Runs it; see `Program.run`.
@@ -53,16 +54,18 @@ class Method:
             named: Inputs by name.
             out: Where the outputs go, or None.
         """
-        if named or len(given) != len(self.signature.inputs):
+        if named or len(given) != self._count:
             given = self.signature.bind(given, named)
-        if self._plain and self._as_wanted(given):
-            made = self._made() if out is None else self._given(out)
-            if made is not None:
-                results = self._execute(given, made, None, False)
-                if self._sized_by_run:
-                    made = [result if each is None else each for each, result in zip(made, results, strict=True)]
-                return Outputs(made, self.signature)
-        elif (path := self._exchange(given)) is not None:
+        kind = type(given[0]) if given else _ARRAY
+        if kind is _ARRAY:
+            if self._plain and self._as_wanted(given):
+                made = self._made() if out is None else self._given(out)
+                if made is not None:
+                    results = self._execute(given, made, None, False)
+                    if self._sized_by_run:
+                        made = [result if each is None else each for each, result in zip(made, results, strict=True)]
+                    return Outputs(made, self.signature)
+        elif (path := self._exchanges[kind]) is not None:
             outputs = self._through(path, given, out)
             if outputs is not None:
                 return Outputs(outputs, self.signature)
@@ -104,16 +107,6 @@ class Method:
                 return None
         return list(out)
 
-    def _exchange(self, given: Sequence[Any]) -> _native.ExchangePath | None:
-        if not given:
-            return None
-        tensor_type = type(given[0])
-        try:
-            return self._exchanges[tensor_type]
-        except KeyError:
-            path = self._exchanges[tensor_type] = exchange_path(tensor_type, self.signature, self._device)
-            return path
-
     def _through(self, path: _native.ExchangePath, given: Sequence[Any], out: Any) -> list[Any] | None:
         native = self._contexts.take()
         try:
@@ -131,6 +124,18 @@ class Method:
             raise_translated(error)
         finally:
             self._contexts.give_back(native)
+
+
+class _Exchanges(dict[type, "_native.ExchangePath | None"]):
+    """The way for tensors of each class, looked for once; None: there is none."""
+
+    def __init__(self, signature: Signature, device: int | None) -> None:
+        super().__init__()
+        self._signature, self._device = signature, device
+
+    def __missing__(self, tensor_type: type) -> _native.ExchangePath | None:
+        path = self[tensor_type] = exchange_path(tensor_type, self._signature, self._device)
+        return path
 
 
 def _is_plain(spec: TensorSpec) -> bool:
