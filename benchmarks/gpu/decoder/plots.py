@@ -83,8 +83,6 @@ def markdown(results: dict[str, Any], shape: Any, title: str) -> str:
         "runtime cache. Cosines: of the prompt's logits with eager PyTorch's, and with its own where weights and "
         "arithmetic are float32.",
     ]
-    if "of_another_run" in results:
-        lines += ["", "Of another run on such a machine: " + "; ".join(results["of_another_run"]) + "."]
     for kind, batch in KINDS:
         lines += ["", f"## {kind}, batch {batch}", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
