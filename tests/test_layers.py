@@ -25,6 +25,7 @@ LAYERS = (
     ("serve.protocol",),
     ("serve",),
     ("measuring",),
+    ("warming",),
     ("export.placement", "export.tensor_text", "export.by_name", "export.packages", "export.collection"),
     ("export.engine", "export.streaming"),
     ("export.options",),

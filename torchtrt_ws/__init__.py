@@ -1,10 +1,10 @@
 """Weight streaming budgets for TensorRT engines in ExecuTorch programs.
 
 `save` and `save_plan` write a .pte with a budget baked in; `load` runs one under another, and `weight_streaming` runs
-it under yet another for a while. `bench` measures which budgets are worth using, `plan` finds the best one for a
-device that is not here, `set_budget` bakes another one in; `annotate` adds to files of Torch-TensorRT what that and
-checks need. Importing this package imports neither torch nor executorch: these functions are looked up when they are
-first used (PEP 562).
+it under yet another for a while. `bench` measures which budgets are worth using, `plan` finds the best one for a device
+that is not here, `set_budget` bakes another one in; `warm` prepares the first load; `annotate` adds to files of
+Torch-TensorRT what that and checks need. Importing this package imports neither torch nor executorch: these functions
+are looked up when they are first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from torchtrt_ws.runtime.defaults import set_defaults
     from torchtrt_ws.runtime.load import load
     from torchtrt_ws.runtime.weight_streaming import weight_streaming
+    from torchtrt_ws.warming import warm
 
 __version__ = "0.1.0"
 
@@ -60,6 +61,7 @@ __all__ = [
     "set_budget",
     "set_defaults",
     "strip",
+    "warm",
     "weight_streaming",
 ]
 
@@ -77,6 +79,7 @@ _LAZY = {
     "set_budget": "torchtrt_ws.pte",
     "set_defaults": "torchtrt_ws.runtime",
     "strip": "torchtrt_ws.export",
+    "warm": "torchtrt_ws.warming",
     "weight_streaming": "torchtrt_ws.runtime",
 }
 

@@ -817,6 +817,18 @@ def case_runtime_cache(folder: Path) -> None:
             load(folder, "rtx", runtime_cache=wrong)
 
 
+def case_warm(folder: Path) -> None:
+    """TensorRT-RTX compiles kernels in each load with an adapter that was compiled without its headers; TensorRT none.
+    Profiles of 1 to 2 and 4 to 8 rows: the least and the largest batch are called."""
+    from torchtrt_ws.warming import COLD, KEEPS_NOTHING, warm
+
+    for name, state in (("rtx", COLD), ("profiles", KEEPS_NOTHING)):
+        report = warm(folder / f"{name}.pte", weight_streaming_budget="0")
+        assert [engine.state for engine in report.engines] == [state], report
+        assert (report.calls, report.ok) == (2, state != COLD), report
+    assert warm(folder / "towers.pte", device_id=1, run=False).calls == 0
+
+
 def case_cuda_graph(folder: Path) -> None:
     program = load(folder, "plain", cuda_graph=True)
     x = inputs()

@@ -28,6 +28,7 @@ SUBCOMMANDS = (
     "doctor",
     "check",
     "run",
+    "warm",
     "serve",
     "bench",
     "plan",

@@ -14,7 +14,7 @@ from torchtrt_ws.pte import ProgramInfo, TensorInfo
 from torchtrt_ws.runtime import Program, TensorSpec
 from torchtrt_ws.runtime.inputs import numpy_dtype
 
-__all__ = ["BatchDimension", "CallInputs", "batch_dimension", "call_inputs"]
+__all__ = ["BatchDimension", "CallInputs", "batch_dimension", "call_inputs", "method_batch_dimension"]
 
 _CHANGE = "Give another --batch, or none for the largest."
 
@@ -101,7 +101,7 @@ def call_inputs(
         ProgramError: Tensors for several methods, or beside batch sizes; no batch dimension; a size that it does not
             have, or twice.
     """
-    dimensions = {method: _dimension(program, info, method) for method in methods}
+    dimensions = {method: method_batch_dimension(program, info, method) for method in methods}
     if given is not None:
         if len(methods) != 1:
             raise ProgramError(
@@ -125,7 +125,14 @@ def call_inputs(
     ]
 
 
-def _dimension(program: Program, info: ProgramInfo, method: str) -> BatchDimension | None:
+def method_batch_dimension(program: Program, info: ProgramInfo, method: str) -> BatchDimension | None:
+    """`batch_dimension` of a method.
+
+    Args:
+        program: The loaded program.
+        info: What its file says.
+        method: Its name.
+    """
     tensors = [tensor for engine in info.engines if engine.method == method for tensor in engine.inputs]
     return batch_dimension(program.signature(method).inputs, tensors)
 
