@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,28 @@ def test_what_a_load_refuses(programs: Path, cache: Path, tmp_path: Path) -> Non
     assert not cache.exists(), "nothing was prepared"
     with pytest.raises(ProgramError):
         warm(tmp_path / "missing.pte")
+
+
+AS_NOBODY = """
+import os, sys, torchtrt_ws
+torchtrt_ws.warm(sys.argv[1])
+for root, _, files in os.walk(os.environ["TORCHTRT_WS_CACHE"]):
+    os.chmod(root, 0o755)
+    for file in files:
+        os.chmod(os.path.join(root, file), 0o644)
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+with torchtrt_ws.load(sys.argv[1], weight_streaming_budget="50%") as program:
+    (engine,) = program.engines
+    print(engine.cache_hits, engine.cache_misses, 2 * engine.budget_bytes <= engine.streamable_bytes)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_an_image_whose_cache_is_roots_serves_other_users(programs: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # pytest's own are for root alone
+        os.chmod(folder, 0o755)
+        copy = shutil.copy(programs / "linear.pte", folder)
+        os.chmod(copy, 0o644)
+        environment = {**os.environ, "TORCHTRT_WS_CACHE": f"{folder}/cache"}
+        done = python("-c", AS_NOBODY, copy, env=environment, timeout=120)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["1", "0", "True"], "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import re
 import threading
 
 from torchtrt_ws.logs import ENGINES, EXECUTORCH, XNNPACK, from_environment
@@ -16,6 +17,8 @@ _JSON = '{"torchtrt_ws":'  # and a load's, where it was asked for in JSON (cpp/d
 _MORE = _OURS + "  "  # and those that go on with the one before
 _WARNING = "warning: "  # ExecuTorch has no level for them
 _LEVELS = {"D": logging.DEBUG, "I": logging.INFO, "E": logging.ERROR, "F": logging.CRITICAL}
+# XNNPACK opens a cache that it has read once more, to add to it. One of root's is there to be read (EACCES, EROFS).
+_READ_ONLY_CACHE = re.compile(r"open\(/proc/self/fd/\d+\) failed \(errno=(13|30)\)")
 
 _last_level = threading.local()  # of our lines: one that goes on may come by itself
 
@@ -63,7 +66,10 @@ def _read(path: str, letter: str, message: str) -> tuple[str, int]:
     if message.startswith(_JSON):
         return ENGINES, level
     if not message.startswith(_OURS):
-        return (XNNPACK if path.rpartition("/")[2].startswith("XNN") else EXECUTORCH), level
+        of_xnnpack = path.rpartition("/")[2].startswith("XNN")
+        if of_xnnpack and _READ_ONLY_CACHE.fullmatch(message):
+            level = logging.DEBUG
+        return (XNNPACK if of_xnnpack else EXECUTORCH), level
     if message.startswith(_MORE):
         return ENGINES, getattr(_last_level, "value", level)
     if level == logging.INFO and (message.startswith(_OURS + _WARNING) or f": {_WARNING}" in message):
