@@ -120,7 +120,7 @@ def _calls(plan: Any) -> Iterator[tuple[Any, list[int]]]:
 
 def _dtypes(values: Any, index: int) -> Iterator[str]:
     """Of a tensor, or of the tensors of a list. A list has -1 for one that is left out."""
-    value = values[index].val if index >= 0 else None
+    value: Any = values[index].val if index >= 0 else None
     if hasattr(value, "scalar_type"):
         known = BY_SCALAR_TYPE.get(int(value.scalar_type))
         if known is not None:
