@@ -14,7 +14,7 @@ from torch.export import ExportedProgram
 
 __all__ = ["in_parts"]
 
-# A mask that is that low hides a key. Where it hides all keys of a query, torch still tells these apart by their scores:
+# A mask that is that low hides a key. Where it hides all keys of a query, torch still compares these by their scores:
 # it adds both in float32, where a mask that is not lower than the other leaves room for fractions.
 _HIDES, _LEAVES_ROOM = -1000.0, -(2.0**17)
 
