@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 import torchtrt_ws
 from tests.export.cached_decoder import CachedDecoder
 from tests.export.cached_decoder import inputs as steps
-from tests.export.decoder import TABLE_BYTES, Decoder, dynamic, export, ids
+from tests.export.decoder import TABLE_BYTES, VOCABULARY, WIDTH, Decoder, dynamic, export, ids
 from tests.export.graph.test_quantized_weights import CONFIGS, FLOATS, INT4, quantized
 from torchtrt_ws.export.graph.interface import read_interface
 from torchtrt_ws.export.graph.quantized_weights import for_tensorrt
@@ -29,6 +29,7 @@ pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
 from torchao import quantization
 from torchao.quantization.granularity import PerGroup, PerTensor
 
+IN_GROUPS_OF_16 = quantization.IntxWeightOnlyConfig(weight_dtype=INT4, granularity=PerGroup(16))
 IN_GROUPS = quantization.IntxWeightOnlyConfig(weight_dtype=INT4, granularity=PerGroup(128))
 
 
@@ -139,6 +140,28 @@ def test_its_table_stays_on_the_host(tmp_path: Path) -> None:
     assert streaming and [each.bytes for each in streaming.tables] == [TABLE_BYTES]
     largest = streaming.largest[0]
     assert (largest.name, largest.bytes) == ("head.weight_quantized", TABLE_BYTES // 4)
+
+
+@pytest.mark.parametrize("config", [quantization.Int8WeightOnlyConfig(), IN_GROUPS_OF_16])
+def test_a_giant_quantized_head_is_an_engine_of_its_own(config: Any, tmp_path: Path) -> None:
+    module = Decoder(dtype=torch.float16)
+    quantization.quantize_(module, config, filter_fn=linears)
+    torchtrt_ws.save(
+        module,
+        tmp_path / "a.pte",
+        arg_inputs=(ids(),),
+        dynamic_shapes=dynamic(),
+        engine="tensorrt_rtx",
+        streaming=StreamingOptions(min_table_bytes=1024, min_head_bytes=1024),
+    )
+    body, head = torchtrt_ws.pte.read(tmp_path / "a.pte").engines
+    assert (body.name, head.name) == ("forward", "forward_head")
+    assert head.metadata.own and head.metadata.own.streaming and head.metadata.own.streaming.head
+    facts = head.metadata.own.streaming.head
+    bits = 4 if config is IN_GROUPS_OF_16 else 8
+    assert (facts.name, facts.bytes) == ("head.weight_quantized", VOCABULARY * WIDTH * bits // 8)
+    floats = [tensor.max for tensor in head.inputs if tensor.dtype == "float16"]
+    assert [shape[-1] for shape in floats] == [WIDTH] and VOCABULARY not in floats[0]  # no weight goes there
 
 
 def test_a_quantized_table_is_one_of_floats(tmp_path: Path) -> None:
