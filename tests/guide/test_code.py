@@ -84,6 +84,13 @@ def test_measure(folder: Path) -> None:
     assert (folder / "model.profile.json").exists()
 
 
+def test_quantized_weights(folder: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
+    before = "import torch, torchtrt_ws\nx = torch.randn(2, 512)\nmodel = torch.nn.Linear(512, 512)\n"
+    run(sys.executable, "-c", before + block("python", "quantize_("), cwd=folder)
+    assert 512 * 512 < (folder / "m.pte").stat().st_size < 2 * 512 * 512
+
+
 def test_cpp_with_the_installed_package(folder: Path, build_project: Callable[[Path], Path]) -> None:
     (folder / "main.cpp").write_text(block("cpp"))
     (folder / "CMakeLists.txt").write_text(block("cmake"))

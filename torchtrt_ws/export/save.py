@@ -257,8 +257,10 @@ def _lowered_to_rtx(
     """Each method as one TensorRT-RTX engine, or as two and lookups on the host."""
     from torchtrt_ws.export.sources import rtx_method
 
+    keep_quantized = not (separate or refit)  # such plans with weights of integers were not tried on a GPU yet
     planned = [
-        rtx_method.plan_method(name, method, steps, placement.device_io, stack) for name, method in methods.items()
+        rtx_method.plan_method(name, method, steps, placement.device_io, stack, keep_quantized)
+        for name, method in methods.items()
     ]
     engines = [[engine.name for engine in each.engines] for each in planned]
     check_heads(list(methods), [name for names in engines for name in names[1:]])

@@ -23,10 +23,10 @@ WEIGHT_KINDS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR
 # Operator to the positions of the weight and of the matrix it is multiplied with.
 _PRODUCTS = {"aten::linear": (1, 0), "aten::matmul": (1, 0), "aten::mm": (1, 0), "aten::addmm": (2, 1)}
 
-# What may lie between a weight and the multiplication: the same numbers in another order.
+# What may lie between a weight and the multiplication: the same numbers in another order, and integers made floats.
 _REORDERS = frozenset(
     f"aten::{name}" for name in ("t", "transpose", "permute", "numpy_T", "detach", "contiguous", "clone", "alias")
-)
+) | {"torchtrt_ws::dequantize"}
 
 # What the CPU may do to an index before the lookup. ExecuTorch 1.5.1 has portable kernels for these; they are cheap.
 _INDEXING = frozenset(
@@ -149,7 +149,7 @@ def _weight(name: str, placeholders: list[Node], tensor: torch.Tensor, behind: _
 
 
 def _final_uses(node: Node) -> Iterator[tuple[Node, Node]]:
-    """The nodes that use a weight, behind those that only reorder it; each with the operand that they take."""
+    """The nodes that use a weight, behind those that reorder or dequantize it; each with the operand that they take."""
     for user in node.users:
         if _schema(user) in _REORDERS and user.args[0] is node:
             yield from _final_uses(user)
@@ -243,8 +243,9 @@ class _Behind:
         used: set[str] = set()
         for node in following(self.program, product):
             for each in node.all_input_nodes:
-                used |= self._weights.get(each, set())
-        return sum(self._sizes[each] for each in used - {name})
+                made_of = self._weights.get(each, set())
+                used |= made_of if name not in made_of else set()  # such as its scales
+        return sum(self._sizes[each] for each in used)
 
 
 def following(program: ExportedProgram, first: Node) -> dict[Node, None]:

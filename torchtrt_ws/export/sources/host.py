@@ -19,6 +19,7 @@ from torchtrt_ws.export.engine.payload import StreamedPayload
 from torchtrt_ws.export.engine.weight import Weight
 from torchtrt_ws.export.graph.interface import DTYPES, Interface
 from torchtrt_ws.export.graph.weight_uses import memory_of
+from torchtrt_ws.export.sources import host_kernels
 from torchtrt_ws.identifiers import HOST
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def build(
         packing pads. Engines of methods with weights in common have one payload.
 
     Raises:
-        ProgramError: Weights that are not on the CPU, an operator ExecuTorch does not have, or a tensor that is not in
-            the default memory format.
+        ProgramError: Weights that are not on the CPU, an operator ExecuTorch does not have, or not with these dtypes or
+            dimensions, or a tensor that is not in the default memory format.
     """
     from torchtrt_ws.export.graph.common_weights import in_groups
 
@@ -66,13 +67,14 @@ def _build(
     """Methods that become one program inside."""
     inside = {NESTED_METHOD if len(programs) == 1 else name: name for name in programs}
     nested = _lower({method: programs[name] for method, name in inside.items()}, _subject(programs))
-    _check_kernels(_subject(programs), nested)
+    host_kernels.check_operators(_subject(programs), nested.executorch_program)
     streamable = _weight_bytes(nested)
     payload, weights = _without_weights(nested, programs) if separate else (StreamedPayload(nested.write_to_file), ())
     for plan in nested.executorch_program.execution_plan:
         name = inside[plan.name]
         interface = interfaces[name]
-        _check_convolutions(name, plan)
+        host_kernels.check_convolutions(name, plan)
+        host_kernels.check_dtypes(name, plan)
         _check_tensors(name, plan, interface)
         yield (
             name,
@@ -121,7 +123,7 @@ def _lower(programs: Mapping[str, ExportedProgram], subject: str) -> ExecutorchP
             {name: _folded(name, program) for name, program in programs.items()},
             transform_passes=[host_passes.tidy],
             partitioner=[xnnpack.partitioner()],
-            # Operators outside of core ATen are fine if a kernel exists: _check_kernels asks for it.
+            # Operators outside of core ATen are fine if a kernel exists: `host_kernels` asks for it.
             compile_config=EdgeCompileConfig(_check_ir_validity=False),
         )
         # Buffers that a call changes begin with what the module has in them: exir would leave them as memory comes.
@@ -175,49 +177,6 @@ def _check_state(programs: Mapping[str, ExportedProgram], interfaces: Mapping[st
                         "buffers of one method: each engine keeps state of its own",
                         "Make the state an input and an output of both, or put both into one method.",
                     )
-
-
-def _check_kernels(subject: str, nested: ExecutorchProgramManager) -> None:
-    """Refuses operators that the runtime has no kernel for: a save that works should load."""
-    from executorch.runtime import Runtime
-
-    available = set(Runtime.get().operator_registry.operator_names)
-    used = {
-        f"{operator.name}.{operator.overload}" if operator.overload else operator.name
-        for plan in nested.executorch_program.execution_plan
-        for operator in plan.operators
-    }
-    missing = sorted(used - available)
-    if missing:
-        raise ProgramError(
-            subject,
-            f"operators that the ExecuTorch runtime has no kernel for: {', '.join(missing)}",
-            "operators of XNNPACK or of the portable kernels",
-            "Express them with other operators.",
-        )
-
-
-def _check_convolutions(name: str, plan: Any) -> None:
-    """Refuses what has a kernel that then fails in every run: convolutions of volumes.
-
-    Source:
-        ExecuTorch 1.5.1, kernels/portable/cpu/util/kernel_ops_util.cpp, check_convolution_args: 3-D or 4-D input.
-    """
-    for chain in plan.chains:
-        for instruction in chain.instructions:
-            call = instruction.instr_args
-            operator = plan.operators[call.op_index] if hasattr(call, "op_index") else None
-            if operator is None or operator.name != "aten::convolution":
-                continue
-            rank = len(plan.values[call.args[0]].val.sizes)
-            if rank not in (3, 4):
-                raise ProgramError(
-                    f"method {name!r}",
-                    f"a convolution of a {rank}-D tensor",
-                    "3-D or 4-D (batch, channels, and one or two spatial dimensions): ExecuTorch's CPU kernels "
-                    "have no other",
-                    'Build for a GPU with engine="tensorrt_rtx", or express it with 2-D convolutions.',
-                )
 
 
 def _check_tensors(name: str, plan: Any, interface: Interface) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 __all__ = ["sum_in_float32"]
 
 _PRODUCTS = ("MatMul", "Gemm")
+_LAYOUTS = ("Transpose", "DequantizeLinear")
 
 
 def sum_in_float32(graph: Any) -> int:
@@ -78,9 +79,9 @@ def _add_bias_behind(graph: Any, node: Any, names: set[str]) -> None:
 
 
 def _is_weight(value: Any) -> bool:
-    """Whether it is an initializer, or one that is transposed."""
-    while value is not None and (node := value.producer()) is not None and node.op_type == "Transpose":
-        (value,) = node.inputs
+    """Whether it is an initializer, or one that is transposed or quantized."""
+    while value is not None and (node := value.producer()) is not None and node.op_type in _LAYOUTS:
+        value = node.inputs[0]
     return value is not None and value.is_initializer()
 
 

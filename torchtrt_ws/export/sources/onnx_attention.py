@@ -14,6 +14,10 @@ from torch.export import ExportedProgram
 
 __all__ = ["in_parts"]
 
+# A mask that is that low hides a key. Where it hides all keys of a query, torch still compares these by their scores:
+# it adds both in float32, where a mask that is not lower than the other leaves room for fractions.
+_HIDES, _LEAVES_ROOM = -1000.0, -(2.0**17)
+
 _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
 
 
@@ -56,6 +60,10 @@ def _attention(
     Queries that see no key, such as those of padding on the left, get zeros, as torch's `_safe_softmax` gives them.
     That is put right behind the last product, by the mask alone: TensorRT-RTX 1.6.1 makes one kernel of the products
     and what is between them, but not if a `where` on the softmax is (seen by the kernels in its plans).
+
+    Queries that see no key because of a mask of finfo.min compare all keys, as torch's kernels do. A softmax does not
+    change with a number added to all of a row: where that is the mask, it is taken off before, since float16 has
+    nothing below finfo.min but -inf, and few numbers above it.
     """
     seen: torch.Tensor | None = None  # whether a query sees a key
     if enable_gqa:
@@ -69,8 +77,11 @@ def _attention(
         scores = torch.where(attn_mask, scores, float("-inf"))
         seen = None if is_causal else attn_mask.any(dim=-1, keepdim=True)  # causal: all see the first key
     elif attn_mask is not None:
+        highest = attn_mask.amax(dim=-1, keepdim=True)
+        seen = highest != float("-inf")
+        if attn_mask.dtype in (torch.float16, torch.bfloat16):
+            attn_mask = attn_mask - torch.where((highest < _HIDES) & (highest > _LEAVES_ROOM), highest, 0.0)
         scores = scores + attn_mask
-        seen = attn_mask.amax(dim=-1, keepdim=True) != float("-inf")
     made = torch.softmax(scores, dim=-1) @ value
     if seen is not None:
         made = torch.where(seen, made, 0.0)

@@ -16,11 +16,12 @@ import torch
 
 from torchtrt_ws.errors import EngineError, ProgramError, first_line
 from torchtrt_ws.export.collection import no_collection
-from torchtrt_ws.export.graph import cache_update
+from torchtrt_ws.export.graph import cache_update, dequantize
 from torchtrt_ws.export.sources.onnx_accumulation import sum_in_float32
 from torchtrt_ws.export.sources.onnx_attention import in_parts
 from torchtrt_ws.export.sources.onnx_optimizer import optimize
 from torchtrt_ws.export.sources.onnx_origin import lines_of, node_origin
+from torchtrt_ws.export.sources.onnx_quantized import FIRST_WITH_GROUPS, dequantize_linear, with_four_bits
 from torchtrt_ws.export.sources.onnx_weights import Stored, leave_out
 
 if TYPE_CHECKING:
@@ -78,7 +79,6 @@ def write_onnx(
     except ImportError as error:
         raise EngineError(f"method {name!r}", f"no module {error.name!r}", "onnx and onnxscript", INSTALL) from None
     path = folder / "model.onnx"
-    caches = _has_caches(program)
     try:
         with _quiet(), no_collection(), torch.no_grad():  # a graph that records gradients has operators that ONNX lacks
             onnx_program = torch.onnx.export(
@@ -86,9 +86,10 @@ def write_onnx(
                 dynamo=True,
                 verbose=False,
                 optimize=False,
-                **(_for_caches() if caches else {}),
+                **_for_operators(program),
             )
             assert onnx_program is not None, "it is with dynamo=True"
+            with_four_bits(onnx_program.model.graph)
             optimize(onnx_program.model)
             _rename(onnx_program.model.graph, interface)
             weight_bytes, weights = leave_out(onnx_program.model.graph)
@@ -110,15 +111,17 @@ def write_onnx(
     return OnnxModel(path, weight_bytes, lines_of(program), weights)
 
 
-def _has_caches(program: ExportedProgram) -> bool:
-    """Whether a method writes rows into caches, in place."""
-    return any(node.target is cache_update.OPERATOR for node in program.graph.nodes)
-
-
-def _for_caches() -> dict[str, Any]:
-    """What the exporter needs to be told for such a method."""
-    translations = {cache_update.OPERATOR: _tensor_scatter}
-    return {"opset_version": _FIRST_WITH_CACHES, "custom_translation_table": translations}
+def _for_operators(program: ExportedProgram) -> dict[str, Any]:
+    """What the exporter needs to be told of operators of this package."""
+    known = {
+        cache_update.OPERATOR: (_FIRST_WITH_CACHES, _tensor_scatter),
+        dequantize.OPERATOR: (FIRST_WITH_GROUPS, dequantize_linear),
+    }
+    used = {node.target: known[node.target] for node in program.graph.nodes if node.target in known}
+    if not used:
+        return {}
+    translations = {operator: translation for operator, (_, translation) in used.items()}
+    return {"opset_version": max(opset for opset, _ in used.values()), "custom_translation_table": translations}
 
 
 def _tensor_scatter(cache: Any, rows: Any, first: Any) -> Any:

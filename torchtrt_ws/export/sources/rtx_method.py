@@ -19,6 +19,7 @@ from torchtrt_ws.export.graph.functional import make_functional
 from torchtrt_ws.export.graph.interface import Interface, read_interface
 from torchtrt_ws.export.graph.methods import Method
 from torchtrt_ws.export.graph.part_profiles import part_profiles
+from torchtrt_ws.export.graph.quantized_weights import for_tensorrt, quantized_activation
 from torchtrt_ws.export.graph.split_method import Declared, SplitMethod, split_method
 from torchtrt_ws.export.graph.state import State, StatefulMethod, lift_state, state_names
 from torchtrt_ws.export.graph.subprogram import CannotCutError
@@ -73,7 +74,12 @@ class PlannedMethod:
 
 
 def plan_method(
-    name: str, method: Method, options: StreamingOptions, device_io: bool, stack: ExitStack
+    name: str,
+    method: Method,
+    options: StreamingOptions,
+    device_io: bool,
+    stack: ExitStack,
+    keep_quantized: bool = True,
 ) -> PlannedMethod:
     """Decides what a method's engines are, and declares their calls. Costs no build.
 
@@ -83,13 +89,15 @@ def plan_method(
         options: What may be done for streaming.
         device_io: True if the method's inputs are on the device, where the CPU cannot use them as indices.
         stack: The calls can be traced until it is closed.
+        keep_quantized: Whether weights of integers stay so where TensorRT has products with them.
 
     Returns:
         The plan. Each step, and why a large weight stays where it is, is logged at info.
 
     Raises:
-        ProgramError: Inputs or outputs that an engine cannot have.
+        ProgramError: Inputs or outputs that an engine cannot have; or activations that are quantized.
     """
+    method = replace(method, program=_quantized(name, method.program, keep_quantized))
     functional = make_functional(method.program)
     interface = read_interface(name, method.program, functional)
     stateful = lift_state(name, functional)
@@ -170,6 +178,30 @@ def build(
         return LoweredMethod(split.program(calls), built, takes, gives)
     whole = engine_call.engine_program(calls[0].token, method.program, interface)
     return LoweredMethod(whole, built, takes, gives)
+
+
+def _quantized(name: str, program: ExportedProgram, keep: bool) -> ExportedProgram:
+    """The method with quantized weights as TensorRT has them."""
+    operator = quantized_activation(program)
+    if operator is not None:
+        raise ProgramError(
+            f"method {name!r}",
+            f"activations that are quantized too ({operator})",
+            'weights that are quantized alone, for engine="tensorrt_rtx"',
+            "Quantize with torchao's Int8WeightOnlyConfig or IntxWeightOnlyConfig.",
+        )
+    made, facts = for_tensorrt(program, keep)
+    if facts.kept:
+        text = "method %r: %d weights of integers stay quantized in the engine: %d bytes"
+        _LOG.info(text, name, len(facts.kept), facts.kept_bytes)
+    if facts.folded:
+        why = (
+            "which keeps int8 and int4 weights of matrix products without zero points" if keep else "with these options"
+        )
+        text = "method %r: %d quantized weights are floats in the engine, such as %r: %d bytes instead of %d; "
+        text += "TensorRT-RTX has no products with them as they are, " + why
+        _LOG.warning(text, name, len(facts.folded), facts.folded[0], facts.folded_bytes, facts.quantized_bytes)
+    return made
 
 
 def _split(stateful: StatefulMethod, uses: WeightUses, choice: Choice) -> tuple[SplitMethod | None, Choice]:
