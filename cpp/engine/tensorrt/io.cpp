@@ -314,8 +314,8 @@ Status bound_in_profile(const std::string& subject, nvinfer1::IExecutionContext&
   if (!largest.ok()) return std::move(largest).failure();
   for (size_t i = 0; i < io.outputs.size(); ++i) {
     int64_t depends_on_data = 0;
-    add_staged(io.outputs[i], largest.value()[i],
-               io.outputs[i].data_dependent ? depends_on_data : io.staged_outputs[profile]);
+    int64_t& sum = io.outputs[i].data_dependent ? depends_on_data : io.staged_outputs[profile];
+    if (!io.aliased_inputs[i]) add_staged(io.outputs[i], largest.value()[i], sum);
     io.data_outputs[i] = std::max(io.data_outputs[i], depends_on_data);
     if (!io.outputs[i].is_dynamic()) continue;
     TensorSpec& spec = io.output_specs[i];
@@ -397,7 +397,9 @@ Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& co
 
 int64_t most_staged(const Io& io) noexcept {
   int64_t outputs = 0;
-  for (size_t i = 0; i < io.outputs.size(); ++i) add_staged(io.outputs[i], io.output_specs[i].max, outputs);
+  for (size_t i = 0; i < io.outputs.size(); ++i) {
+    if (!io.aliased_inputs[i]) add_staged(io.outputs[i], io.output_specs[i].max, outputs);
+  }
   int64_t most = 0;
   for (size_t profile = 0; profile < io.profiles.count(); ++profile) {
     int64_t sum = io.staged_outputs.empty() ? outputs : io.staged_outputs[profile];

@@ -71,7 +71,7 @@ Status bound_outputs(const std::string& subject, nvinfer1::IExecutionContext& co
 
 /// Bytes that staging takes when all tensors of a call are staged, in the largest shapes of the profile that needs
 /// most: no call has those of the hull. Dynamic outputs count once their bounds are known; those that depend on data
-/// are not staged (Io::data_outputs).
+/// are not staged (Io::data_outputs), nor are those that are written into an input.
 int64_t most_staged(const Io& io) noexcept;
 
 /// Elements of a shape without dynamic dimensions; 1 for rank 0. nullopt when a dimension is negative or the product

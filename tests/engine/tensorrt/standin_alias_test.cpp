@@ -102,6 +102,30 @@ TEST_F(AliasTest, AnInputThatIsWrittenIntoHasTheOutputsShapeInEachCall) {
   }
 }
 
+TEST_F(AliasTest, StagingToComeCountsAnInputAndItsOutputOnce) {
+  Metadata dynamic = metadata_of({{"x", "float32", {-1, -1}, true},
+                                  {"cache", "float32", {-1, -1}, true},
+                                  {"new_cache", "float32", {-1, -1}, false}});
+  dynamic.aliased_io = {{"new_cache", "cache", "user"}};
+  PlanText text;
+  text.io =
+      "input x float32 1,8 8,8 4096,8\ninput cache float32 1,8 8,8 4096,8\n"
+      "output new_cache float32 affine 1 2*x\n";
+  const auto check = [](std::unique_ptr<Engine> engine, const std::vector<SizesType>& sizes, size_t outputs) {
+    ASSERT_NE(engine, nullptr);
+    std::vector<Tensor> made;
+    for (size_t i = 0; i < 2 + outputs; ++i) made.emplace_back(ScalarType::Float, sizes, Where::Pageable);
+    for (size_t i = 0; i < 2; ++i) made[i].put(std::vector<float>(made[i].nbytes() / sizeof(float), 1));
+    Sink sink = outputs == 1 ? Sink({&made[2]}) : Sink({&made[2], &made[3]});
+    const int64_t to_come = engine->memory().staging, held = standin_live_bytes("device");
+    ASSERT_TRUE(is_ok(engine->run({made[0].view(), made[1].view()}, sink)));
+    EXPECT_EQ(standin_live_bytes("device") - held, to_come);
+    EXPECT_EQ(engine->memory().staging, 0);
+  };
+  check(made_ready(open_plan(plan_bytes(text), dynamic)), {4096, 8}, 1);
+  check(made_ready(open_plan(plan_bytes(plan(true)), metadata("kv_cache_update"))), {4}, 2);
+}
+
 TEST_F(AliasTest, AnInputIsWrittenIntoByOneOutput) {
   Metadata twice = metadata("user");
   twice.aliased_io.push_back({"y", "cache", "user"});
