@@ -63,7 +63,8 @@ def write_atomically(target: Path, write: Callable[[BinaryIO], None], *, new_mod
     """Writes beside the target, syncs, renames. Whatever fails, the target keeps what it held, and nothing is left.
 
     Args:
-        target: A real path (`check_target` returns one). An existing file keeps its permissions.
+        target: A real path (`check_target` returns one). An existing file keeps its permissions, and its owner and
+            group as far as the system lets this process give files away.
         write: Writes the content to the open file.
         new_mode: For a file that must be new, as a key is: its permissions from its first byte on, less the umask.
 
@@ -185,14 +186,25 @@ def _synced_early(descriptor: int) -> Iterator[None]:
 
 def _create_beside(target: Path, new_mode: int | None = None) -> tuple[int, Path]:
     """A new, empty file in the target's folder: rename() is atomic only within one file system."""
-    mode = stat.S_IMODE(target.stat().st_mode) if new_mode is None and target.exists() else None
+    status = target.stat() if new_mode is None and target.exists() else None
     _remove_left_behind(target.parent)
     temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, new_mode or _NEW_FILE_MODE)
     fcntl.flock(descriptor, fcntl.LOCK_SH)  # for as long as this process writes: tells others that it lives
-    if mode is not None:
-        os.fchmod(descriptor, mode)
+    if status is not None:
+        _keep_owner(descriptor, status)
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))  # behind the owner: changing that takes bits away
     return descriptor, temporary
+
+
+def _keep_owner(descriptor: int, status: os.stat_result) -> None:
+    """Gives an open file the owner and group of `status`: who could read the old file is to read the new one."""
+    for owner, group in ((status.st_uid, status.st_gid), (-1, status.st_gid)):  # the group alone: others than root may
+        try:
+            os.fchown(descriptor, owner, group)
+        except OSError:  # not ours to give away, or a file system without owners
+            continue
+        return
 
 
 def _remove_left_behind(folder: Path) -> None:

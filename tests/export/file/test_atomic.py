@@ -46,6 +46,39 @@ def test_permissions_are_the_umask_s_or_the_old_file_s(tmp_path: Path) -> None:
     assert stat.S_IMODE(target.stat().st_mode) == 0o604
 
 
+def test_the_owner_and_the_group_stay(tmp_path: Path) -> None:
+    """Whoever could read the old file can read the new one: root changes the budget of a service's program."""
+    target = tmp_path / "a.pte"
+    target.write_bytes(b"one")
+    others = [group for group in os.getgroups() if group != os.getegid()]
+    if os.geteuid() == 0:
+        owner, group = 1234, 4321
+    elif others:
+        owner, group = os.geteuid(), others[0]
+    else:
+        pytest.skip("a user with one group cannot give files away")
+    os.chown(target, owner, group)
+    target.chmod(0o640)
+    write_atomically(target, put(b"two"))
+    write_together([(target, put(b"three"))])
+    status = target.stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (owner, group, 0o640)
+    assert target.read_bytes() == b"three"
+
+
+def test_who_cannot_give_a_file_away_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.pte"
+    target.write_bytes(b"one")
+    target.chmod(0o640)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchown", refused)
+    write_atomically(target, put(b"two"))
+    assert target.read_bytes() == b"two" and stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "a.pte").write_bytes(b"old")
