@@ -113,8 +113,10 @@ def _wrapped(save: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(save)
     def with_budgets(*arguments: Any, **keywords: Any) -> Any:
         budgets = _Budgets(keywords.get(budget.KEY), keywords.get(budget.PER_ENGINE_KEYWORD))
-        if keywords.get("output_format") != _FORMAT or budgets == (None, None):
+        if keywords.get("output_format") != _FORMAT:
             return save(*arguments, **keywords)
+        if budgets == (None, None):  # None is no budget, in both keywords; Torch-TensorRT knows one of them
+            return save(*arguments, **{key: value for key, value in keywords.items() if key != budget.KEY})
         from torchtrt_ws.export.options import check_budget_forms  # not at the top: `enable` is cheap
 
         check_budget_forms(*budgets)  # before Torch-TensorRT exports anything

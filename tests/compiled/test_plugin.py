@@ -96,6 +96,8 @@ def test_other_calls_are_theirs(tensorrt: Any, alone: Any, tmp_path: Path) -> No
     with plugin.enable():
         save(tensorrt, alone, tmp_path / "inside.pte")
         assert (tmp_path / "inside.pte").read_bytes() == (tmp_path / "before.pte").read_bytes()
+        save(tensorrt, alone, tmp_path / "none.pte", weight_streaming_budget=None)  # as a script passes its options on
+        assert (tmp_path / "none.pte").read_bytes() == (tmp_path / "before.pte").read_bytes()
         tensorrt.save(torch.export.export(torch.nn.ReLU(), (torch.ones(2),)), str(tmp_path / "a.ep"), retrace=False)
         assert (tmp_path / "a.ep").stat().st_size > 0
         with pytest.raises(ValueError, match="output_format"):
