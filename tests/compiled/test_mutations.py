@@ -10,6 +10,7 @@ import pytest
 import torch
 from executorch.exir._serialize._program import deserialize_pte_binary
 from executorch.exir.schema import DelegateCall, KernelCall
+from executorch.runtime import Runtime
 from torch._library.fake_class_registry import FakeScriptObject
 from torch.export import ExportedProgram
 from torch.export.graph_signature import (
@@ -60,6 +61,8 @@ def test_what_goes_back_into_a_buffer(
     """torch_tensorrt.compile puts the new value behind the outputs, and says so in the graph's meta."""
 
     class Copied(torch.nn.Module):
+        state: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("state", torch.zeros(4, WIDTH))
@@ -115,7 +118,8 @@ def with_cache(plan: bytes) -> ExportedProgram:
     (node,) = (each for each in traced.graph.nodes if "execute_engine" in str(each.target))
     operand = node.args[4]
     node.target, node.args = torch.ops.tensorrt.execute_engine.default, (node.args[0], operand)
-    engine: Any = FakeScriptObject(None, ENGINE_CLASS, Engine(record, plan))
+    live: Any = Engine(record, plan)
+    engine: Any = FakeScriptObject(None, ENGINE_CLASS, live)
     operand.meta["val"] = CustomObjArgument(operand.name, ENGINE_CLASS, engine)
     signature = traced.graph_signature
     lifted = InputSpec(InputKind.CUSTOM_OBJ, operand.meta["val"], "engine", None)
@@ -142,3 +146,29 @@ def test_what_an_engine_writes_into_its_input(tensorrt: Any, plans: dict[str, by
     theirs = pte.read(tmp_path / "theirs.pte").engines[0].metadata
     assert theirs.aliased_io == engine.metadata.aliased_io
     assert [each.name for each in theirs.io_bindings] == [each.name for each in engine.metadata.io_bindings]
+
+
+def test_a_buffer_begins_with_what_is_in_it(program_of: Callable[..., Any], tmp_path: Path) -> None:
+    """Of a method without engines, which runs on the CPU; a cache of zeros takes no room in the file."""
+
+    class Counter(torch.nn.Module):
+        count: torch.Tensor
+        cache: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("count", torch.full((4,), 5))
+            self.register_buffer("cache", torch.zeros(1 << 16, dtype=torch.int64))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.count.add_(x)
+            self.cache.add_(1)
+            return self.count + self.cache[:4]
+
+    ones = torch.ones(4, dtype=torch.int64)
+    methods = {"forward": program_of(lambda self, call, x: call("a", x)), "count": None}
+    methods["count"] = torch.export.export(Counter(), (ones,))
+    torchtrt_ws.save(methods, tmp_path / "a.pte")
+    method = Runtime.get().load_program(str(tmp_path / "a.pte")).load_method("count")
+    assert [method.execute([ones])[0].tolist() for _ in range(2)] == [[7] * 4, [9] * 4]
+    assert (tmp_path / "a.pte").stat().st_size < 1 << 19
