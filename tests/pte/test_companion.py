@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
+from crc32c import crc32c
 from executorch.exir._serialize._named_data_store import NamedDataStore
 from executorch.exir._serialize.data_serializer import DataPayload
 from executorch.extension.flat_tensor.serialize.serialize import FlatTensorSerializer
 
+import torchtrt_ws
 from torchtrt_ws import pte
 from torchtrt_ws.errors import ProgramError
 
@@ -86,6 +89,18 @@ def test_digests_of_weights(folder: Path) -> None:
     assert found.as_recorded is False and "no file with the weight" in str(found.weights_problem)
 
 
+PLAN = b"vtrt" * 64
+
+
+def write_engine(path: Path) -> None:
+    """A data file with the engine of elsewhere.pte."""
+    store = NamedDataStore()
+    store.add_named_data("engine_0", PLAN, 16, "file")
+    output = store.get_named_data_store_output()
+    file = FlatTensorSerializer().serialize(DataPayload(output.buffers, output.external_data["file"]))
+    path.write_bytes(bytes(file))
+
+
 def test_an_engine_of_torch_tensorrt_in_a_data_file(pte_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.pte"
     shutil.copy(pte_folder / "elsewhere.pte", path)
@@ -93,9 +108,35 @@ def test_an_engine_of_torch_tensorrt_in_a_data_file(pte_folder: Path, tmp_path: 
     (engine,) = report.engines
     assert (engine.engine_key, engine.engine_bytes, engine.kind) == ("engine_0", 0, "tensorrt")
     assert "'engine_0'" in str(report.data_problem)
-    store = NamedDataStore()
-    store.add_named_data("engine_0", b"vtrt" * 64, 16, "file")
-    output = store.get_named_data_store_output()
-    file = FlatTensorSerializer().serialize(DataPayload(output.buffers, output.external_data["file"]))
-    (tmp_path / "engines.ptd").write_bytes(bytes(file))
+    write_engine(tmp_path / "engines.ptd")
     assert pte.read(path).data_files == (str(tmp_path / "engines.ptd"),)
+
+
+def test_what_is_recorded_of_an_engine_in_a_data_file(pte_folder: Path, tmp_path: Path) -> None:
+    """Of its bytes, not of the none that the program has: a load compares them with the record."""
+    path = tmp_path / "a.pte"
+    shutil.copy(pte_folder / "elsewhere.pte", path)
+    for work in (torchtrt_ws.annotate, pte.check_digests):
+        with pytest.raises(ProgramError, match="no file with the tensor 'engine_0'"):
+            work(path)
+    assert path.read_bytes() == (pte_folder / "elsewhere.pte").read_bytes()
+    write_engine(tmp_path / "engines.ptd")
+    told: list[tuple[int, int]] = []
+    (before,) = pte.check_digests(path, progress=lambda done, total: told.append((done, total))).engines
+    assert (before.sha256, before.result) == (hashlib.sha256(PLAN).hexdigest(), "not recorded")
+    assert told == [(len(PLAN), len(PLAN))]
+    assert torchtrt_ws.annotate(path).engines == ("engine0",)
+    (engine,) = pte.read(path).engines
+    assert (engine.sha256, engine.crc32c) == (hashlib.sha256(PLAN).hexdigest(), f"{crc32c(PLAN):08x}")
+    assert (engine.streamable_bytes, engine.streamable_estimated) == (len(PLAN), True)
+    assert (engine.engine_key, engine.engine_bytes) == ("engine_0", 0)
+    assert pte.check_digests(path).engines[0].result == "as recorded"
+    (change,) = torchtrt_ws.set_budget(path, "50%").engines
+    assert change.after == len(PLAN) // 2
+    data = bytearray((tmp_path / "engines.ptd").read_bytes())
+    region = pte.regions_in_data_file(tmp_path / "engines.ptd")["engine_0"]
+    data[region.offset + 7] ^= 1
+    (tmp_path / "engines.ptd").write_bytes(data)
+    assert pte.check_digests(path).engines[0].result == "differs"
+    with pytest.raises(ProgramError, match="in a data file, under the key 'engine_0'"):
+        torchtrt_ws.strip(path, tmp_path / "b.pte")

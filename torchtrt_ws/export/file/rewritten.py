@@ -185,7 +185,7 @@ def opened(path: Path) -> Iterator[OpenedProgram]:
         The program.
 
     Raises:
-        ProgramError: No program, no engines in it, or engines without our metadata.
+        ProgramError: No program, no engines in it, engines without our metadata, or engines in a data file.
     """
     # One open file for all that is read: under its name there may be another one by now.
     with (
@@ -209,6 +209,13 @@ def _own(path: str, engine: EngineInfo) -> OwnFacts:
 
 def _engine(path: str, engine: EngineInfo, payload: SlicePayload) -> BuiltEngine:
     own, metadata = _own(path, engine), engine.metadata
+    if engine.engine_key is not None:
+        raise ProgramError(
+            f"{path}: engine {engine.name!r}",
+            f"an engine in a data file, under the key {engine.engine_key!r}",
+            "engines in the program",
+            "Save the program again with torchtrt_ws.save.",
+        )
     return BuiltEngine(
         name=own.name,
         kind=own.kind,
