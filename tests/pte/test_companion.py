@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,13 @@ def test_what_is_recorded_of_an_engine_in_a_data_file(pte_folder: Path, tmp_path
     assert pte.check_digests(path).engines[0].result == "differs"
     with pytest.raises(ProgramError, match="in a data file, under the key 'engine_0'"):
         torchtrt_ws.strip(path, tmp_path / "b.pte")
+
+
+def test_two_methods_on_one_engine_in_a_data_file(pte_folder: Path) -> None:
+    """Each has a blob of its own in the program; the weights are there once."""
+    report = pte.read(pte_folder / "elsewhere.pte")
+    (engine,) = report.engines
+    second = replace(engine, name="engine1", engine_offset=engine.engine_offset + 64)
+    third = replace(second, name="engine2", metadata=replace(engine.metadata, engine_key="engine_1"))
+    sizes = replace(report, engines=(engine, second, third)).engine_sizes()
+    assert [each.weights_of for each in sizes] == [None, "engine0", None]
