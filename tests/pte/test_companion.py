@@ -93,10 +93,10 @@ def test_digests_of_weights(folder: Path) -> None:
 PLAN = b"vtrt" * 64
 
 
-def write_engine(path: Path) -> None:
+def write_engine(path: Path, plan: bytes = PLAN) -> None:
     """A data file with the engine of elsewhere.pte."""
     store = NamedDataStore()
-    store.add_named_data("engine_0", PLAN, 16, "file")
+    store.add_named_data("engine_0", plan, 16, "file")
     output = store.get_named_data_store_output()
     file = FlatTensorSerializer().serialize(DataPayload(output.buffers, output.external_data["file"]))
     path.write_bytes(bytes(file))
@@ -151,3 +151,19 @@ def test_two_methods_on_one_engine_in_a_data_file(pte_folder: Path) -> None:
     third = replace(second, name="engine2", metadata=replace(engine.metadata, engine_key="engine_1"))
     sizes = replace(report, engines=(engine, second, third)).engine_sizes()
     assert [each.weights_of for each in sizes] == [None, "engine0", None]
+
+
+def test_programs_that_differ_in_their_data_files(pte_folder: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        shutil.copy(pte_folder / "elsewhere.pte", tmp_path / name / "m.pte")
+    one, other = tmp_path / "a" / "m.pte", tmp_path / "b" / "m.pte"
+    with pytest.raises(ProgramError, match="no file with the tensor 'engine_0'"):
+        pte.diff(one, other)
+    write_engine(one.with_suffix(".ptd"))
+    write_engine(other.with_suffix(".ptd"), PLAN + b"vtrt")
+    (engine,) = pte.diff(one, other).engines
+    assert [change.what for change in engine.changes] == ["contents"] and engine.compared_by == "bytes"
+    write_engine(other.with_suffix(".ptd"))
+    (engine,) = pte.diff(one, other).engines
+    assert engine.changes == () and "contents" in engine.same
