@@ -154,3 +154,26 @@ def test_a_compiled_module(tmp_path: Path, program_of: Callable[..., Any], plans
     report = pte.read(tmp_path / "a.pte")
     assert [each.name for each in report.engines] == ["_run_on_acc_a_engine", "_run_on_acc_b_engine"]
     assert sum(each.baked_budget or 0 for each in report.engines) == 1000
+    wrapped = replays_graphs(module)
+    torchtrt_ws.save(wrapped, tmp_path / "b.pte", weight_streaming_budget=1000)
+    assert (tmp_path / "b.pte").read_bytes() == (tmp_path / "a.pte").read_bytes()
+
+
+def replays_graphs(module: torch.nn.Module) -> torch.nn.Module:
+    """As torch_tensorrt.runtime.enable_cudagraphs returns it, which needs a GPU to be made."""
+    from torch_tensorrt.dynamo.runtime._CudaGraphsTorchTensorRTModule import CudaGraphsTorchTensorRTModule
+
+    wrapped = CudaGraphsTorchTensorRTModule.__new__(CudaGraphsTorchTensorRTModule)
+    torch.nn.Module.__init__(wrapped)
+    wrapped.compiled_module, wrapped.cudagraph = module, None
+    return wrapped
+
+
+def test_a_module_around_a_compiled_one(tmp_path: Path, program_of: Callable[..., Any]) -> None:
+    """It is exported on the way to a host engine, which has no kernel for an engine: so what to do instead is said."""
+    module = torch.nn.Sequential(program_of(BODIES["alone"][0], dynamic=False).module(check_guards=False))
+    with pytest.raises(torchtrt_ws.ProgramError, match=r"calls engines of Torch-TensorRT.*torch\.export\.export"):
+        torchtrt_ws.save(module, tmp_path / "a.pte", arg_inputs=(torch.ones(4, 64),))
+    exported = torch.export.export(module, (torch.ones(4, 64),), strict=False)
+    torchtrt_ws.save(exported, tmp_path / "a.pte")
+    assert [each.kind for each in pte.read(tmp_path / "a.pte").engines] == ["tensorrt"]

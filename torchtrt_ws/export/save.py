@@ -191,6 +191,7 @@ def save(
         dynamic_shapes,
         with_profiles=engine == "tensorrt_rtx",
     )
+    _check_no_engines(exported)
     with ExitStack() as stack:
         if engine == "tensorrt_rtx":
             folder = target.parent
@@ -299,6 +300,20 @@ def _check_compiled(
             "compiled modules, and exported programs: what has no engine runs on the CPU",
             "Compile it as well, or export it with torch.export.export.",
         )
+
+
+def _check_no_engines(methods: Mapping[str, Method]) -> None:
+    """A module around one that Torch-TensorRT compiled shows its engines once it is exported, and not before."""
+    from torchtrt_ws.export.sources import torch_tensorrt  # not at the top: it imports torch
+
+    for name, method in methods.items():
+        if torch_tensorrt.has_engines(method.program):
+            raise ProgramError(
+                f"method {name!r}",
+                "a module that calls engines of Torch-TensorRT",
+                "what torch_tensorrt.compile returned, or a program with it",
+                "Export it, and save the program: torch.export.export(module, inputs).",
+            )
 
 
 def _check_accumulation(given: object, subject: str, engine: str | None) -> None:

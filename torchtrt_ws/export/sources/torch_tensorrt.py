@@ -27,10 +27,12 @@ __all__ = ["has_engines", "lower", "needs_more", "read_engine", "to_program", "w
 
 _INSTALL = "pip install torch-tensorrt-rtx==2.14.0"
 _MODULES = ("TorchTensorRTModule", "PythonTorchTensorRTModule")  # what Torch-TensorRT puts an engine into
+_GRAPHS_MODULE = "CudaGraphsTorchTensorRTModule"  # what torch_tensorrt.runtime.enable_cudagraphs puts a module into
 
 
 def has_engines(given: object) -> bool:
     """True if `given` is a module or a program that Torch-TensorRT compiled, and has an engine."""
+    given = _unwrapped(given)
     if isinstance(given, ExportedProgram):
         return bool(engine_nodes(given.graph))
     if isinstance(given, torch.fx.GraphModule):
@@ -57,6 +59,7 @@ def to_program(method: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dyna
         ProgramError: Inputs for a program; a module that Torch-TensorRT cannot export, or whose buffers it cannot tell.
         EngineError: Torch-TensorRT is not installed, or not the version this was written for.
     """
+    given = _unwrapped(given)
     if isinstance(given, ExportedProgram):
         if arg_inputs is not None or kwarg_inputs is not None or dynamic_shapes is not None:
             raise ProgramError(
@@ -87,6 +90,11 @@ def to_program(method: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dyna
             "The error above this one says why it cannot.",
         ) from error
     return program
+
+
+def _unwrapped(given: Any) -> Any:
+    """The compiled module, where it is inside of one that replays CUDA graphs."""
+    return given.compiled_module if type(given).__name__ == _GRAPHS_MODULE else given
 
 
 def _with_mutations(method: str, program: ExportedProgram) -> ExportedProgram:
