@@ -172,3 +172,24 @@ def test_a_buffer_begins_with_what_is_in_it(program_of: Callable[..., Any], tmp_
     method = Runtime.get().load_program(str(tmp_path / "a.pte")).load_method("count")
     assert [method.execute([ones])[0].tolist() for _ in range(2)] == [[7] * 4, [9] * 4]
     assert (tmp_path / "a.pte").stat().st_size < 1 << 19
+
+
+def test_what_exir_cannot_lower_is_told(program_of: Callable[..., Any], tmp_path: Path) -> None:
+    """XNNPACK's preprocessing refuses a value that is an output and a buffer's new value (ExecuTorch 1.5.1)."""
+
+    class Counter(torch.nn.Module):
+        count: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("count", torch.zeros(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.count.add_(x)
+            return self.count.clone()
+
+    methods = {"forward": program_of(lambda self, call, x: call("a", x)), "count": None}
+    methods["count"] = torch.export.export(Counter(), (torch.ones(4),))
+    with pytest.raises(torchtrt_ws.ProgramError, match="methods 'forward', 'count': found RuntimeError: Output node"):
+        torchtrt_ws.save(methods, tmp_path / "a.pte")
+    assert list(tmp_path.iterdir()) == []
