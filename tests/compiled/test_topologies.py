@@ -101,6 +101,17 @@ def test_a_device(tmp_path: Path, program_of: Callable[..., Any]) -> None:
         assert [(spec.key, spec.value) for spec in engine.compile_specs] == [("target_device", b"cuda:0")]
 
 
+@pytest.mark.parametrize(("device", "runs_on"), [(None, 2), ("cuda:0", 0), ("cuda:1", 1)])
+def test_engines_run_where_their_tensors_are(
+    tmp_path: Path, program_of: Callable[..., Any], device: str | None, runs_on: int
+) -> None:
+    """They were compiled for device 2; memory of another device than its own is refused by an engine."""
+    exported = program_of(BODIES["chain"][0], device="2%9%0%2%NVIDIA H100")
+    torchtrt_ws.save(exported, tmp_path / "a.pte", device=device)
+    for engine in pte.read(tmp_path / "a.pte").engines:
+        assert (engine.metadata.device_id, engine.target_device) == (runs_on, device)
+
+
 def test_aliased_outputs(tmp_path: Path, program_of: Callable[..., Any]) -> None:
     exported = program_of(BODIES["alone"][0], outputs="y%cache", aliases="cache@x@kv_cache_update")
     torchtrt_ws.save(exported, tmp_path / "a.pte")

@@ -91,8 +91,9 @@ def save(
         weight_streaming_budget: Bytes of weights to keep on the device, for the whole program: "auto", a number of
             bytes, "1GiB", "50%". Split over the engines by streamable size. None and "auto" bake nothing.
         weight_streaming_budget_per_engine: The same for each engine: one value, or a mapping from engine name to value.
-        device: For engines on a GPU: "cuda:N" makes ExecuTorch plan their inputs and outputs in that device's memory.
-            None is host memory, which works with any runtime.
+        device: For engines on a GPU: "cuda:N" makes ExecuTorch plan their inputs and outputs in that device's memory,
+            and they run there. None is host memory, which works with any runtime; what Torch-TensorRT compiled runs on
+            the device it was compiled for then.
         device_io: With `device`: the method's inputs and outputs are on the device as well, and the caller provides
             both.
         compile_specs: Further ExecuTorch compile specs for each engine's delegate.

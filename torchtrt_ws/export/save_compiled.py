@@ -13,7 +13,7 @@ import torch
 from torchtrt_ws.export.by_name import by_name
 from torchtrt_ws.export.file.write_program import write_program
 from torchtrt_ws.export.options import SaveOptions, check_budget_forms
-from torchtrt_ws.export.placement import HOST_MEMORY
+from torchtrt_ws.export.placement import HOST_MEMORY, Placement
 from torchtrt_ws.export.sources import torch_tensorrt
 from torchtrt_ws.names import check_name, namer
 
@@ -76,13 +76,22 @@ def save_compiled(
     unique = namer()
     with ExitStack() as stack:
         lowered = {
-            name: stack.enter_context(torch_tensorrt.lower(name, program, unique)) for name, program in programs.items()
+            name: _placed(stack.enter_context(torch_tensorrt.lower(name, program, unique)), options.placement)
+            for name, program in programs.items()
         }
         if options.total is not None or options.per_engine is not None:
             for method in lowered.values():
                 for engine in method.engines.values():
                     torch_tensorrt.warn_of_resident(engine)
         write_program(target, lowered, _with_initial_state(options, lowered.values()))
+
+
+def _placed(method: LoweredMethod, placement: Placement | None) -> LoweredMethod:
+    """The method with engines that run where their inputs and outputs are planned, if a device was chosen for these."""
+    if placement is None or placement.device is None:
+        return method  # where each was compiled
+    engines = {token: replace(each, device_id=placement.device_id) for token, each in method.engines.items()}
+    return replace(method, engines=engines)
 
 
 def _with_initial_state(options: SaveOptions, methods: Iterable[LoweredMethod]) -> SaveOptions:
