@@ -13,14 +13,13 @@ from torchtrt_ws.atomic import check_target
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import LoweredMethod
 from torchtrt_ws.export.file.write_program import etrecord_path, write_program
-from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs
+from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs, read_constant_methods
 from torchtrt_ws.export.packages import require_exporter
 from torchtrt_ws.export.placement import HOST_MEMORY, Placement, read_device
 from torchtrt_ws.export.separate import read_weights_keyword, separate_target
 from torchtrt_ws.export.streaming.names import check_heads, head_name
 from torchtrt_ws.export.streaming.options import StreamingOptions, read_streaming
 from torchtrt_ws.identifiers import DEFAULT_METHOD, HOST
-from torchtrt_ws.names import check_name
 
 if TYPE_CHECKING:
     from executorch.exir.backend.compile_spec_schema import CompileSpec
@@ -152,7 +151,7 @@ def save(
         extra_specs,
         placement,
         partitioners=tuple(partitioners or ()),
-        lowering=_constants(constant_methods, named),
+        lowering=read_constant_methods(constant_methods, named),
         etrecord=generate_etrecord,
         weights_file=weights_file,
     )
@@ -233,15 +232,6 @@ def _lowered_to_host(methods: Mapping[str, Method], stack: ExitStack, separate: 
         )
         for name, program in programs.items()
     }
-
-
-def _constants(constant_methods: Mapping[str, Any] | None, methods: Mapping[str, Any]) -> dict[str, Any]:
-    for name in constant_methods or {}:
-        check_name("constant method", name)
-        if name in methods:
-            found = f"{name!r}, which is a method of the program"
-            raise ProgramError("constant_methods", found, "a name of its own", "Choose another name.")
-    return {"constant_methods": dict(constant_methods)} if constant_methods else {}
 
 
 def _lowered_to_rtx(
