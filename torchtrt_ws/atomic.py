@@ -10,7 +10,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -190,10 +190,18 @@ def _create_beside(target: Path, new_mode: int | None = None) -> tuple[int, Path
     _remove_left_behind(target.parent)
     temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, new_mode or _NEW_FILE_MODE)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)  # for as long as this process writes: tells others that it lives
-    if status is not None:
-        _keep_owner(descriptor, status)
-        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))  # behind the owner: changing that takes bits away
+    try:
+        # For as long as this process writes: tells others that it lives. Where a file system has no locks (as Lustre
+        # may), the others cannot take one either, and leave the file alone.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if status is not None:
+            _keep_owner(descriptor, status)
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode))  # behind the owner: changing that takes bits away
+    except BaseException:
+        os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+        raise
     return descriptor, temporary
 
 

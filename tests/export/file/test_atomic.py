@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import stat
@@ -77,6 +78,34 @@ def test_who_cannot_give_a_file_away_writes_it(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "fchown", refused)
     write_atomically(target, put(b"two"))
     assert target.read_bytes() == b"two" and stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+def without_locks(*_: object) -> None:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Lustre without its flock option: files are written there, and those of other writers are left alone."""
+    other = tmp_path / ".torchtrt-ws-0123456789abcdef.tmp"
+    other.write_bytes(b"half of it")
+    os.utime(other, (0, 0))
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    target = tmp_path / "a.pte"
+    for content in (b"one", b"two"):
+        write_atomically(target, put(content))
+        assert target.read_bytes() == content
+    assert sorted(tmp_path.iterdir()) == [other, target]
+
+
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.pte"
+    target.write_bytes(b"one")
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "fchmod", without_locks)
+    with pytest.raises(torchtrt_ws.ProgramError, match="Function not implemented"):
+        write_atomically(target, put(b"two"))
+    assert target.read_bytes() == b"one" and list(tmp_path.iterdir()) == [target]
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
