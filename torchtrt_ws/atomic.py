@@ -126,9 +126,11 @@ def _replace_all(written: Sequence[tuple[Path, Path]]) -> None:
     """Renames each (target, temporary); takes the first ones back when a later one fails."""
     replaced: list[tuple[Path, Path | None]] = []
     kept: list[Path] = []
+    held: list[int] = []
     try:
         for target, temporary in written:
             with _clear_errors(target):
+                held += _held(target)
                 old = _link_beside(target) if len(written) > 1 else None
                 kept.extend([old] if old is not None else [])
                 os.replace(temporary, target)
@@ -143,6 +145,20 @@ def _replace_all(written: Sequence[tuple[Path, Path]]) -> None:
     finally:
         for old in kept:
             old.unlink(missing_ok=True)
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def _held(path: Path) -> list[int]:
+    """Locks a file, so that nobody takes another name of it for what a killed writer left: it is old, and has such a
+    name. Its descriptor; none where there is no file, or none to be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return [descriptor]
 
 
 def _link_beside(target: Path) -> Path | None:

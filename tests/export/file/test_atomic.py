@@ -302,3 +302,29 @@ def test_all_of_them_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ex
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == (
         {target.name: b"old" for target in targets} if existed else {}
     )
+
+
+def test_what_is_kept_for_a_failure_is_nobody_s_leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process writes to the folder between the two renames, and the second one fails."""
+    targets = [tmp_path / name for name in ("a.ptd", "a.pte")]
+    for target in targets:
+        target.write_bytes(b"old")
+        os.utime(target, (0, 0))
+    rename = os.replace
+
+    def fail(source: Any, target: Any) -> None:
+        if Path(target).name == "a.pte":
+            code = "import sys; from pathlib import Path; from torchtrt_ws.atomic import write_atomically as w;"
+            code += "w(Path(sys.argv[1]), lambda file: file.write(b'other'))"
+            subprocess.run([sys.executable, "-c", code, tmp_path / "other"], check=True)
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(torchtrt_ws.ProgramError, match="Input/output error"):
+        write_together([(target, put(b"new")) for target in targets])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "a.ptd": b"old",
+        "a.pte": b"old",
+        "other": b"other",
+    }
