@@ -126,6 +126,7 @@ def test_aliased_outputs(tmp_path: Path, program_of: Callable[..., Any]) -> None
     ("changes", "keywords", "words"),
     [
         ({"allocator": "1"}, {}, "output allocator"),
+        ({"outputs": "y%z", "aliases": "z@x@1@kv_cache_update"}, {}, "an alias 'z@x@1@kv_cache_update'"),
         ({"outputs": "y%z"}, {}, "1 outputs in the graph.*the engine's 2: y, z"),
         ({}, {"engine": "host"}, "has engines of Torch-TensorRT"),
         ({}, {"arg_inputs": (1,)}, "already exported"),

@@ -117,7 +117,7 @@ def read_record(program: ExportedProgram, node: torch.fx.Node) -> Record:
         hardware_compatible=_text(info, _HARDWARE) == "1",
         serialized_metadata=_text(info, _METADATA),
         target_platform=_text(info, _PLATFORM),
-        aliases=tuple(_aliases(_text(info, _ALIASES)) if len(info) > _ALIASES else ()),
+        aliases=tuple(_aliases(node, _text(info, _ALIASES)) if len(info) > _ALIASES else ()),
     )
 
 
@@ -209,11 +209,13 @@ def _device_id(value: str) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _aliases(value: str) -> list[Alias]:
+def _aliases(node: torch.fx.Node, value: str) -> list[Alias]:
     aliases = []
     for record in value.split(_SEPARATOR) if value else []:
-        output, taken, *kind = record.split(_FIELD_SEPARATOR)
-        aliases.append(Alias(output, taken, *kind))
+        fields = record.split(_FIELD_SEPARATOR)
+        if len(fields) != 3:  # a name with a separator in it: which tensor it is cannot be told
+            raise _broken(node, f"an alias {record!r}")
+        aliases.append(Alias(*fields))
     return aliases
 
 
