@@ -10,7 +10,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,7 +63,8 @@ def write_atomically(target: Path, write: Callable[[BinaryIO], None], *, new_mod
     """Writes beside the target, syncs, renames. Whatever fails, the target keeps what it held, and nothing is left.
 
     Args:
-        target: A real path (`check_target` returns one). An existing file keeps its permissions.
+        target: A real path (`check_target` returns one). An existing file keeps its permissions, and its owner and
+            group as far as the system lets this process give files away.
         write: Writes the content to the open file.
         new_mode: For a file that must be new, as a key is: its permissions from its first byte on, less the umask.
 
@@ -125,9 +126,11 @@ def _replace_all(written: Sequence[tuple[Path, Path]]) -> None:
     """Renames each (target, temporary); takes the first ones back when a later one fails."""
     replaced: list[tuple[Path, Path | None]] = []
     kept: list[Path] = []
+    held: list[int] = []
     try:
         for target, temporary in written:
             with _clear_errors(target):
+                held += _held(target)
                 old = _link_beside(target) if len(written) > 1 else None
                 kept.extend([old] if old is not None else [])
                 os.replace(temporary, target)
@@ -142,6 +145,20 @@ def _replace_all(written: Sequence[tuple[Path, Path]]) -> None:
     finally:
         for old in kept:
             old.unlink(missing_ok=True)
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def _held(path: Path) -> list[int]:
+    """Locks a file, so that nobody takes another name of it for what a killed writer left: it is old, and has such a
+    name. Its descriptor; none where there is no file, or none to be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return [descriptor]
 
 
 def _link_beside(target: Path) -> Path | None:
@@ -185,14 +202,33 @@ def _synced_early(descriptor: int) -> Iterator[None]:
 
 def _create_beside(target: Path, new_mode: int | None = None) -> tuple[int, Path]:
     """A new, empty file in the target's folder: rename() is atomic only within one file system."""
-    mode = stat.S_IMODE(target.stat().st_mode) if new_mode is None and target.exists() else None
+    status = target.stat() if new_mode is None and target.exists() else None
     _remove_left_behind(target.parent)
     temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, new_mode or _NEW_FILE_MODE)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)  # for as long as this process writes: tells others that it lives
-    if mode is not None:
-        os.fchmod(descriptor, mode)
+    try:
+        # For as long as this process writes: tells others that it lives. Where a file system has no locks (as Lustre
+        # may), the others cannot take one either, and leave the file alone.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if status is not None:
+            _keep_owner(descriptor, status)
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode))  # behind the owner: changing that takes bits away
+    except BaseException:
+        os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+        raise
     return descriptor, temporary
+
+
+def _keep_owner(descriptor: int, status: os.stat_result) -> None:
+    """Gives an open file the owner and group of `status`: who could read the old file is to read the new one."""
+    for owner, group in ((status.st_uid, status.st_gid), (-1, status.st_gid)):  # the group alone: others than root may
+        try:
+            os.fchown(descriptor, owner, group)
+        except OSError:  # not ours to give away, or a file system without owners
+            continue
+        return
 
 
 def _remove_left_behind(folder: Path) -> None:

@@ -16,13 +16,14 @@ from __future__ import annotations
 import functools
 import importlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from torchtrt_ws import budget
-from torchtrt_ws.errors import EngineError
+from torchtrt_ws.errors import EngineError, ProgramError
+from torchtrt_ws.identifiers import DEFAULT_METHOD
 
 __all__ = ["Enabled", "disable", "enable"]
 
@@ -113,8 +114,10 @@ def _wrapped(save: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(save)
     def with_budgets(*arguments: Any, **keywords: Any) -> Any:
         budgets = _Budgets(keywords.get(budget.KEY), keywords.get(budget.PER_ENGINE_KEYWORD))
-        if keywords.get("output_format") != _FORMAT or budgets == (None, None):
+        if keywords.get("output_format") != _FORMAT:
             return save(*arguments, **keywords)
+        if budgets == (None, None):  # None is no budget, in both keywords; Torch-TensorRT knows one of them
+            return save(*arguments, **{key: value for key, value in keywords.items() if key != budget.KEY})
         from torchtrt_ws.export.options import check_budget_forms  # not at the top: `enable` is cheap
 
         check_budget_forms(*budgets)  # before Torch-TensorRT exports anything
@@ -134,11 +137,17 @@ def _save_as_executorch(exp_program: Any, file_path: str, **keywords: Any) -> No
         _originals["_save_as_executorch"](exp_program, file_path, **keywords)
         return
     from torchtrt_ws.atomic import check_target
-    from torchtrt_ws.export.options import SaveOptions, read_compile_specs
+    from torchtrt_ws.export.options import SaveOptions, read_compile_specs, read_constant_methods
     from torchtrt_ws.export.save_compiled import save_compiled
-    from torchtrt_ws.identifiers import DEFAULT_METHOD
 
-    lowering = ("transform_passes", "compile_config", "constant_methods")
+    for option in ("partitioners", "compile_specs"):
+        if not isinstance(keywords.get(option), list | tuple | None):
+            raise ProgramError(option, repr(keywords[option])[:80], "a list or tuple", "Give one.")
+    lowering = {
+        "transform_passes": _passes(keywords.get("transform_passes")),
+        "compile_config": keywords.get("compile_config"),
+        **read_constant_methods(keywords.get("constant_methods"), (DEFAULT_METHOD,)),
+    }
     options = SaveOptions(
         total=budgets.total,
         per_engine=budgets.per_engine,
@@ -146,7 +155,16 @@ def _save_as_executorch(exp_program: Any, file_path: str, **keywords: Any) -> No
         placement=None,  # as Torch-TensorRT: the device each engine was built for
         config=keywords.get("backend_config"),
         partitioners=tuple(keywords.get("partitioners") or ()),
-        lowering={key: keywords[key] for key in lowering if keywords.get(key) is not None},
+        lowering={key: value for key, value in lowering.items() if value is not None},
         etrecord=bool(keywords.get("generate_etrecord")),
     )
     save_compiled(check_target(file_path), {DEFAULT_METHOD: exp_program}, options, xnnpack=False)
+
+
+def _passes(given: Any) -> Any:
+    """Those of the one method there is; exir takes no mapping that is empty or has other methods."""
+    if not isinstance(given, Mapping):
+        return given
+    if others := [name for name in given if name != DEFAULT_METHOD]:
+        raise ProgramError("transform_passes", f"a method {others[0]!r}", repr(DEFAULT_METHOD), "Leave it out.")
+    return list(given.get(DEFAULT_METHOD) or ()) or None

@@ -117,15 +117,17 @@ void check_engine(const uint8_t* payload, const DelegateRecord& delegate, const 
     return;
   }
   const Blob& read = blob.value();
-  if (read.engine_size == 0) {
-    const Failure outside{ErrorCode::NotSupported, "engine", "an engine in a data file", "one in the program",
-                          "Load the program with that file: a load looks at the engine"};
-    engine.facts.push_back(fact_of("blob", Verdict::No, outside));
+  const auto& own = read.metadata.own;
+  if (own) engine.name = own->name;
+  if (read.engine_size == 0) {  // a load looks at it
+    engine.facts.push_back({"blob",
+                            Verdict::Unknown,
+                            "cannot be told: the engine is in a data file, under the key " + in_quotes(read.engine_key),
+                            "Load the program with that file.",
+                            {}});
     checked.report.engines.push_back(std::move(engine));
     return;
   }
-  const auto& own = read.metadata.own;
-  if (own) engine.name = own->name;
   engine.kind = own ? own->kind : guess_engine_kind(read.engine, read.engine_size);
   const auto adapter = find_engine_kind(engine.kind);
   if (!adapter.ok()) {

@@ -57,6 +57,31 @@ def verdicts(facts: dict[str, dict[str, Any]]) -> dict[str, str]:
     return {name: fact["verdict"] for name, fact in facts.items()}
 
 
+def test_an_engine_in_a_data_file(pte_folder: Path, tmp_path: Path) -> None:
+    """As Torch-TensorRT 2.15 may write it. A load takes it from there: that a check cannot look at it is no No."""
+    from executorch.exir._serialize._named_data_store import NamedDataStore
+    from executorch.exir._serialize.data_serializer import DataPayload
+    from executorch.extension.flat_tensor.serialize.serialize import FlatTensorSerializer
+
+    path = tmp_path / "a.pte"
+    path.write_bytes((pte_folder / "elsewhere.pte").read_bytes())
+    done = check(path, "--json")
+    facts = facts_of(done)
+    assert done.returncode == 1 and (facts["blob"]["verdict"], facts["data"]["verdict"]) == ("unknown", "no")
+    store = NamedDataStore()
+    store.add_named_data("engine_0", b"vtrt" * 64, 16, "file")
+    output = store.get_named_data_store_output()
+    file = FlatTensorSerializer().serialize(DataPayload(output.buffers, output.external_data["file"]))
+    (tmp_path / "a.ptd").write_bytes(bytes(file))
+    done = check(path, "--json")
+    facts = facts_of(done)
+    assert done.returncode == 0 and (facts["blob"]["verdict"], facts["data"]["verdict"]) == ("unknown", "ok")
+    assert 'under the key "engine_0"' in facts["blob"]["found"]
+    assert torchtrt_ws.annotate(path).engines == ("engine0",)
+    done = check(path, "--json", "--digest")
+    assert done.returncode == 0 and facts_of(done)["blob"]["verdict"] == "unknown"
+
+
 # --- host engines
 
 

@@ -227,6 +227,19 @@ def test_the_least_memory_for_a_latency(profiled: Path) -> None:
     assert answer(profiled, "--latency", "9ms", code=1)["latency_memory_bytes"] is None
 
 
+def test_a_latency_that_only_streaming_meets(one: Path) -> None:
+    """Scratch of a single large weight is more than the weight: the most memory is not that of all weights."""
+    (info,) = pte.read(one).engines
+    scratch, context = 2 * BIG, CONTEXT
+    points = (Point(0, scratch + context, 1.0), Point(BIG, BIG + context, 1.02))
+    engine = EngineProfile(info.name, info.sha256 or "", BIG, scratch, points)
+    Profile((engine,)).write(beside(one))
+    found = answer(one, "--latency", "1.01ms")
+    assert (found["milliseconds"], found["meets_latency"], found["engines"][0]["budget_bytes"]) == (1.0, True, 0)
+    assert found["latency_memory_bytes"] == found["memory_bytes"] == scratch + context + MARGIN
+    assert answer(one, "--latency", "0.9ms", code=1)["latency_memory_bytes"] is None
+
+
 def test_two_engines_where_it_saves_the_most(two: Path) -> None:
     profile_of(two, overhead_milliseconds=1.5).write(beside(two))
     found = answer(two, "--memory", "70MiB")

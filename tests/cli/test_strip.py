@@ -35,6 +35,13 @@ class Query(Words):
         return self.layer(self.table(tokens))
 
 
+class Twice(torch.nn.Module):
+    """Has no weights."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+
 class Sum(torch.nn.Module):
     total: torch.Tensor
 
@@ -174,6 +181,48 @@ def test_a_changed_engine_is_refused(folder: Path, tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.pte"]
 
 
+def test_a_changed_engine_that_has_its_weights_is_refused(tmp_path: Path) -> None:
+    """The merged file would record what it got, and the damage would be gone from sight."""
+    inputs = {"layer": (torch.ones(2, 32),), "twice": (torch.ones(4),)}
+    methods = {"layer": torch.nn.Linear(32, 32).eval(), "twice": Twice()}
+    path = tmp_path / "a.pte"
+    torchtrt_ws.save(methods, path, arg_inputs=inputs, weights="separate")
+    (twice,) = (each for each in pte.read(path).engines if each.weights is None)
+    damaged(path, twice.engine_offset + twice.engine_bytes // 2)
+    done = run("merge", path, "-o", tmp_path / "b.pte")
+    assert done.returncode == 1 and "those that the file records" in done.stderr
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.ptd", "a.pte"]
+
+
+@pytest.mark.parametrize("command", ["strip", "merge"])
+@pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "written to"])
+def test_a_file_that_changes_meanwhile(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, replaced: bool
+) -> None:
+    """Parts of two programs are none: neither file is written, and what was there stays."""
+    from torchtrt_ws.export.file.laid_out import LaidOutProgram
+
+    for name in ("full.pte", "small.pte", "small.ptd"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    path = tmp_path / ("full.pte" if command == "strip" else "small.pte")
+    (tmp_path / "b.pte").write_bytes(b"old")
+    write_to = LaidOutProgram.write_to
+
+    def changed_first(self: LaidOutProgram, file: Any) -> None:
+        if replaced:
+            (tmp_path / "new").write_bytes(path.read_bytes())
+            (tmp_path / "new").rename(path)
+        else:
+            path.write_bytes(path.read_bytes())
+        write_to(self, file)
+
+    monkeypatch.setattr(LaidOutProgram, "write_to", changed_first)
+    with pytest.raises(torchtrt_ws.ProgramError, match="changed or replaced meanwhile"):
+        getattr(torchtrt_ws, command)(path, tmp_path / "b.pte")
+    assert (tmp_path / "b.pte").read_bytes() == b"old"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["b.pte", "full.pte", "small.ptd", "small.pte"]
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [
@@ -191,20 +240,16 @@ def test_nothing_to_do(folder: Path, tmp_path: Path, command: tuple[Any, ...], s
 
 
 def test_an_engine_without_weights_stays_as_it_is(tmp_path: Path) -> None:
-    class Double(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x * 2
-
     inputs = {"double": (torch.ones(4),), "layer": (torch.ones(2, 32),)}
     torch.manual_seed(7)
-    methods = {"double": Double(), "layer": torch.nn.Linear(32, 32).eval()}
+    methods = {"double": Twice(), "layer": torch.nn.Linear(32, 32).eval()}
     torchtrt_ws.save(methods, tmp_path / "a.pte", arg_inputs=inputs)
     report = torchtrt_ws.strip(tmp_path / "a.pte", tmp_path / "b.pte")
     assert report.engines == ("layer",)
     assert [each.weights is None for each in pte.read(tmp_path / "b.pte").engines] == [True, False]
     torchtrt_ws.merge(tmp_path / "b.pte", tmp_path / "c.pte")
     assert (tmp_path / "c.pte").read_bytes() == (tmp_path / "a.pte").read_bytes()
-    torchtrt_ws.save(Double(), tmp_path / "d.pte", arg_inputs=(torch.ones(4),), weights="separate")
+    torchtrt_ws.save(Twice(), tmp_path / "d.pte", arg_inputs=(torch.ones(4),), weights="separate")
     with pytest.raises(torchtrt_ws.ProgramError, match="engines without weights"):
         torchtrt_ws.strip(tmp_path / "d.pte", tmp_path / "e.pte")
     assert not (tmp_path / "d.ptd").exists() and not (tmp_path / "e.pte").exists()

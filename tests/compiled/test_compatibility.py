@@ -176,6 +176,8 @@ class TestPartitionerAlone:
         return pte.read(path)
 
     def test_one(self, alone: Any, plans: dict[str, bytes], tmp_path: Path) -> None:
+        report = self.lower(alone, tmp_path / "b.pte", device="cuda:1")
+        assert [(each.target_device, each.metadata.device_id) for each in report.engines] == [("cuda:1", 1)]
         report = self.lower(alone, tmp_path / "a.pte", device="cuda:0", weight_streaming_budget=7)
         (engine,) = report.engines
         assert (engine.name, engine.baked_budget) == ("forward", 7)

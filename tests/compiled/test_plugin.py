@@ -71,6 +71,7 @@ def test_their_options_travel(tensorrt: Any, towers: Any, tmp_path: Path) -> Non
             compile_specs=[CompileSpec("target_device", b"cuda:3")],
             backend_config=ExecutorchBackendConfig(segment_alignment=4096),
             constant_methods={"width": 64},
+            transform_passes={},
         )
     report = pte.read(tmp_path / "a.pte")
     assert {method.name for method in report.methods} == {"forward", "width"}
@@ -96,6 +97,8 @@ def test_other_calls_are_theirs(tensorrt: Any, alone: Any, tmp_path: Path) -> No
     with plugin.enable():
         save(tensorrt, alone, tmp_path / "inside.pte")
         assert (tmp_path / "inside.pte").read_bytes() == (tmp_path / "before.pte").read_bytes()
+        save(tensorrt, alone, tmp_path / "none.pte", weight_streaming_budget=None)  # as a script passes its options on
+        assert (tmp_path / "none.pte").read_bytes() == (tmp_path / "before.pte").read_bytes()
         tensorrt.save(torch.export.export(torch.nn.ReLU(), (torch.ones(2),)), str(tmp_path / "a.ep"), retrace=False)
         assert (tmp_path / "a.ep").stat().st_size > 0
         with pytest.raises(ValueError, match="output_format"):
@@ -112,6 +115,11 @@ def test_other_calls_are_theirs(tensorrt: Any, alone: Any, tmp_path: Path) -> No
         ({"weight_streaming_budget": "free-1GiB"}, "when the program is loaded"),
         ({"weight_streaming_budget": 1, "weight_streaming_budget_per_engine": 1}, "one of the two"),
         ({"weight_streaming_budget_per_engine": {"other": 1}}, "no engine named 'other'"),
+        ({"weight_streaming_budget": 1, "constant_methods": {"forward": 1}}, "which is a method of the program"),
+        ({"weight_streaming_budget": 1, "constant_methods": {"a b": 1}}, "constant method"),
+        ({"weight_streaming_budget": 1, "partitioners": {"forward": []}}, "partitioners.*a list or tuple"),
+        ({"weight_streaming_budget": 1, "compile_specs": {"forward": []}}, "compile_specs.*a list or tuple"),
+        ({"weight_streaming_budget": 1, "transform_passes": {"other": []}}, "transform_passes.*a method 'other'"),
     ],
 )
 def test_refused(tensorrt: Any, alone: Any, tmp_path: Path, keywords: dict[str, Any], words: str) -> None:

@@ -101,6 +101,17 @@ def test_a_device(tmp_path: Path, program_of: Callable[..., Any]) -> None:
         assert [(spec.key, spec.value) for spec in engine.compile_specs] == [("target_device", b"cuda:0")]
 
 
+@pytest.mark.parametrize(("device", "runs_on"), [(None, 2), ("cuda:0", 0), ("cuda:1", 1)])
+def test_engines_run_where_their_tensors_are(
+    tmp_path: Path, program_of: Callable[..., Any], device: str | None, runs_on: int
+) -> None:
+    """They were compiled for device 2; memory of another device than its own is refused by an engine."""
+    exported = program_of(BODIES["chain"][0], device="2%9%0%2%NVIDIA H100")
+    torchtrt_ws.save(exported, tmp_path / "a.pte", device=device)
+    for engine in pte.read(tmp_path / "a.pte").engines:
+        assert (engine.metadata.device_id, engine.target_device) == (runs_on, device)
+
+
 def test_aliased_outputs(tmp_path: Path, program_of: Callable[..., Any]) -> None:
     exported = program_of(BODIES["alone"][0], outputs="y%cache", aliases="cache@x@kv_cache_update")
     torchtrt_ws.save(exported, tmp_path / "a.pte")
@@ -115,6 +126,7 @@ def test_aliased_outputs(tmp_path: Path, program_of: Callable[..., Any]) -> None
     ("changes", "keywords", "words"),
     [
         ({"allocator": "1"}, {}, "output allocator"),
+        ({"outputs": "y%z", "aliases": "z@x@1@kv_cache_update"}, {}, "an alias 'z@x@1@kv_cache_update'"),
         ({"outputs": "y%z"}, {}, "1 outputs in the graph.*the engine's 2: y, z"),
         ({}, {"engine": "host"}, "has engines of Torch-TensorRT"),
         ({}, {"arg_inputs": (1,)}, "already exported"),
@@ -154,3 +166,26 @@ def test_a_compiled_module(tmp_path: Path, program_of: Callable[..., Any], plans
     report = pte.read(tmp_path / "a.pte")
     assert [each.name for each in report.engines] == ["_run_on_acc_a_engine", "_run_on_acc_b_engine"]
     assert sum(each.baked_budget or 0 for each in report.engines) == 1000
+    wrapped = replays_graphs(module)
+    torchtrt_ws.save(wrapped, tmp_path / "b.pte", weight_streaming_budget=1000)
+    assert (tmp_path / "b.pte").read_bytes() == (tmp_path / "a.pte").read_bytes()
+
+
+def replays_graphs(module: torch.nn.Module) -> torch.nn.Module:
+    """As torch_tensorrt.runtime.enable_cudagraphs returns it, which needs a GPU to be made."""
+    from torch_tensorrt.dynamo.runtime._CudaGraphsTorchTensorRTModule import CudaGraphsTorchTensorRTModule
+
+    wrapped = CudaGraphsTorchTensorRTModule.__new__(CudaGraphsTorchTensorRTModule)
+    torch.nn.Module.__init__(wrapped)
+    wrapped.compiled_module, wrapped.cudagraph = module, None
+    return wrapped
+
+
+def test_a_module_around_a_compiled_one(tmp_path: Path, program_of: Callable[..., Any]) -> None:
+    """It is exported on the way to a host engine, which has no kernel for an engine: so what to do instead is said."""
+    module = torch.nn.Sequential(program_of(BODIES["alone"][0], dynamic=False).module(check_guards=False))
+    with pytest.raises(torchtrt_ws.ProgramError, match=r"calls engines of Torch-TensorRT.*torch\.export\.export"):
+        torchtrt_ws.save(module, tmp_path / "a.pte", arg_inputs=(torch.ones(4, 64),))
+    exported = torch.export.export(module, (torch.ones(4, 64),), strict=False)
+    torchtrt_ws.save(exported, tmp_path / "a.pte")
+    assert [each.kind for each in pte.read(tmp_path / "a.pte").engines] == ["tensorrt"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torchtrt_ws.budget.latency import TOLERANCE
 from torchtrt_ws.budget.profile import Point
 from torchtrt_ws.planning.choice import choose
-from torchtrt_ws.planning.memory import WeightGroup, everything, in_the_hole, least, needed
+from torchtrt_ws.planning.memory import WeightGroup, everything, in_the_hole, least, most, needed
 from torchtrt_ws.planning.prediction import at_budget
 
 
@@ -49,6 +49,7 @@ def check(available: int, every: list[WeightGroup]) -> dict[str, int] | None:
         return None
     assert budgets is not None and set(budgets) == {group.name for group in every}
     assert needed(budgets, every) <= available, "more than the memory"
+    assert needed(budgets, every) <= most(every)
     for group in every:
         budget = budgets[group.name]
         assert 0 <= budget <= group.streamable

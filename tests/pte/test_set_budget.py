@@ -328,6 +328,20 @@ def test_a_file_that_another_process_changes(path: Path, saved: bytes) -> None:
     assert path.read_bytes() == saved
 
 
+def test_a_file_system_without_locks(path: Path, saved: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is changing the file there, and nobody can be kept from it: another file is written."""
+
+    def without_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    with pytest.raises(ProgramError, match=r"without locks \(Function not implemented\).*-o writes another file"):
+        pte.set_budget(path, 7)
+    assert path.read_bytes() == saved
+    pte.set_budget(path, 7, output=path.with_name("b.pte"))
+    assert sum(engine.baked_budget or 0 for engine in pte.read(path.with_name("b.pte")).engines) == 7
+
+
 @pytest.mark.parametrize("what", ["written to", "replaced", "removed"])
 @pytest.mark.parametrize("name", ["saved", "one"])
 def test_a_file_that_changes_meanwhile(

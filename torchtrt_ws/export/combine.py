@@ -113,7 +113,7 @@ def combine(
             raise ProgramError(files, "the same plans", "plans for other GPUs", "Give a program for each GPU.")
         companion = lay_out_weights([weight for each in engines.values() for weight in each.weights])
         laid_out = programs[0].laid_out(engines, weights_file.name)
-        write_together([(weights_file, companion.write_to), (target, laid_out.write_to)])
+        write_together([(weights_file, companion.write_to), (target, programs[0].checked(laid_out, programs[1:]))])
     plans = {each.name: tuple(plan.made_for for plan in each.variants) for each in engines.values()}
     return Combined(str(output), str(weights_file), plans, laid_out.size, companion.size)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torchtrt_ws.export.engine.built_engine import BuiltEngine
     from torchtrt_ws.export.engine.payload import SlicePayload
     from torchtrt_ws.export.file.rewritten import OpenedProgram
+    from torchtrt_ws.pte import ProgramInfo
 
 __all__ = ["Merged", "merge"]
 
@@ -69,19 +70,25 @@ def merge(
     names = tuple(each.name for each in info.engines if each.weights is not None)
     if not names:
         raise ProgramError(info.file, "engines that have their weights", "one without", "Nothing is to be done.")
-    if data is None:
-        files = pte.with_companions(info.file, info.engines, pte.data_files_beside(info.file))
-    else:
-        files = [os.fspath(each) for each in data]
-        pte.check_weights(info.file, info.engines, files)
+    given = None if data is None else [os.fspath(each) for each in data]
+    _data_files(info, given)
 
     from torchtrt_ws.export.file.rewritten import opened  # not at the top: it imports executorch, which takes seconds
 
     with opened(source) as program:
+        files = _data_files(program.info, given)
         engines = _with_weights(program, files)
         laid_out = program.laid_out(engines, "")
-        write_atomically(target, laid_out.write_to)
+        write_atomically(target, program.checked(laid_out))
     return Merged(str(output), tuple(files), names, info.bytes, laid_out.size)
+
+
+def _data_files(info: ProgramInfo, given: list[str] | None) -> list[str]:
+    """The files with the weights; all of these are in them."""
+    if given is None:
+        return pte.with_companions(info.file, info.engines, pte.data_files_beside(info.file))
+    pte.check_weights(info.file, info.engines, given)
+    return given
 
 
 def _with_weights(program: OpenedProgram, files: list[str]) -> dict[int, BuiltEngine]:
@@ -89,6 +96,7 @@ def _with_weights(program: OpenedProgram, files: list[str]) -> dict[int, BuiltEn
     found = {}
     for index, (info, engine) in enumerate(zip(program.info.engines, program.engines, strict=True)):
         if info.weights is None:
+            program.check(index)  # the new file records what it has: damage would no longer show
             found[index] = engine
             continue
         if info.variants:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,14 @@ from torchtrt_ws import budget
 from torchtrt_ws.errors import BudgetError, ProgramError
 from torchtrt_ws.export.placement import HOST_MEMORY, TARGET_DEVICE_KEY, Placement
 from torchtrt_ws.identifiers import DEFAULT_METHOD
+from torchtrt_ws.names import check_name
 
 if TYPE_CHECKING:
     from executorch.exir import ExecutorchBackendConfig
     from executorch.exir.backend.compile_spec_schema import CompileSpec
     from executorch.exir.backend.partitioner import Partitioner
 
-__all__ = ["SaveOptions", "check_budget_forms", "check_budgets", "read_compile_specs"]
+__all__ = ["SaveOptions", "check_budget_forms", "check_budgets", "read_compile_specs", "read_constant_methods"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,27 @@ def check_budget_forms(total: Any, per_engine: Any) -> None:
         BudgetError: As `torchtrt_ws.budget.bake`, but for unknown names.
     """
     check_budgets(total, per_engine, list(per_engine) if isinstance(per_engine, Mapping) else [DEFAULT_METHOD])
+
+
+def read_constant_methods(constant_methods: Mapping[str, Any] | None, methods: Container[str]) -> dict[str, Any]:
+    """Checks the methods that return a constant.
+
+    Args:
+        constant_methods: The keyword `constant_methods`.
+        methods: The names of the program's other methods.
+
+    Returns:
+        Keywords of `to_edge_transform_and_lower`; empty without constant methods.
+
+    Raises:
+        ProgramError: A name that no method can have, or that another one has.
+    """
+    for name in constant_methods or {}:
+        check_name("constant method", name)
+        if name in methods:
+            found = f"{name!r}, which is a method of the program"
+            raise ProgramError("constant_methods", found, "a name of its own", "Choose another name.")
+    return {"constant_methods": dict(constant_methods)} if constant_methods else {}
 
 
 def read_compile_specs(compile_specs: Sequence[CompileSpec] | None, any_device: bool = False) -> list[CompileSpec]:

@@ -13,14 +13,13 @@ from torchtrt_ws.atomic import check_target
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.export.engine.built_engine import LoweredMethod
 from torchtrt_ws.export.file.write_program import etrecord_path, write_program
-from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs
+from torchtrt_ws.export.options import SaveOptions, check_budgets, read_compile_specs, read_constant_methods
 from torchtrt_ws.export.packages import require_exporter
 from torchtrt_ws.export.placement import HOST_MEMORY, Placement, read_device
 from torchtrt_ws.export.separate import read_weights_keyword, separate_target
 from torchtrt_ws.export.streaming.names import check_heads, head_name
 from torchtrt_ws.export.streaming.options import StreamingOptions, read_streaming
 from torchtrt_ws.identifiers import DEFAULT_METHOD, HOST
-from torchtrt_ws.names import check_name
 
 if TYPE_CHECKING:
     from executorch.exir.backend.compile_spec_schema import CompileSpec
@@ -91,8 +90,9 @@ def save(
         weight_streaming_budget: Bytes of weights to keep on the device, for the whole program: "auto", a number of
             bytes, "1GiB", "50%". Split over the engines by streamable size. None and "auto" bake nothing.
         weight_streaming_budget_per_engine: The same for each engine: one value, or a mapping from engine name to value.
-        device: For engines on a GPU: "cuda:N" makes ExecuTorch plan their inputs and outputs in that device's memory.
-            None is host memory, which works with any runtime.
+        device: For engines on a GPU: "cuda:N" makes ExecuTorch plan their inputs and outputs in that device's memory,
+            and they run there. None is host memory, which works with any runtime; what Torch-TensorRT compiled runs on
+            the device it was compiled for then.
         device_io: With `device`: the method's inputs and outputs are on the device as well, and the caller provides
             both.
         compile_specs: Further ExecuTorch compile specs for each engine's delegate.
@@ -151,7 +151,7 @@ def save(
         extra_specs,
         placement,
         partitioners=tuple(partitioners or ()),
-        lowering=_constants(constant_methods, named),
+        lowering=read_constant_methods(constant_methods, named),
         etrecord=generate_etrecord,
         weights_file=weights_file,
     )
@@ -191,6 +191,7 @@ def save(
         dynamic_shapes,
         with_profiles=engine == "tensorrt_rtx",
     )
+    _check_no_engines(exported)
     with ExitStack() as stack:
         if engine == "tensorrt_rtx":
             folder = target.parent
@@ -231,15 +232,6 @@ def _lowered_to_host(methods: Mapping[str, Method], stack: ExitStack, separate: 
         )
         for name, program in programs.items()
     }
-
-
-def _constants(constant_methods: Mapping[str, Any] | None, methods: Mapping[str, Any]) -> dict[str, Any]:
-    for name in constant_methods or {}:
-        check_name("constant method", name)
-        if name in methods:
-            found = f"{name!r}, which is a method of the program"
-            raise ProgramError("constant_methods", found, "a name of its own", "Choose another name.")
-    return {"constant_methods": dict(constant_methods)} if constant_methods else {}
 
 
 def _lowered_to_rtx(
@@ -301,6 +293,20 @@ def _check_compiled(
             "compiled modules, and exported programs: what has no engine runs on the CPU",
             "Compile it as well, or export it with torch.export.export.",
         )
+
+
+def _check_no_engines(methods: Mapping[str, Method]) -> None:
+    """A module around one that Torch-TensorRT compiled shows its engines once it is exported, and not before."""
+    from torchtrt_ws.export.sources import torch_tensorrt  # not at the top: it imports torch
+
+    for name, method in methods.items():
+        if torch_tensorrt.has_engines(method.program):
+            raise ProgramError(
+                f"method {name!r}",
+                "a module that calls engines of Torch-TensorRT",
+                "what torch_tensorrt.compile returned, or a program with it",
+                "Export it, and save the program: torch.export.export(module, inputs).",
+            )
 
 
 def _check_accumulation(given: object, subject: str, engine: str | None) -> None:

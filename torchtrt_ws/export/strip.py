@@ -83,7 +83,7 @@ def strip(
         companion = lay_out_weights([weight for each in engines.values() for weight in each.weights])
         laid_out = program.laid_out(engines, weights_file.name)
         before = program.info.bytes
-        write_together([(weights_file, companion.write_to), (target, laid_out.write_to)])
+        write_together([(weights_file, companion.write_to), (target, program.checked(laid_out))])
     names = tuple(each.name for each in engines.values() if each.weights)
     return Stripped(str(output), str(weights_file), names, before, laid_out.size, companion.size)
 

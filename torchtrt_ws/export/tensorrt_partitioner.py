@@ -45,8 +45,8 @@ class TensorRTPartitioner(Partitioner):  # type: ignore[misc]  # executorch has 
         weight_streaming_budget: Bytes of weights to keep on the device, for the whole method: "auto", a number of
             bytes, "1GiB", "50%". Split over the engines by streamable size. None and "auto" bake nothing.
         weight_streaming_budget_per_engine: The same for each engine: one value, or a mapping from engine name to value.
-        device: "cuda:N" makes ExecuTorch plan the engines' inputs and outputs in that device's memory; None is host
-            memory.
+        device: "cuda:N" makes ExecuTorch plan the engines' inputs and outputs in that device's memory, and the engines
+            run there; None is host memory, and the devices that they were compiled for.
         compile_specs: Further compile specs for each engine's delegate.
 
     Raises:
@@ -66,7 +66,7 @@ class TensorRTPartitioner(Partitioner):  # type: ignore[misc]  # executorch has 
         super().__init__()
         self._name = name
         self._budgets = (weight_streaming_budget, weight_streaming_budget_per_engine)
-        self._device = read_device(device, device_io=False).spec
+        self._placement = read_device(device, device_io=False)
         self._compile_specs = read_compile_specs(compile_specs)
         check_budget_forms(weight_streaming_budget, weight_streaming_budget_per_engine)
 
@@ -75,7 +75,11 @@ class TensorRTPartitioner(Partitioner):  # type: ignore[misc]  # executorch has 
         calls = engine_nodes(exported_program.graph)
         unique = namer()
         engines = [
-            _widened(torch_tensorrt.read_engine(self._name, exported_program, node, unique, alone=len(calls) == 1)[0])
+            self._placed(
+                _widened(
+                    torch_tensorrt.read_engine(self._name, exported_program, node, unique, alone=len(calls) == 1)[0]
+                )
+            )
             for node in calls
         ]
         baked = budget.bake(*self._budgets, [engine.budget_size() for engine in engines])
@@ -95,9 +99,13 @@ class TensorRTPartitioner(Partitioner):  # type: ignore[misc]  # executorch has 
     ) -> tuple[list[torch._ops.OpOverload], Callable[[torch.fx.Node], bool] | None]:
         return ([], None)
 
+    def _placed(self, engine: BuiltEngine) -> BuiltEngine:
+        """It runs where its inputs and outputs are planned, if a device was chosen for these."""
+        return engine if self._placement.device is None else replace(engine, device_id=self._placement.device_id)
+
     def _specs(self, value: bytes | None) -> list[CompileSpec]:
         """In Torch-TensorRT's order: the caller's, the budget, the device."""
-        own = ((budget.KEY, value), (TARGET_DEVICE_KEY, self._device))
+        own = ((budget.KEY, value), (TARGET_DEVICE_KEY, self._placement.spec))
         return [*self._compile_specs, *(CompileSpec(key, each) for key, each in own if each is not None)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torchtrt_ws.budget.profile import Point
 
-__all__ = ["WeightGroup", "everything", "in_the_hole", "least", "needed", "resident_sets"]
+__all__ = ["WeightGroup", "everything", "in_the_hole", "least", "most", "needed", "resident_sets"]
 
 _MOST_SETS = 8  # of each order: with more engines than that, a set more saves little
 
@@ -70,6 +70,20 @@ def needed(budgets: Mapping[str, int], groups: Sequence[WeightGroup]) -> int:
         block = max(block, own) if group.in_block else block
         apart += 0 if group.in_block else own
     return weights + block + apart
+
+
+def most(groups: Sequence[WeightGroup]) -> int:
+    """What no budgets take more than: all weights, and scratch too, which may be larger than what it streams.
+
+    Args:
+        groups: All of a device.
+
+    Returns:
+        Bytes.
+    """
+    block = max((group.context + group.scratch for group in groups if group.in_block), default=0)
+    apart = sum(group.context + group.scratch for group in groups if not group.in_block)
+    return sum(group.streamable + group.fixed for group in groups) + block + apart
 
 
 def resident_sets(groups: Sequence[WeightGroup]) -> list[frozenset[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torchtrt_ws.planning.choice import choose
 from torchtrt_ws.planning.facts import KnownEngine, Measured, groups_of
-from torchtrt_ws.planning.memory import WeightGroup, everything, least, needed
+from torchtrt_ws.planning.memory import WeightGroup, everything, least, most, needed
 from torchtrt_ws.planning.prediction import BOUND, EXTRAPOLATED, MEASURED, Prediction, at_budget, together
 
 __all__ = ["ProgramModel"]
@@ -87,7 +87,7 @@ class ProgramModel:
             return self.memory(budgets) if budgets is not None and fast else None
 
         low = self.memory(self.least()) - 1
-        high = reached(self.memory(self.everything()))
+        high = reached(max(most(groups) for groups in self.devices.values()) + self.margin)
         if high is None:
             return None
         step = max((high - low) >> _BISECTIONS, 1)

@@ -13,6 +13,7 @@ from torchtrt_ws.budget import EngineSize
 from torchtrt_ws.digests import UNKNOWN, Digests, Hashing
 from torchtrt_ws.errors import BlobError, ProgramError
 from torchtrt_ws.identifiers import SIGNATURE_SUFFIX, TENSORRT
+from torchtrt_ws.pte.engine_file import EngineFile, engine_files
 from torchtrt_ws.pte.info import EngineInfo, ProgramInfo
 from torchtrt_ws.pte.io_facts import io_facts, passed_values
 from torchtrt_ws.pte.layout import U64, Field, PteFile, Region, set_header
@@ -50,6 +51,8 @@ def annotate(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | N
     and percents and totals can be baked. A plan tells its streamable bytes to a GPU only, so its size is recorded, as
     an estimate. Files of early versions of torchtrt-ws get the checksum that they lack.
 
+    An engine in a data file beside the program, as Torch-TensorRT 2.15 may write it, is read there, and stays there.
+
     Everything else in the file stays, byte for byte; the engines move. The new file is written beside the old one,
     which it replaces when it is whole. A file that has all this is left as it is.
 
@@ -62,7 +65,8 @@ def annotate(path: str | os.PathLike[str], *, output: str | os.PathLike[str] | N
 
     Raises:
         ProgramError: No program, no engines in it, engines inside the flatbuffer or shared by delegates, an engine that
-            is not the one that its metadata record, a file that cannot be read or written or that changes meanwhile.
+            is not the one that its metadata record, no data file with an engine that is not in the program, a file that
+            cannot be read or written or that changes meanwhile.
         EngineError: The package `crc32c` is not installed.
     """
     target = check_target(path if output is None else output)
@@ -114,7 +118,8 @@ class _Blob:
 def _changed_blobs(file: PteFile, program: ProgramInfo) -> dict[int, _Blob]:
     """Segment number to the blob in it, for those that lack something."""
     engines = program.engines
-    sizes = [_streamable(engine)[0] for engine in engines]
+    elsewhere = engine_files(file.path, engines)
+    sizes = [_streamable(engine, elsewhere)[0] for engine in engines]
     total, distinct = _totals(sizes, program.engine_sizes())
     segments = _segments_of(file, program)
     changed: dict[int, _Blob] = {}
@@ -122,7 +127,7 @@ def _changed_blobs(file: PteFile, program: ProgramInfo) -> dict[int, _Blob]:
         own = engine.metadata.own
         if own is None:
             inputs, outputs = io_facts(f"{file.path}: engine {engine.name!r}", engine.metadata, values)
-            size, estimated = _streamable(engine)
+            size, estimated = _streamable(engine, elsewhere)
             own = blob.OwnFacts(
                 name=engine.name,
                 kind=engine.kind,
@@ -138,6 +143,8 @@ def _changed_blobs(file: PteFile, program: ProgramInfo) -> dict[int, _Blob]:
         if wanted == engine.metadata.own and wanted.crc32c is not None:
             continue
         digests = None if wanted.crc32c is None else Digests(wanted.crc32c, wanted.sha256)
+        if digests is None and engine.engine_key is not None:
+            digests = elsewhere[engine.engine_key].digests()
         changed[_taken(file, engine, segment, segments)] = _read_blob(file, engine, wanted, digests)
     if changed and len({engine.name for engine in engines}) < len(engines):
         raise ProgramError(file.path, "two engines of one name", "a name for each engine", "Save it again.")
@@ -153,12 +160,15 @@ def _totals(sizes: Sequence[int | None], engines: Sequence[EngineSize]) -> tuple
     return sum(known), sum(distinct) if len(distinct) < len(known) else None
 
 
-def _streamable(engine: EngineInfo) -> tuple[int | None, bool]:
+def _streamable(engine: EngineInfo, elsewhere: Mapping[str, EngineFile]) -> tuple[int | None, bool]:
     """What is known of the streamable bytes, and whether it is an estimate."""
     if engine.metadata.own is not None:
         return engine.streamable_bytes, engine.streamable_estimated
+    if engine.kind != TENSORRT:
+        return None, False
     # As save_plan has it: nearly all of a plan is weights, and how many of them stream only a GPU is told.
-    return (engine.engine_bytes, True) if engine.kind == TENSORRT else (None, False)
+    key = engine.engine_key
+    return engine.engine_bytes if key is None else elsewhere[key].region.size, True
 
 
 def _segments_of(file: PteFile, program: ProgramInfo) -> list[int | None]:

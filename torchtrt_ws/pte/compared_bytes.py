@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.pte.engine_file import engine_files
 from torchtrt_ws.pte.info import EngineInfo
 from torchtrt_ws.pte.layout import Region
 from torchtrt_ws.pte.source import Source
@@ -26,7 +27,7 @@ class ComparedBytes:
         self.a, self.b = a, b
         self._left = 2 * (a.program.view.nbytes + b.program.view.nbytes)  # more than that are parts that overlap
         self._equal: dict[tuple[Region, Region], bool] = {}
-        self._digests: dict[tuple[Source, Region], str] = {}
+        self._digests: dict[tuple[Source, Region | str], str] = {}
 
     def engines(self, engine: EngineInfo, other: EngineInfo) -> tuple[bool, str]:
         """Whether two engines are the same bytes, and what that was told from.
@@ -36,12 +37,15 @@ class ComparedBytes:
             other: Of the program `b`.
 
         Raises:
-            ProgramError: A file changed meanwhile, or has parts that overlap.
+            ProgramError: A file changed meanwhile, has parts that overlap, or lacks the data file with an engine.
         """
-        if engine.engine_bytes != other.engine_bytes:
+        in_data_file = engine.engine_key is not None or other.engine_key is not None
+        if engine.engine_bytes != other.engine_bytes and not in_data_file:
             return False, BY_SIZE
         if engine.sha256 is not None and other.sha256 is not None:
             return engine.sha256 == other.sha256, BY_DIGEST
+        if in_data_file:
+            return self.sha256_of(self.a, engine) == self.sha256_of(self.b, other), BY_BYTES
         return self.regions(_region(engine), _region(other)), BY_BYTES
 
     def regions(self, region: Region | None, other: Region | None) -> bool:
@@ -72,15 +76,19 @@ class ComparedBytes:
             engine: One of its engines.
 
         Raises:
-            ProgramError: The file changed meanwhile, or has parts that overlap.
+            ProgramError: The file changed meanwhile, has parts that overlap, or lacks the data file with an engine.
         """
         if engine.sha256 is not None:
             return engine.sha256
-        key = source, _region(engine)
+        key = source, engine.engine_key or _region(engine)
         if key not in self._digests:
             self._spend(source, engine.engine_bytes)
             digest = hashlib.sha256()
-            for piece in source.pieces(engine.engine_offset, engine.engine_bytes):
+            if engine.engine_key is None:
+                pieces = source.pieces(engine.engine_offset, engine.engine_bytes)
+            else:
+                pieces = engine_files(source.path, [engine])[engine.engine_key].pieces()
+            for piece in pieces:
                 digest.update(piece)
             self._digests[key] = digest.hexdigest()
         return self._digests[key]

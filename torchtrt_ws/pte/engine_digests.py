@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,10 +13,11 @@ from torchtrt_ws.digests import Digests, add_to_crc32c
 from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.pte.companion import with_companions
 from torchtrt_ws.pte.data_file import data_files_beside, regions_in_data_file
+from torchtrt_ws.pte.engine_file import engine_files
 from torchtrt_ws.pte.info import EngineInfo
 from torchtrt_ws.pte.layout import Region
 from torchtrt_ws.pte.read_program import read_open
-from torchtrt_ws.pte.source import Source, opened_source
+from torchtrt_ws.pte.source import opened_source
 
 __all__ = ["DigestReport", "EngineDigest", "Progress", "check_digests"]
 
@@ -92,9 +93,9 @@ class DigestReport:
 def check_digests(path: str | os.PathLike[str], *, progress: Progress | None = None) -> DigestReport:
     """Computes the SHA-256 of each engine, its CRC-32C where one is recorded, and compares both with the file's record.
 
-    All engines are read, those that are the same bytes of the file once, 1 MiB at a time; and the weights of those that
-    are stored without, in the data files beside the program. It is a check against damage:
-    who changes an engine can change its record. `torchtrt_ws.trust.verify` says who signed the file.
+    All engines are read, those that are the same bytes of a file once, 1 MiB at a time; and the weights of those that
+    are stored without, in the data files beside the program, where whole engines may be too. It is a check against
+    damage: who changes an engine can change its record. `torchtrt_ws.trust.verify` says who signed the file.
 
     Args:
         path: The .pte.
@@ -104,23 +105,27 @@ def check_digests(path: str | os.PathLike[str], *, progress: Progress | None = N
         What was found. An engine that differs is no error.
 
     Raises:
-        ProgramError: No program, engines that overlap, or a file that changes meanwhile.
+        ProgramError: No program, engines that overlap, no data file with an engine that is not in the program, or a
+            file that changes meanwhile.
         EngineError: A CRC-32C is recorded, and the package `crc32c` is not installed.
     """
     with opened_source(path, to_change=False) as source:
         engines = read_open(source.program).engines
-        regions = distinct_regions(source.path, engines)
-        with_checksum = {_region(each) for each in engines if each.crc32c is not None}
-        done, total = 0, sum(region.size for region in regions)
-        found: dict[Region, Digests] = {}
-        for region in regions:
-            found[region] = _digests(
-                source, region, region in with_checksum, None if progress is None else _from(progress, done, total)
-            )
-            done += region.size
+        elsewhere = engine_files(source.path, engines)
+        regions = distinct_regions(source.path, [each for each in engines if each.engine_key is None])
+        with_checksum = {_where(each) for each in engines if each.crc32c is not None}
+        places: list[tuple[Region | str, int]] = [(region, region.size) for region in regions]
+        places += [(key, file.region.size) for key, file in elsewhere.items()]
+        done, total = 0, sum(size for _, size in places)
+        found: dict[Region | str, Digests] = {}
+        for place, size in places:
+            told = None if progress is None else _from(progress, done, total)
+            pieces = elsewhere[place].pieces() if isinstance(place, str) else source.pieces(place.offset, place.size)
+            found[place] = _digests(pieces, place in with_checksum, told)
+            done += size
         source.check_unchanged()
     weights = _compared_weights(source.path, engines)
-    return DigestReport(source.path, tuple(_compared(each, found[_region(each)], weights) for each in engines))
+    return DigestReport(source.path, tuple(_compared(each, found[_where(each)], weights) for each in engines))
 
 
 def distinct_regions(path: str, engines: Sequence[EngineInfo]) -> list[Region]:
@@ -147,14 +152,19 @@ def _region(engine: EngineInfo) -> Region:
     return Region(engine.engine_offset, engine.engine_bytes)
 
 
+def _where(engine: EngineInfo) -> Region | str:
+    """Its bytes of the program, or its key in a data file."""
+    return engine.engine_key or _region(engine)
+
+
 def _from(progress: Progress, start: int, total: int) -> Callable[[int], None]:
     return lambda count: progress(start + count, total)
 
 
-def _digests(source: Source, region: Region, with_checksum: bool, done: Callable[[int], None] | None) -> Digests:
+def _digests(pieces: Iterable[bytes], with_checksum: bool, done: Callable[[int], None] | None) -> Digests:
     """Without a checksum its field is empty."""
     sha256, crc32c, count = hashlib.sha256(), 0, 0
-    for piece in source.pieces(region.offset, region.size):
+    for piece in pieces:
         sha256.update(piece)
         if with_checksum:
             crc32c = add_to_crc32c(piece, crc32c)

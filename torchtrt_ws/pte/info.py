@@ -137,6 +137,11 @@ class EngineInfo:
         return self.metadata.engine_key if self.engine_bytes == 0 else None
 
     @property
+    def place(self) -> int | str:
+        """Where its bytes are: their offset in the program, or the key of a data file."""
+        return self.engine_key or self.engine_offset
+
+    @property
     def whole_bytes(self) -> int:
         """Bytes of the engine with its weights, wherever they are stored."""
         return self.engine_bytes + (self.weights.nbytes if self.weights is not None else 0)
@@ -270,14 +275,7 @@ class ProgramInfo:
         first: dict[tuple[object, ...], str] = {}
         sizes = []
         for each in self.engines:
-            weights = (
-                each.engine_offset,
-                each.engine_bytes,
-                each.kind,
-                each.metadata.device_id,
-                each.weights,
-                each.engine_key,
-            )
+            weights = (each.place, each.engine_bytes, each.kind, each.metadata.device_id, each.weights)
             other = first.setdefault(weights, each.name)
             weights_of = None if other == each.name else other
             whole = each.streaming is not None and each.streaming.part == "head"

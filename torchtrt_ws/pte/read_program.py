@@ -105,7 +105,7 @@ def _with_equal_plans(engines: list[EngineInfo]) -> Iterator[EngineInfo]:
     """Engines whose bytes are stored once say so."""
     first: dict[object, str] = {}
     for each in engines:
-        contents = (each.engine_offset, each.engine_bytes, each.weights, each.engine_key)
+        contents = (each.place, each.engine_bytes, each.weights)
         yield replace(each, same_plan_as=first.get(contents))
         first.setdefault(contents, each.name)
 

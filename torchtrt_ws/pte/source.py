@@ -129,16 +129,18 @@ def opened_source(path: str | os.PathLike[str], to_change: bool) -> Iterator[Sou
         found = getattr(error, "strerror", None) or str(error)
         next_step = "Check the path and its permissions; -o writes another file." if to_change else "Check the path."
         raise ProgramError(name, found[0].lower() + found[1:], wanted, next_step) from None
+    locked = False
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ProgramError(name, "not a regular file", "a .pte", "Give the path of a saved program.")
         if to_change:
             _lock(name, descriptor)
+            locked = True
         yield Source(name, descriptor)
     except FlatbufferError as error:
         raise damaged(name, f"a broken program: {error}") from None
     finally:
-        if to_change:
+        if locked:
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # the mapping has a copy of the descriptor, and may live longer
         os.close(descriptor)
 
@@ -146,9 +148,14 @@ def opened_source(path: str | os.PathLike[str], to_change: bool) -> Iterator[Sou
 def _lock(name: str, descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         raise ProgramError(
             name, "a file that another process is changing", "a file that nobody writes", "Run it again."
+        ) from None
+    except OSError as error:  # Lustre without flock, some FUSE
+        found = f"a file system without locks ({error.strerror or error})"
+        raise ProgramError(
+            name, found, "locks, so that two changes do not meet", "-o writes another file instead."
         ) from None
 
 

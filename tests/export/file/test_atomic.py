@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import stat
@@ -44,6 +45,67 @@ def test_permissions_are_the_umask_s_or_the_old_file_s(tmp_path: Path) -> None:
     target.chmod(0o604)
     write_atomically(target, put(b"two"))
     assert stat.S_IMODE(target.stat().st_mode) == 0o604
+
+
+def test_the_owner_and_the_group_stay(tmp_path: Path) -> None:
+    """Whoever could read the old file can read the new one: root changes the budget of a service's program."""
+    target = tmp_path / "a.pte"
+    target.write_bytes(b"one")
+    others = [group for group in os.getgroups() if group != os.getegid()]
+    if os.geteuid() == 0:
+        owner, group = 1234, 4321
+    elif others:
+        owner, group = os.geteuid(), others[0]
+    else:
+        pytest.skip("a user with one group cannot give files away")
+    os.chown(target, owner, group)
+    target.chmod(0o640)
+    write_atomically(target, put(b"two"))
+    write_together([(target, put(b"three"))])
+    status = target.stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (owner, group, 0o640)
+    assert target.read_bytes() == b"three"
+
+
+def test_who_cannot_give_a_file_away_writes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.pte"
+    target.write_bytes(b"one")
+    target.chmod(0o640)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "fchown", refused)
+    write_atomically(target, put(b"two"))
+    assert target.read_bytes() == b"two" and stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+def without_locks(*_: object) -> None:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Lustre without its flock option: files are written there, and those of other writers are left alone."""
+    other = tmp_path / ".torchtrt-ws-0123456789abcdef.tmp"
+    other.write_bytes(b"half of it")
+    os.utime(other, (0, 0))
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    target = tmp_path / "a.pte"
+    for content in (b"one", b"two"):
+        write_atomically(target, put(content))
+        assert target.read_bytes() == content
+    assert sorted(tmp_path.iterdir()) == [other, target]
+
+
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.pte"
+    target.write_bytes(b"one")
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "fchmod", without_locks)
+    with pytest.raises(torchtrt_ws.ProgramError, match="Function not implemented"):
+        write_atomically(target, put(b"two"))
+    assert target.read_bytes() == b"one" and list(tmp_path.iterdir()) == [target]
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
@@ -240,3 +302,29 @@ def test_all_of_them_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ex
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == (
         {target.name: b"old" for target in targets} if existed else {}
     )
+
+
+def test_what_is_kept_for_a_failure_is_nobody_s_leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process writes to the folder between the two renames, and the second one fails."""
+    targets = [tmp_path / name for name in ("a.ptd", "a.pte")]
+    for target in targets:
+        target.write_bytes(b"old")
+        os.utime(target, (0, 0))
+    rename = os.replace
+
+    def fail(source: Any, target: Any) -> None:
+        if Path(target).name == "a.pte":
+            code = "import sys; from pathlib import Path; from torchtrt_ws.atomic import write_atomically as w;"
+            code += "w(Path(sys.argv[1]), lambda file: file.write(b'other'))"
+            subprocess.run([sys.executable, "-c", code, tmp_path / "other"], check=True)
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(torchtrt_ws.ProgramError, match="Input/output error"):
+        write_together([(target, put(b"new")) for target in targets])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "a.ptd": b"old",
+        "a.pte": b"old",
+        "other": b"other",
+    }

@@ -15,7 +15,7 @@ from executorch.exir._serialize._cord import Cord
 from executorch.exir._serialize._program import PTEFile, _get_extended_header, serialize_pte_binary
 from executorch.exir.schema import DelegateCall, ExecutionPlan, KernelCall, TensorShapeDynamism
 
-from torchtrt_ws.errors import ProgramError
+from torchtrt_ws.errors import ProgramError, WeightStreamingError, first_line
 from torchtrt_ws.export.file.shared_segments import share_segments
 from torchtrt_ws.export.file.streamed_blobs import Member, StreamedBlobs
 from torchtrt_ws.export.graph import backend
@@ -74,17 +74,29 @@ def lay_out(
         The program.
 
     Raises:
-        ProgramError: A program that would need a second file for its data.
+        ProgramError: A graph that ExecuTorch or a partitioner cannot lower; a program that would need a second file for
+            its data.
     """
-    edge = to_edge_transform_and_lower(
-        {name: method.program for name, method in methods.items()},
-        partitioner=[EngineCallPartitioner(blobs, compile_specs), *partitioners],
-        generate_etrecord=etrecord,
-        # The engine operator is no edge operator, which exir would check for.
-        **{"compile_config": EdgeCompileConfig(_check_ir_validity=False), **(lowering or {})},
-    )
     config = config or ExecutorchBackendConfig()
-    manager = edge.to_executorch(config)
+    try:
+        edge = to_edge_transform_and_lower(
+            {name: method.program for name, method in methods.items()},
+            partitioner=[EngineCallPartitioner(blobs, compile_specs), *partitioners],
+            generate_etrecord=etrecord,
+            # The engine operator is no edge operator, which exir would check for.
+            **{"compile_config": EdgeCompileConfig(_check_ir_validity=False), **(lowering or {})},
+        )
+        manager = edge.to_executorch(config)
+    except WeightStreamingError:
+        raise
+    except Exception as error:  # exir and other people's partitioners raise what they like: this is the boundary
+        listed = ", ".join(map(repr, methods))
+        raise ProgramError(
+            f"method{'s' if len(methods) > 1 else ''} {listed}",
+            f"{type(error).__name__}: {first_line(error)}",
+            "graphs that ExecuTorch and the partitioners can lower",
+            "The error above this one says where it stopped; change that part of the module.",
+        ) from error
     if manager._tensor_data:
         raise ProgramError(
             "tensor data",

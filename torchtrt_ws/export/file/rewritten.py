@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from executorch.exir import ExecutorchBackendConfig
 from executorch.exir._serialize._program import PTEFile, _flatbuffer_to_program, _restore_segments, serialize_pte_binary
@@ -21,9 +21,14 @@ from torchtrt_ws.export.file.laid_out import LaidOutProgram, alignment_of, with_
 from torchtrt_ws.export.file.shared_segments import share_segments
 from torchtrt_ws.export.file.streamed_blobs import Member, StreamedBlobs
 from torchtrt_ws.identifiers import BACKEND_ID
+from torchtrt_ws.pte.beside import with_files_beside
 from torchtrt_ws.pte.info import EngineInfo, ProgramInfo
-from torchtrt_ws.pte.layout import PteFile, open_program
-from torchtrt_ws.pte.read_program import read
+from torchtrt_ws.pte.layout import PteFile
+from torchtrt_ws.pte.read_program import read_open
+from torchtrt_ws.pte.source import Source, opened_source
+
+if TYPE_CHECKING:
+    from torchtrt_ws.export.engine.built_engine import SeekableFile
 
 __all__ = ["OpenedProgram", "opened"]
 
@@ -35,8 +40,9 @@ class OpenedProgram:
     payload.
     """
 
-    def __init__(self, path: str, file: Any) -> None:
-        self.info: ProgramInfo = read(path)
+    def __init__(self, source: Source, file: Any) -> None:
+        path = source.path
+        self.info: ProgramInfo = with_files_beside(read_open(source.program))
         self.info.require_engines()
         payloads: dict[tuple[int, int], SlicePayload] = {}
         for each in self.info.engines:
@@ -47,8 +53,8 @@ class OpenedProgram:
             _engine(path, each, payloads[each.engine_offset, each.engine_bytes]) for each in self.info.engines
         )
         self._payloads = payloads
-        self._path, self._file = path, file
-        self._program: PteFile = open_program(path)
+        self._path, self._file, self._source = path, file, source
+        self._program: PteFile = source.program
 
     def payload(self, index: int) -> SlicePayload:
         """The bytes of an engine as they are. `index`: its place in `info.engines`."""
@@ -83,6 +89,25 @@ class OpenedProgram:
                 f"those that the file records, {recorded}",
                 "The file is damaged: save or copy it again.",
             )
+
+    def checked(self, laid_out: LaidOutProgram, others: Iterable[OpenedProgram] = ()) -> Callable[[SeekableFile], None]:
+        """What writes a program that was made of this one, and fails where this one was not the same all along.
+
+        Args:
+            laid_out: From `laid_out`.
+            others: Programs that it was made of, too.
+
+        Returns:
+            A function that writes it to a file, which is then refused if a source was changed, replaced or removed
+            since it was opened (ProgramError): it may have parts of two programs in it.
+        """
+
+        def write(file: SeekableFile) -> None:
+            laid_out.write_to(file)
+            for each in (self, *others):
+                each._source.check_unchanged()
+
+        return write
 
     def laid_out(self, engines: Mapping[int, BuiltEngine], weights_file: str) -> LaidOutProgram:
         """The program with other engines.
@@ -160,13 +185,14 @@ def opened(path: Path) -> Iterator[OpenedProgram]:
         The program.
 
     Raises:
-        ProgramError: No program, no engines in it, or engines without our metadata.
+        ProgramError: No program, no engines in it, engines without our metadata, or engines in a data file.
     """
-    name = str(path)
-    program = open_program(name)  # its errors say what is wrong with the path
-    del program
-    with path.open("rb", buffering=0) as file:
-        yield OpenedProgram(name, file)
+    # One open file for all that is read: under its name there may be another one by now.
+    with (
+        opened_source(path, to_change=False) as source,
+        open(source.descriptor, "rb", buffering=0, closefd=False) as file,
+    ):
+        yield OpenedProgram(source, file)
 
 
 def _own(path: str, engine: EngineInfo) -> OwnFacts:
@@ -183,6 +209,13 @@ def _own(path: str, engine: EngineInfo) -> OwnFacts:
 
 def _engine(path: str, engine: EngineInfo, payload: SlicePayload) -> BuiltEngine:
     own, metadata = _own(path, engine), engine.metadata
+    if engine.engine_key is not None:
+        raise ProgramError(
+            f"{path}: engine {engine.name!r}",
+            f"an engine in a data file, under the key {engine.engine_key!r}",
+            "engines in the program",
+            "Save the program again with torchtrt_ws.save.",
+        )
     return BuiltEngine(
         name=own.name,
         kind=own.kind,

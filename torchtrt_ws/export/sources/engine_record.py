@@ -23,7 +23,16 @@ from torchtrt_ws.export.engine.payload import BufferPayload
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-__all__ = ["EXECUTE", "PLACEHOLDER", "Record", "engine_nodes", "engine_operand", "read_record", "schema_name"]
+__all__ = [
+    "EXECUTE",
+    "PLACEHOLDER",
+    "Record",
+    "engine_nodes",
+    "engine_operand",
+    "has_aliases",
+    "read_record",
+    "schema_name",
+]
 
 EXECUTE = "tensorrt::execute_engine"
 PLACEHOLDER = "tensorrt::no_op_placeholder_for_execute_engine"
@@ -108,8 +117,24 @@ def read_record(program: ExportedProgram, node: torch.fx.Node) -> Record:
         hardware_compatible=_text(info, _HARDWARE) == "1",
         serialized_metadata=_text(info, _METADATA),
         target_platform=_text(info, _PLATFORM),
-        aliases=tuple(_aliases(_text(info, _ALIASES)) if len(info) > _ALIASES else ()),
+        aliases=tuple(_aliases(node, _text(info, _ALIASES)) if len(info) > _ALIASES else ()),
     )
+
+
+def has_aliases(program: ExportedProgram, node: torch.fx.Node) -> bool:
+    """True if a live engine writes outputs into its inputs. Its bytes are not read.
+
+    Args:
+        program: The program the node is in.
+        node: One of `engine_nodes`. The answer is False for one whose record stands in the graph.
+    """
+    if schema_name(node) != EXECUTE:
+        return False
+    operand = engine_operand(node)
+    held = _held(program, operand) if isinstance(operand, torch.fx.Node) else operand
+    read_metadata = getattr(getattr(held, "real_obj", held), "serialize_metadata_only", None)
+    info = list(read_metadata()) if read_metadata is not None else []
+    return len(info) > _ALIASES and bool(_text(info, _ALIASES))
 
 
 def _held(program: ExportedProgram, operand: torch.fx.Node) -> Any:
@@ -184,11 +209,13 @@ def _device_id(value: str) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _aliases(value: str) -> list[Alias]:
+def _aliases(node: torch.fx.Node, value: str) -> list[Alias]:
     aliases = []
     for record in value.split(_SEPARATOR) if value else []:
-        output, taken, *kind = record.split(_FIELD_SEPARATOR)
-        aliases.append(Alias(output, taken, *kind))
+        fields = record.split(_FIELD_SEPARATOR)
+        if len(fields) != 3:  # a name with a separator in it: which tensor it is cannot be told
+            raise _broken(node, f"an alias {record!r}")
+        aliases.append(Alias(*fields))
     return aliases
 
 

@@ -19,17 +19,20 @@ from torchtrt_ws.export.graph import engine_call
 from torchtrt_ws.export.graph.interface import Interface, method_names, tensor_facts
 from torchtrt_ws.export.graph.methods import in_signature_order
 from torchtrt_ws.export.graph.shape_profiles import refuse_profiles
-from torchtrt_ws.export.sources.engine_record import Record, engine_nodes, engine_operand, read_record
+from torchtrt_ws.export.sources.engine_record import Record, engine_nodes, engine_operand, has_aliases, read_record
 from torchtrt_ws.identifiers import TENSORRT
 from torchtrt_ws.plan_header import check_plan
 
 __all__ = ["has_engines", "lower", "needs_more", "read_engine", "to_program", "warn_of_resident"]
 
+_INSTALL = "pip install torch-tensorrt-rtx==2.14.0"
 _MODULES = ("TorchTensorRTModule", "PythonTorchTensorRTModule")  # what Torch-TensorRT puts an engine into
+_GRAPHS_MODULE = "CudaGraphsTorchTensorRTModule"  # what torch_tensorrt.runtime.enable_cudagraphs puts a module into
 
 
 def has_engines(given: object) -> bool:
     """True if `given` is a module or a program that Torch-TensorRT compiled, and has an engine."""
+    given = _unwrapped(given)
     if isinstance(given, ExportedProgram):
         return bool(engine_nodes(given.graph))
     if isinstance(given, torch.fx.GraphModule):
@@ -49,12 +52,14 @@ def to_program(method: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dyna
         dynamic_shapes: As `torch.export.export` takes it.
 
     Returns:
-        The program; a program is returned as it is.
+        The program. One that was exported already is returned as it is, but for buffers that its engines change and
+        that its signature does not tell of.
 
     Raises:
-        ProgramError: Inputs for a program, or a module that Torch-TensorRT cannot export.
+        ProgramError: Inputs for a program; a module that Torch-TensorRT cannot export, or whose buffers it cannot tell.
         EngineError: Torch-TensorRT is not installed, or not the version this was written for.
     """
+    given = _unwrapped(given)
     if isinstance(given, ExportedProgram):
         if arg_inputs is not None or kwarg_inputs is not None or dynamic_shapes is not None:
             raise ProgramError(
@@ -63,14 +68,12 @@ def to_program(method: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dyna
                 "them with a module only",
                 "Leave them out.",
             )
-        return given
+        return _with_mutations(method, given)
     refuse_profiles(method, given, dynamic_shapes, "what Torch-TensorRT compiled")
     try:
         from torch_tensorrt.executorch._export import _prepare_graph_module
     except ImportError as error:
-        raise EngineError(
-            f"method {method!r}", str(error), "Torch-TensorRT 2.14", "pip install torch-tensorrt-rtx==2.14.0"
-        ) from None
+        raise EngineError(f"method {method!r}", str(error), "Torch-TensorRT 2.14", _INSTALL) from None
     try:
         program: ExportedProgram = _prepare_graph_module(
             given,
@@ -87,6 +90,43 @@ def to_program(method: str, given: Any, arg_inputs: Any, kwarg_inputs: Any, dyna
             "The error above this one says why it cannot.",
         ) from error
     return program
+
+
+def _unwrapped(given: Any) -> Any:
+    """The compiled module, where it is inside of one that replays CUDA graphs."""
+    return given.compiled_module if type(given).__name__ == _GRAPHS_MODULE else given
+
+
+def _with_mutations(method: str, program: ExportedProgram) -> ExportedProgram:
+    """The program with a signature that has the buffers that its engines change.
+
+    torch.export sees neither what an engine writes into its inputs, nor that values which `torch_tensorrt.compile` put
+    behind the outputs go back into buffers. Without this a cache would stay as it was saved.
+
+    Source:
+        torch_tensorrt/executorch/_export.py (2.14), `export`: it declares them on a copy of any program it is given.
+    """
+    copied_back = list(program.graph_module.meta.get("_copyback_mutation_buffers") or ())
+    if not copied_back and not any(has_aliases(program, node) for node in engine_nodes(program.graph)):
+        return program
+    subject = f"method {method!r}"
+    try:
+        from torch_tensorrt.dynamo._exporter import _declare_aliased_kv_mutations_on_ep
+        from torch_tensorrt.executorch._export_utils import stage_exported_program
+    except ImportError as error:
+        raise EngineError(
+            subject, str(error), "Torch-TensorRT 2.14, to tell the buffers that engines change", _INSTALL
+        ) from None
+    try:
+        declared: ExportedProgram = _declare_aliased_kv_mutations_on_ep(stage_exported_program(program), copied_back)
+    except Exception as error:  # it raises what it likes: this is the boundary
+        raise ProgramError(
+            subject,
+            f"{type(error).__name__}: {str(error).strip() or 'no message'}",
+            "a program whose engines' buffers Torch-TensorRT can tell",
+            "Save the module that torch_tensorrt.compile returned, without exporting it.",
+        ) from error
+    return declared
 
 
 @contextmanager
