@@ -46,6 +46,17 @@ def test_off_and_auto_stand_beside_the_floor_of_their_tensors(gpu: Any) -> None:
     assert "| 100 % | the file through Module, host | 100.0 | 130.0 | 70.0 | 1.300 | 0.700 | 3.0 |" in text
 
 
+def test_torch_tensorrt_is_quoted_as_a_share_of_the_floor_that_was_beside_it(gpu: Any) -> None:
+    report, table = gpu
+    floor = sample(enqueue_us=60, graph_us=30, host_io_us=100, host_io_pinned_us=110)
+    row = report.summarized(100, {"floor": [floor], "ours": [ours(66, 120, 130)], "graph": [ours(36, 50, 70)]})
+    text = table.markdown({"small": [row], "big": [row]})
+    assert "| small plan, device tensors | 65 | 95 | 1.46 | 60 | 66 | 1.10 | 36 | 0.60 |" in text
+    assert "| small plan, host tensors | 106 | 87 | 0.82 | 100 | 120 | 1.20 | 50 | 0.50 |" in text
+    assert "| big plan, a file with default options | 331 | 364 | 1.10 | 100 | 130 | 1.30 | 70 | 0.70 |" in text
+    assert "quoted" not in table.markdown({"small": [row]}), "with both plans only"
+
+
 def test_first_and_second_context(gpu: Any) -> None:
     times = {"off": 0.1, "first": 0.11, "second": 0.011}
     samples = {
