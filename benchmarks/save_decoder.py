@@ -5,8 +5,10 @@
 Needs no GPU; some 3.2 times the weights of memory and twice of disk are enough. The shape is a Llama 3 8B's with fewer
 layers and a smaller vocabulary (`--vocabulary`): 4 layers and 16384 words have 2.0 GB in float16. A small module is
 saved first: imports do not count. Peaks are resident sets over what was resident before the weights were made, as
-shares of the weights, which are one of them. Results are kept by label in benchmarks/results/save-decoder.{json,md}:
-with PYTHONPATH another checkout's package is measured beside this one's.
+shares of the weights, which are one of them. With --mapped the weights are a mapping of a checkpoint, as
+`torch.load(mmap=True)` gives it: its pages are the file's, and the system takes them back where memory is short. So the
+peak of all other memory (RssAnon, looked at 20 times a second) is told as well. Results are kept by label in
+benchmarks/results/save-decoder.{json,md}: with PYTHONPATH another checkout's package is measured beside this one's.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +36,30 @@ STAGES = ("torch.export", "plan the engines", "to ONNX", "parse and build", "del
 def resident(key: str) -> int:
     with open("/proc/self/status") as file:
         return 1024 * int(next(line for line in file if line.startswith(key)).split()[1])
+
+
+# Another process: this one's threads may wait for the builder.
+WATCH = """
+import select, sys
+most, ends = 0, False
+while not ends:
+    ends = bool(select.select([sys.stdin], [], [], 0.05)[0])
+    with open(f"/proc/{sys.argv[1]}/status") as file:
+        most = max(most, *(int(line.split()[1]) for line in file if line.startswith("RssAnon")))
+print(1024 * most)
+"""
+
+
+@contextmanager
+def watched() -> Iterator[list[int]]:
+    """The peak of this process's memory that is no file's, bytes, is in the list once the block is over."""
+    found: list[int] = []
+    command = [sys.executable, "-c", WATCH, str(os.getpid())]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield found
+        finally:
+            found.append(int(process.communicate("\n")[0]))
 
 
 class Stages:
@@ -60,7 +88,18 @@ class Stages:
         return run
 
 
-def measure(layers: int, vocabulary: int, profiles: int, folder: Path) -> dict[str, Any]:
+def mapped(decoder: Any, shape: Any, folder: Path) -> Any:
+    """The same with its weights in a file."""
+    import model as models
+    import torch
+
+    torch.save(decoder.state_dict(), folder / "weights.pt")
+    fresh = models.build(shape, filled=False)
+    fresh.load_state_dict(torch.load(folder / "weights.pt", mmap=True), assign=True)
+    return fresh
+
+
+def measure(layers: int, vocabulary: int, profiles: int, folder: Path, is_mapped: bool) -> dict[str, Any]:
     """One save, in this process."""
     sys.path.insert(0, str(ROOT / "benchmarks" / "gpu" / "decoder"))
     import model as models
@@ -70,9 +109,11 @@ def measure(layers: int, vocabulary: int, profiles: int, folder: Path) -> dict[s
     from torchtrt_ws.export.sources import rtx_method, tensorrt_rtx
 
     torchtrt_ws.save(torch.nn.Linear(8, 8), folder / "a.pte", arg_inputs=(torch.ones(2, 8),), engine="tensorrt_rtx")
-    before = resident("VmRSS")
+    before, anonymous_before = resident("VmRSS"), resident("RssAnon")
     shape = replace(models.SHAPES["8b"], layers=layers, vocabulary=vocabulary)
     decoder = models.build(shape)
+    if is_mapped:
+        decoder = mapped(decoder, shape, folder)
     decoder.set_batch(1)
     weights = sum(each.nbytes for each in decoder.parameters())
     stages = Stages()
@@ -84,13 +125,14 @@ def measure(layers: int, vocabulary: int, profiles: int, folder: Path) -> dict[s
     start, processor = time.perf_counter(), time.process_time()
     path = folder / "decoder.pte"
     count = torch.export.Dim("count", min=1, max=shape.prompt)
-    torchtrt_ws.save(
-        decoder,
-        path,
-        arg_inputs=(models.prompt(shape, 1, 8), torch.zeros(1, dtype=torch.int64)),
-        dynamic_shapes=[{"ids": {1: count}, "start": None}, {"ids": {1: 1}, "start": None}][:profiles],
-        engine="tensorrt_rtx",
-    )
+    with watched() as anonymous:
+        torchtrt_ws.save(
+            decoder,
+            path,
+            arg_inputs=(models.prompt(shape, 1, 8), torch.zeros(1, dtype=torch.int64)),
+            dynamic_shapes=[{"ids": {1: count}, "start": None}, {"ids": {1: 1}, "start": None}][:profiles],
+            engine="tensorrt_rtx",
+        )
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
     return {
         "layers": layers,
@@ -101,6 +143,8 @@ def measure(layers: int, vocabulary: int, profiles: int, folder: Path) -> dict[s
         "seconds": seconds,
         "processor_seconds": processor,
         "peak_bytes": max(stages.peaks.values()) - before,
+        "mapped": is_mapped,
+        "anonymous_peak_bytes": anonymous[0] - anonymous_before,
         "stages": {
             stage: {
                 "seconds": stages.seconds[stage],
@@ -131,6 +175,10 @@ def markdown(results: dict[str, Any]) -> str:
             lines += [f"| {stage} | {each['seconds']:.1f} | {each['processor_seconds']:.1f} | {share} |"]
         share = f"{found['peak_bytes'] / weights:.2f}x"
         lines += [f"| all | {found['seconds']:.1f} | {found['processor_seconds']:.1f} | {share} |"]
+        if "anonymous_peak_bytes" in found:
+            where = "which lie in a file" if found["mapped"] else "which lie in memory"
+            share = f"{found['anonymous_peak_bytes'] / weights:.2f}x the weights, {where}"
+            lines += ["", f"Peak of memory that is no file's: {share}."]
         lines += ["", f"{1e9 * found['processor_seconds'] / weights:.1f} s of a processor for each GB."]
     return "\n".join(lines) + "\n"
 
@@ -142,11 +190,14 @@ def main() -> None:
     parser.add_argument(
         "--profiles", type=int, choices=(1, 2), default=2, help="TensorRT-RTX keeps most weights once for each"
     )
+    parser.add_argument(
+        "--mapped", action="store_true", help="the weights in a file, as torch.load(mmap=True) has them"
+    )
     parser.add_argument("--label", default="now")
     parser.add_argument("--folder", type=Path, help="with room for twice the weights")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        found = measure(given.layers, given.vocabulary, given.profiles, Path(folder))
+        found = measure(given.layers, given.vocabulary, given.profiles, Path(folder), given.mapped)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[given.label] = found
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
