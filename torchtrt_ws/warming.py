@@ -1,7 +1,8 @@
 """Fills the cache on disk before a program is deployed, so that the first load of a process is as quick as later ones.
 
-A host engine's first load packs weights; a TensorRT-RTX plan's compiles kernels (of an 8B decoder 7 of 13 seconds on an
-H200, benchmarks/results/decoder-h200-8b.md). Both are kept in the cache, which may be baked into an image.
+A host engine's first load packs weights; a TensorRT-RTX plan's compiles kernels. Both are kept in the cache, which may
+be baked into an image. An 8B decoder that a process loaded in 13 s took 6 s when it loaded it again (H200,
+benchmarks/results/decoder-h200-8b.md).
 """
 
 from __future__ import annotations

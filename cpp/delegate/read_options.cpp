@@ -50,7 +50,7 @@ Result<GraphUse> read_graph_use(const Option& option) {
     if (*text == "off") return GraphUse::Off;
   }
   return Failure{ErrorCode::BadOption, option.key, text == nullptr ? "a value that is not a bool" : in_quotes(*text),
-                 words ? "a bool, or auto, on or off" : "a bool", "Leave it out for auto."};
+                 words ? "a bool, or auto, on or off" : "a bool", "Leave it out for what the file says, else off."};
 }
 
 /// The option that is a bool called `key`; null where there is none.

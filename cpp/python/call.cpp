@@ -24,14 +24,22 @@ Number as_number(Number (*read)(PyObject*), PyObject* object) {
   return number;
 }
 
+/// A number of type `Number` from `object`; refused where it is none, or is too large.
+template <typename Number>
+Number number_from(nb::handle object, size_t position) {
+  Number number{};
+  if (!nb::try_cast(object, number)) throw refused("input", position, "an object that is no such number", "a number");
+  return number;
+}
+
 void add_input(Arguments& arguments, const Slot& slot, nb::handle object, size_t position) {
   if (!slot.is_tensor) {
     if (PyBool_Check(object.ptr())) {
       arguments.values.emplace_back(object.ptr() == Py_True);
     } else if (PyLong_Check(object.ptr())) {
-      arguments.values.emplace_back(nb::cast<int64_t>(object));
+      arguments.values.emplace_back(number_from<int64_t>(object, position));
     } else {
-      arguments.values.emplace_back(nb::cast<double>(object));
+      arguments.values.emplace_back(number_from<double>(object, position));
     }
     return;
   }

@@ -75,6 +75,13 @@ TEST_F(GraphUseTest, WhatCannotBeReadIsRefused) {
   }
 }
 
+TEST_F(GraphUseTest, WhoIsRefusedIsToldWhatHoldsWithoutTheOption) {
+  clear_last_error();
+  EXPECT_EQ(Loaded(make_blob("e"), {{"cuda_graph", text("maybe")}}).error, Error::InvalidProgram);
+  EXPECT_NE(last_error().message.find("what the file says, else off"), std::string::npos) << last_error().message;
+  EXPECT_EQ(loaded_with({}), GraphUse::Off);
+}
+
 TEST_F(GraphUseTest, TheMarginGoesAlong) {
   const Loaded plain(make_blob("e"));
   EXPECT_EQ(device().margin, kDefaultMargin);

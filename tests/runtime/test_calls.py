@@ -26,6 +26,11 @@ class Pair(torch.nn.Module):
         return {"scaled": rows * scale, "total": rows.sum()}
 
 
+class Scaled(torch.nn.Module):
+    def forward(self, rows: torch.Tensor, times: int) -> torch.Tensor:
+        return rows * times
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pair") / "pair.pte"
@@ -124,6 +129,20 @@ def test_lists_numbers_and_views(pair: Path, rows: Any) -> None:
 def test_what_is_no_such_number(pair: Path, scale: Any) -> None:
     with pytest.raises(torchtrt_ws.ProgramError, match=r"input 'scale' of 'forward': found .*expected float32\[\]"):
         torchtrt_ws.load(pair)(ROWS, scale)
+
+
+@pytest.mark.parametrize("number", [ROWS, 2**70, "3", None], ids=["array", "too large", "text", "None"])
+def test_a_number_that_is_none_is_refused(tmp_path: Path, number: Any) -> None:
+    """As of a damaged program, which says that a tensor is a number: what is given for it does not become one."""
+    from executorch.exir import to_edge
+
+    from torchtrt_ws.runtime.native import _native, translated
+
+    exported = torch.export.export(Scaled(), (torch.ones(2, 3), 3), dynamic_shapes=({}, torch.export.Dim.DYNAMIC))
+    path = tmp_path / "scaled.pte"
+    path.write_bytes(to_edge(exported).to_executorch().buffer)
+    with pytest.raises(torchtrt_ws.EngineError, match=r"input 1: found .*number"), translated():
+        _native.Program(str(path), []).execute("forward", [ROWS, number])
 
 
 def test_into_the_callers_memory(pair: Path) -> None:

@@ -63,7 +63,8 @@ def save(
     method's only engine is named after the method, others as Torch-TensorRT names them.
 
     A host engine keeps the buffers that a call changes, from call to call and across changes of budget; they begin as
-    the module has them, and are each method's own. Other engines keep no state.
+    the module has them, and are each method's own. So does a "tensorrt_rtx" engine, whose buffers begin as zeros. What
+    Torch-TensorRT compiled keeps no state.
 
     Engines that are the same bytes are in the file once, and so are the weights of host engines of methods that have at
     least half of them in common. Such engines have one budget, and count once in a total.
@@ -115,7 +116,7 @@ def save(
             bias of a matrix product: compare its answers. Other engines take none.
         use_fp32_acc: Whether a "tensorrt_rtx" engine adds the products of float16 weights up in float32, as PyTorch
             does: with float16 sums the error of a large model is some tens of times as large. None: it does, but
-            for `refit` and weights="separate", with which it was not tried on a GPU yet. The name is Torch-TensorRT's,
+            for `refit` and weights="separate", with which its speed was not measured. The name is Torch-TensorRT's,
             which has its own keyword for what it compiles.
 
     Raises:

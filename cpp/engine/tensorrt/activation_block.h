@@ -17,7 +17,7 @@ namespace torchtrt_ws::tensorrt {
 /// the scratch that streaming needs. It is as large as the largest of them needs.
 ///
 /// Source: contexts made with kUSER_MANAGED take their scratch from the memory they are given as well; three engines at
-/// a budget of 0 took 74 MiB instead of 172, with the same latency (seen, TensorRT-RTX 1.6.1 on an H100).
+/// a budget of 0 took 82 MB instead of 180, with the same latency (H200, benchmarks/results/gpu-h200-x2.md).
 ///
 /// Members are safe to use from several threads. The block's device is current in every call.
 class ActivationBlock {

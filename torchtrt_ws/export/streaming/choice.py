@@ -136,7 +136,8 @@ def scratch(units: Sequence[tuple[str, int]]) -> int:
         Bytes: the sum of the two largest.
 
     Source:
-        Measured on an H100 with TensorRT-RTX 1.6.1 and a decoder of Llama 3 8B's shape: 2.10 GB with a table and a head
-        of 1.05 GB each, 1.29 GB without the table, 0.47 GB with neither, where the largest fused weights have 235 MB.
+        TensorRT-RTX 1.6.1 reports for a decoder of Llama 3 8B's shape 2.10 GB with a table and a head of 1.05 GB each,
+        and 0.47 GB with neither, where the largest fused weights have 235 MB (benchmarks/results/decoder-h200-8b.json);
+        without the table alone it was 1.29 GB (seen on an H100).
     """
     return sum(size for _, size in sorted(units, key=lambda unit: -unit[1])[:2])

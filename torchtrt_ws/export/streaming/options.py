@@ -24,8 +24,8 @@ class StreamingOptions:
             `NAME_head`. In one engine it would make the scratch memory larger than all the others need.
         min_table_bytes: Tables below this stay in the engine. The default of 16 MiB takes 0.3 ms to stream at 55 GB/s;
             a lookup on the CPU, and the copy of its rows to the device, take some tens of microseconds.
-        min_head_bytes: Matrices below this stay in the engine. A further engine costs about 12 MB for its context (seen
-            on an H100), and a launch; the default of 64 MiB is five times that.
+        min_head_bytes: Matrices below this stay in the engine. A further engine costs about 13 MB for its context
+            (H100, benchmarks/results/gpu-h100.md), and a launch; the default of 64 MiB is five times that.
     """
 
     host_tables: bool = True
