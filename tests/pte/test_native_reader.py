@@ -70,6 +70,19 @@ def test_a_delegate_of_another_backend_may_lack_its_payload(pte_folder: Path, tm
     assert as_python_reads(path) == []
 
 
+def test_a_delegate_of_another_backend_lies_in_the_file(pte_folder: Path, tmp_path: Path) -> None:
+    contents = bytearray((pte_folder / "xnnpack.pte").read_bytes())
+    plan = root_table(memoryview(bytes(contents))).vector(Field.PROGRAM_EXECUTION_PLAN).table(0)
+    reference = plan.vector(Field.PLAN_DELEGATES).table(0).table(Field.DELEGATE_PROCESSED)
+    assert reference is not None
+    contents[reference._vtable + 2 : reference._vtable + 4] = b"\0\0"  # the size of the table
+    path = tmp_path / "broken.pte"
+    path.write_bytes(contents)
+    assert "in a table of 0 bytes" in str(_native.program_delegates(str(path)))
+    with pytest.raises(ProgramError, match="in a table of 0 bytes"):
+        pte.read(path)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(data=st.data())
 def test_changed_bytes_lead_neither_astray(pte_folder: Path, tmp_path: Path, data: st.DataObject) -> None:

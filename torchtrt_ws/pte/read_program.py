@@ -73,6 +73,7 @@ def read_open(file: PteFile) -> ProgramInfo:
             if backend == BACKEND_ID:
                 engines.append(_engine(blobs, delegate, method.name, len(engines)))
             else:
+                _check_other(file, delegate)
                 others[backend] = others.get(backend, 0) + 1
     methods = [_with_names(method, engines) for method in methods]
     return ProgramInfo(
@@ -161,6 +162,15 @@ def _engine(blobs: _Blobs, delegate: Table, method: str, index: int) -> EngineIn
         compile_specs=specs,
         metadata=contents.metadata,
     )
+
+
+def _check_other(file: PteFile, delegate: Table) -> None:
+    """A delegate of another backend is not read, but where it lies must be in the file: else no runtime loads that. It
+    may lack its payload: its backend knows what that means."""
+    reference = delegate.table(Field.DELEGATE_PROCESSED)
+    if reference is not None:
+        file.processed(reference)
+    _compile_specs(delegate)
 
 
 def _compile_specs(delegate: Table) -> tuple[CompileSpec, ...]:
