@@ -72,19 +72,20 @@ def save(module: torch.nn.Module, path: Path, *inputs: torch.Tensor, **options: 
 
 
 @pytest.mark.parametrize(
-    ("config", "of_floats"),
+    ("config", "of_floats", "use_fp32_acc"),
     [
-        (quantization.IntxWeightOnlyConfig(), 1 / 2),
-        (quantization.Int8WeightOnlyConfig(), 1 / 2),
-        (quantization.Int8WeightOnlyConfig(granularity=PerGroup(128)), 1 / 2),
-        (quantization.Int8WeightOnlyConfig(granularity=PerTensor()), 1 / 2),
-        (quantization.IntxWeightOnlyConfig(weight_dtype=INT4), 1 / 4),
-        (IN_GROUPS, 1 / 4),
-        (quantization.Float8WeightOnlyConfig(), 1),
-        (FLOATS["zero points"](), 1),
+        (quantization.IntxWeightOnlyConfig(), 1 / 2, True),
+        (quantization.Int8WeightOnlyConfig(), 1 / 2, True),
+        (quantization.Int8WeightOnlyConfig(), 1 / 2, False),
+        (quantization.Int8WeightOnlyConfig(granularity=PerGroup(128)), 1 / 2, True),
+        (quantization.Int8WeightOnlyConfig(granularity=PerTensor()), 1 / 2, True),
+        (quantization.IntxWeightOnlyConfig(weight_dtype=INT4), 1 / 4, True),
+        (IN_GROUPS, 1 / 4, True),
+        (IN_GROUPS, 1 / 4, False),
+        (quantization.Float8WeightOnlyConfig(), 1, True),
+        (FLOATS["zero points"](), 1, True),
     ],
 )
-@pytest.mark.parametrize("use_fp32_acc", [True, False])
 def test_a_plan_has_the_weights_as_they_are(config: Any, of_floats: float, use_fp32_acc: bool, tmp_path: Path) -> None:
     module, floats = Wide().eval(), 4 * 512 * 512 * 2
     quantization.quantize_(module, config)
