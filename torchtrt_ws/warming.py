@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from torchtrt_ws import pte
+from torchtrt_ws.errors import ProgramError
 from torchtrt_ws.identifiers import HOST
 from torchtrt_ws.measuring.inputs import call_inputs, method_batch_dimension
-from torchtrt_ws.runtime import Program, load
+from torchtrt_ws.runtime import Engine, Program, load
 
 if TYPE_CHECKING:
     from torchtrt_ws.trust.keys import Key
@@ -100,7 +101,7 @@ def warm(
         What the loads took, and of each engine whether the next load is warm.
 
     Raises:
-        ProgramError: A file without engines of ours, and as below.
+        ProgramError: A file without engines of ours; one that this process has loaded; and as below.
         CapacityError, EngineError: As `torchtrt_ws.load` and calls raise. What was prepared by then stays.
     """
     keys = None if trusted_keys is None else list(trusted_keys)
@@ -113,7 +114,6 @@ def warm(
             device_id=device_id,
             runtime_cache=runtime_cache,
             trusted_keys=keys,
-            share_engines=False,  # what another program of this process has would be no load
         )
         return program, time.perf_counter() - began
 
@@ -121,15 +121,35 @@ def warm(
     info.require_engines()
     program, first = loaded()
     with program:
+        _check_alone(program)
         calls = _call(program, info) if run else 0
     program, second = loaded()
     with program:
-        keeps = {engine.name: _keeps(engine) for engine in info.engines}
-        engines = tuple(
-            WarmEngine(each.name, each.kind, WARM if each.cache_hits else COLD if keeps[each.name] else KEEPS_NOTHING)
-            for each in program.engines
-        )
+        _check_alone(program)
+        keeping = {engine.name for engine in info.engines if _keeps(engine)}
+        found = {engine.name for engine in program.engines if engine.cache_hits}
+        engines = tuple(WarmEngine(each.name, each.kind, _state(each, found, keeping)) for each in program.engines)
     return WarmReport(os.fspath(path), first, second, calls, engines)
+
+
+def _state(engine: Engine, found: set[str], keeping: set[str]) -> str:
+    """Of engines on the same weights one finds what all of them need."""
+    if not found.isdisjoint((engine.name, *engine.shared_with)):
+        return WARM
+    return COLD if engine.name in keeping else KEEPS_NOTHING
+
+
+def _check_alone(program: Program) -> None:
+    """Refuses weights that another program of this process has: such a load prepares nothing, and finds nothing."""
+    names = {engine.name for engine in program.engines}
+    for engine in program.engines:
+        if engine.name in engine.shared_with or not names.issuperset(engine.shared_with):
+            raise ProgramError(
+                f"{program.file}: engine {engine.name!r}",
+                "weights that another program of this process has loaded",
+                "a program that this process has not loaded",
+                "Close the other one first, or run torchtrt-ws warm.",
+            )
 
 
 def _keeps(engine: pte.EngineInfo) -> bool:

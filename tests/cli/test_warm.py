@@ -100,6 +100,20 @@ def test_each_method_is_called(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp
     assert {engine.name: engine.state for engine in report.engines} == {"forward": WARM, "clamp": KEEPS_NOTHING}
 
 
+def test_engines_on_the_same_weights_are_warm_together(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCHTRT_WS_CACHE", str(cache))
+    linear, x = torch.nn.Linear(256, 256), (torch.zeros(4, 256),)
+    modules = {"plain": linear, "clamped": torch.nn.Sequential(linear, torch.nn.ReLU())}
+    exported = {name: torch.export.export(module, x) for name, module in modules.items()}
+    torchtrt_ws.save(exported, tmp_path / "both.pte")
+    with torchtrt_ws.load(tmp_path / "both.pte") as program:
+        sharing = {engine.name: engine.shared_with for engine in program.engines}
+    assert sharing == {"plain": ("clamped",), "clamped": ("plain",)}
+    assert [engine.state for engine in warm(tmp_path / "both.pte").engines] == [WARM, WARM]
+
+
 def test_what_a_load_refuses(programs: Path, cache: Path, tmp_path: Path) -> None:
     made = python("-m", "torchtrt_ws", "keygen", tmp_path / "key.pem", timeout=120)
     assert made.returncode == 0, made.stderr
@@ -110,26 +124,28 @@ def test_what_a_load_refuses(programs: Path, cache: Path, tmp_path: Path) -> Non
         warm(tmp_path / "missing.pte")
 
 
-AS_NOBODY = """
+# Who cannot be another user may lose the right to write: the cache is read-only all the same.
+READ_ONLY = """
 import os, sys, torchtrt_ws
 torchtrt_ws.warm(sys.argv[1])
 for root, _, files in os.walk(os.environ["TORCHTRT_WS_CACHE"]):
-    os.chmod(root, 0o755)
     for file in files:
-        os.chmod(os.path.join(root, file), 0o644)
-os.setgroups([]), os.setgid(65534), os.setuid(65534)
+        os.chmod(os.path.join(root, file), 0o444)
+    os.chmod(root, 0o555)
+if os.geteuid() == 0:
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
 with torchtrt_ws.load(sys.argv[1], weight_streaming_budget="50%") as program:
     (engine,) = program.engines
     print(engine.cache_hits, engine.cache_misses, 2 * engine.budget_bytes <= engine.streamable_bytes)
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-def test_an_image_whose_cache_is_roots_serves_other_users(programs: Path) -> None:
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # pytest's own are for root alone
+def test_a_cache_that_may_only_be_read_serves(programs: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # pytest's own are for this user alone
         os.chmod(folder, 0o755)
         copy = shutil.copy(programs / "linear.pte", folder)
         os.chmod(copy, 0o644)
         environment = {**os.environ, "TORCHTRT_WS_CACHE": f"{folder}/cache"}
-        done = python("-c", AS_NOBODY, copy, env=environment, timeout=120)
+        done = python("-c", READ_ONLY, copy, env=environment, timeout=120)
+        os.chmod(f"{folder}/cache", 0o755)  # to be removed
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["1", "0", "True"], "")

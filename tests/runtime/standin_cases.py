@@ -827,6 +827,10 @@ def case_warm(folder: Path) -> None:
         assert [engine.state for engine in report.engines] == [state], report
         assert (report.calls, report.ok) == (2, state != COLD), report
     assert warm(folder / "towers.pte", device_id=1, run=False).calls == 0
+    assert warm(folder / "twins.pte").calls == 4, "two methods on one plan"
+    with load(folder, "plain") as loaded, refused("ProgramError", "another program of this process"):
+        warm(folder / "plain.pte")
+    del loaded
 
 
 def case_cuda_graph(folder: Path) -> None:
