@@ -195,14 +195,14 @@ class AskedError(Exception):
     ("keywords", "wanted"),
     [
         ({}, True),
-        ({"refit": True}, False),
-        ({"weights": "separate"}, False),
-        ({"refit": True, "use_fp32_acc": True}, True),
+        ({"refit": True}, True),
+        ({"weights": "separate"}, True),
+        ({"refit": True, "use_fp32_acc": False}, False),
         ({"use_fp32_acc": False}, False),
     ],
 )
 def test_the_default(keywords: dict[str, Any], wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Off where it was not tried: engines that get their weights later."""
+    """Of engines that get their weights later, too."""
     pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
 
     def write(*arguments: Any) -> None:

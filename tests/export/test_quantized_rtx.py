@@ -17,7 +17,7 @@ import torchtrt_ws
 from tests.export.cached_decoder import CachedDecoder
 from tests.export.cached_decoder import inputs as steps
 from tests.export.decoder import TABLE_BYTES, VOCABULARY, WIDTH, Decoder, dynamic, export, ids
-from tests.export.graph.test_quantized_weights import CONFIGS, FLOATS, INT4, quantized
+from tests.export.graph.test_quantized_weights import CONFIGS, FLOATS, HALF, INT4, SINGLE, quantized
 from torchtrt_ws.export.graph.interface import read_interface
 from torchtrt_ws.export.graph.quantized_weights import for_tensorrt
 from torchtrt_ws.export.sources.onnx_model import write_onnx
@@ -50,8 +50,9 @@ def test_the_model_computes_what_torch_does(config: str, dtype: torch.dtype, tmp
     onnx.checker.check_model(model, full_check=True)
     kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     dequantized = [kinds[node.input[0]] for node in model.graph.node if node.op_type == "DequantizeLinear"]
-    wanted = [] if config in FLOATS else [onnx.TensorProto.INT4 if "int4" in config else onnx.TensorProto.INT8] * 2
-    assert dequantized == wanted
+    form = None if config in FLOATS else (SINGLE if dtype == torch.float32 else HALF)[config]
+    kind = onnx.TensorProto.INT4 if form and form[0] == 4 else onnx.TensorProto.INT8
+    assert dequantized == ([kind] * 2 if form else [])
     assert {each.op_type for each in model.graph.node} <= {
         *("DequantizeLinear", "Transpose", "MatMul", "Gemm", "Add", "Relu", "Cast", "Reshape"),
     }
@@ -77,7 +78,7 @@ def save(module: torch.nn.Module, path: Path, *inputs: torch.Tensor, **options: 
         (quantization.IntxWeightOnlyConfig(), 1 / 2, True),
         (quantization.Int8WeightOnlyConfig(), 1 / 2, True),
         (quantization.Int8WeightOnlyConfig(), 1 / 2, False),
-        (quantization.Int8WeightOnlyConfig(granularity=PerGroup(128)), 1 / 2, True),
+        (quantization.Int8WeightOnlyConfig(granularity=PerGroup(128)), 1, True),
         (quantization.Int8WeightOnlyConfig(granularity=PerTensor()), 1 / 2, True),
         (quantization.IntxWeightOnlyConfig(weight_dtype=INT4), 1 / 4, True),
         (IN_GROUPS, 1 / 4, True),
@@ -98,9 +99,9 @@ def test_a_plan_has_the_weights_as_they_are(config: Any, of_floats: float, use_f
 def test_what_is_float_and_what_that_costs_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     x = torch.ones(3, 64)
     with caplog.at_level(logging.INFO, "torchtrt_ws"):
-        save(quantized(CONFIGS["intx int4 in groups"]), tmp_path / "a.pte", x)
+        save(quantized(CONFIGS["intx int4 in groups"], torch.float16), tmp_path / "a.pte", x.half())
     assert (
-        f"2 weights of integers stay quantized in the engine: {96 * 96 // 2 + 4 * 96 * 96 // 32} bytes" in caplog.text
+        f"2 weights of integers stay quantized in the engine: {96 * 96 // 2 + 2 * 96 * 96 // 32} bytes" in caplog.text
     )
     assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
     save(quantized(FLOATS["float8"]), tmp_path / "a.pte", x)

@@ -18,6 +18,7 @@ import decoder
 import language
 import numpy as np
 import plans
+import quantized_programs
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "examples"))
 
@@ -199,6 +200,7 @@ def main() -> None:
     facts["pair"] = write_unequal(arguments.folder, "pair.pte", ["large", "little"])
     facts["trio"] = write_unequal(arguments.folder, "trio.pte", ["large", "middle", "little"])
     facts["decoder"] = decoder.write(arguments.folder)
+    quantized_programs.write(arguments.folder / "quantized")
     if not arguments.without_minilm:
         facts["minilm"] = write_minilm(arguments.folder)
     (arguments.folder / "programs.json").write_text(json.dumps(facts, indent=1) + "\n")

@@ -72,7 +72,7 @@ def expected(module: Any, x: Any) -> Any:
     return x
 
 
-def write(folder: Path, layers: int, features: int) -> None:
+def write(folder: Path, layers: int = LAYERS, features: int = FEATURES) -> None:
     import torch
     from torchao.quantization import quantize_
 

@@ -385,6 +385,17 @@ def separate_save(machine: Machine) -> Any:
     return found
 
 
+def quantized(machine: Machine) -> Any:
+    """quantized_programs.py, in a process of its own."""
+    folder = machine.programs / "quantized"
+    if not folder.exists():
+        return {"skipped": "no quantized programs; write them with tests/gpu/programs.py"}
+    done = machine.run(sys.executable, ROOT / "tests" / "gpu" / "quantized_programs.py", folder)
+    if not done.stdout:  # else the answers are there, right or wrong
+        raise RuntimeError(f"quantized_programs.py: exit {done.returncode}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout)
+
+
 def broken_captures(machine: Machine) -> list[dict[str, Any]]:
     """Bare TensorRT: captures into a graph beside a thread whose calls break them. Does the process live?
 
@@ -652,6 +663,7 @@ def sections(machine: Machine, folder: Path) -> dict[str, Callable[[], Any]]:
         "separate": lambda: separate(machine),
         "separate_save": lambda: separate_save(machine),
         "commands": lambda: commands.measure(machine, folder),
+        "quantized": lambda: quantized(machine),
         "smollm2": lambda: language.measure(machine, cosine),
         "python_calls": lambda: python_calls(machine),
         "broken_captures": lambda: broken_captures(machine),

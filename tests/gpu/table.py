@@ -62,6 +62,7 @@ def markdown(results: dict[str, Any]) -> str:
         ("refit_large", "The same of a decoder of Llama 3 8B's shape", _refit),
         ("separate", "Programs with their weights in a file of their own (torchtrt_ws.load)", _separate),
         ("separate_save", "A decoder saved here, whole and with its weights apart", _separate_save),
+        ("quantized", "Quantized weights: 8 layers of 2048 x 2048, batch 16, tensors on the host", _quantized),
         ("smollm2", "SmolLM2-135M-Instruct in fp16 answers a question (examples/llm)", _smollm2),
         ("python_calls", "A call from Python with torch's tensors on the device, all waited for", _python_calls),
         ("broken_captures", "Bare TensorRT: captures into a graph that another thread breaks", _broken_captures),
@@ -342,6 +343,22 @@ def _separate_save(section: dict[str, Any]) -> list[str]:
     merged = "the same" if section["merged_equal"] else "another"
     said = f"The same logits to the bit at {equal}; {merged} from the merged program; cosine with eager"
     return [*lines, "", f"{took}. {said} {section['cosine']:.6f}."]
+
+
+def _quantized(section: dict[str, Any]) -> list[str]:
+    if "skipped" in section:
+        return [f"Skipped: {section['skipped']}"]
+    budgets = [each["budget"] for each in next(iter(section.values()))["budgets"]]
+    head = ["weights", "file MB", *(f"ms at {budget}" for budget in budgets)]
+    head += [*(f"device MB at {budget}" for budget in budgets), "error, of the largest output", "equal at all"]
+    rows: list[list[object]] = []
+    for name, row in section.items():
+        times = [f"{each['milliseconds']:.2f}" for each in row["budgets"]]
+        sizes = [f"{each['device_bytes'] / 1e6:.1f}" for each in row["budgets"]]
+        error = f"{row['largest_error'] / row['largest_output']:.1e}"
+        equal = "yes" if row["equal_at_all_budgets"] else "no"
+        rows.append([name, f"{row['file_bytes'] / 1e6:.1f}", *times, *sizes, error, equal])
+    return _table(head, rows)
 
 
 def _smollm2(section: Any) -> list[str]:

@@ -66,7 +66,8 @@ def test_accelerate_computes_what_eager_does(models: Any, tmp_path: Path, monkey
             assert row["batch_8"]["decode"]["calls"] >= timing.FEWEST
 
 
-def test_a_program_that_is_put_together(models: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["float16", "int8", "int4"])
+def test_a_program_that_is_put_together(models: Any, kind: str, tmp_path: Path) -> None:
     """Its plan has all weights, which heads.py never saw; its table is where `save` has it; its digests are right."""
     pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
     import assemble
@@ -74,10 +75,11 @@ def test_a_program_that_is_put_together(models: Any, tmp_path: Path) -> None:
 
     from torchtrt_ws.export.streaming import StreamingOptions
 
-    shape = replace(models.SHAPES["tiny"], layers=1)
+    # Wide enough for quantized weights, which are left out from 64 KiB on.
+    shape = replace(models.SHAPES["tiny"], layers=1, width=512, hidden=640, weights=kind)
     heads.write(tmp_path, shape, (1,), ("streaming",), StreamingOptions(min_table_bytes=1, min_head_bytes=1))
     facts = json.loads((tmp_path / "decoder.json").read_text())["programs"]["streaming-1"]
-    weights = {name: each.data for name, each in models.build(shape).named_parameters()}
+    weights = assemble.weights(shape)
     path = tmp_path / "decoder.pte"
     assert assemble.program(assemble.import_tensorrt(), tmp_path, "streaming-1", facts, weights, path)
     assert all(each.sha256 == each.recorded_sha256 for each in pte.check_digests(path).engines)
@@ -85,13 +87,34 @@ def test_a_program_that_is_put_together(models: Any, tmp_path: Path) -> None:
     data = path.read_bytes()
     plan = data[engine.engine_offset : engine.engine_offset + engine.engine_bytes]
     for name, weight in weights.items():
-        if weight.dim() == 1:
+        if weight.dim() == 1 or "_scale" in name:
             continue
         where = data if name == "table.weight" else plan
         # TensorRT joins matrices and may turn them: a row is whole then, or a column.
         either = [each[0].contiguous().view(torch.uint8).numpy().tobytes() for each in (weight, weight.t())]
         assert sum(where.count(each) for each in either) == 1, name
     assert len(engine.metadata.own.state if engine.metadata.own else ()) == 2 * shape.layers
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+def test_the_decoder_has_what_its_integers_stand_for(models: Any, kind: str) -> None:
+    """As torchao computes it; and the integers as the package packs them."""
+    import assemble
+    import quantized
+
+    from torchtrt_ws.export.graph.dequantize import pack
+
+    shape = replace(models.SHAPES["tiny"], layers=1, width=512, weights=kind)
+    decoder, found = models.build(shape), assemble.weights(shape)
+    assert set(found) > {"table.weight", "norm.weight", "head.weight_quantized", "head.weight_scale"}
+    for seed, (name, each) in enumerate(models.matrices(decoder)):
+        if name == "table.weight":
+            continue
+        numbers, scale = models.numbers(each, kind, seed)
+        assert each.equal(quantized.as_torchao(numbers, scale, kind).dequantize())
+        assert found[f"{name}_quantized"].equal(pack(numbers) if kind == "int4" else numbers)
+        assert (numbers.min(), numbers.max()) == ((-8, 7) if kind == "int4" else (-128, 127))
+        assert 0.015 < each.float().std() < 0.025
 
 
 ROW = {"ms": 2.0, "tokens_per_second": 500.0}

@@ -140,6 +140,8 @@ def life(step: str, *path: Any, value: Any) -> Change:
         (at("separate_save", "equal", "50%", value=False), "separate_save: at 50%: not what the whole program"),
         (at("separate_save", "merged_equal", value=False), "separate_save: merged: not what the whole program"),
         (at("separate_save", "cosine", value=0.9), "separate_save: cosine 0.9"),
+        (at("quantized", "int8", "right", value=False), "quantized: int8: an error of 0."),
+        (at("quantized", "int4-groups", "equal_at_all_budgets", value=False), "quantized: int4-groups: other"),
         (at("smollm2", 1, "cosine", value=0.99), "smollm2: at 50%: cosine 0.99"),
         (at("smollm2", 2, "same_text", value=False), "smollm2: at 0%: another text from token"),
         (at("smollm2", value=[]), "smollm2: nothing was measured"),

@@ -119,6 +119,17 @@ def _separate_save(section: Any) -> Iterator[str]:
         yield f"cosine {section['cosine']}"
 
 
+def _quantized(section: Any) -> Iterator[str]:
+    if "skipped" in section:
+        return
+    yield from _at_least_one(section)
+    for name, row in section.items():
+        if not row["right"]:
+            yield f"{name}: an error of {row['largest_error']}, of outputs up to {row['largest_output']}"
+        if not row["equal_at_all_budgets"]:
+            yield f"{name}: other answers at other budgets"
+
+
 def _smollm2(section: Any) -> Iterator[str]:
     if isinstance(section, dict):
         return
@@ -313,5 +324,6 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "refit_large": _refit,
     "separate": _separate,
     "separate_save": _separate_save,
+    "quantized": _quantized,
     "smollm2": _smollm2,
 }

@@ -115,9 +115,8 @@ def save(
             there is a GPU. They may be slower, and TensorRT's release notes say that such an engine may leave out the
             bias of a matrix product: compare its answers. Other engines take none.
         use_fp32_acc: Whether a "tensorrt_rtx" engine adds the products of float16 weights up in float32, as PyTorch
-            does: with float16 sums the error of a large model is some tens of times as large. None: it does, but
-            for `refit` and weights="separate", with which its speed was not measured. The name is Torch-TensorRT's,
-            which has its own keyword for what it compiles.
+            does: with float16 sums the error of a large model is some tens of times as large. None: it does. The
+            name is Torch-TensorRT's, which has its own keyword for what it compiles.
 
     Raises:
         BudgetError: A malformed budget, both budget keywords at once, an unknown engine name, or a budget in
@@ -206,7 +205,7 @@ def save(
                 folder,
                 separate,
                 refit,
-                use_fp32_acc if use_fp32_acc is not None else not (separate or refit),
+                use_fp32_acc is not False,
             )
         else:
             lowered = _lowered_to_host(exported, stack, separate)

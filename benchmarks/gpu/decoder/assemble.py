@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import model as models
+import quantized
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent.parent))
@@ -21,6 +23,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent.parent))
 PIECE = 512 << 10  # bytes: larger writes cost the kernel more
 
 Weights = Mapping[str, torch.Tensor]
+
+
+def weights(shape: models.Shape) -> dict[str, torch.Tensor]:
+    """What the parser is given, by the names that heads.py has: quantized matrices as ONNX has them, with scales."""
+    found = {}
+    module = models.build(shape, filled=False)
+    seeds = {name: seed for seed, (name, _) in enumerate(models.matrices(module))}
+    for name, each in module.named_parameters():
+        if name in seeds and models.is_quantized(shape, name):
+            numbers, found[f"{name}_scale"] = models.numbers(each, shape.weights, seeds[name])
+            found[f"{name}_quantized"] = quantized.packed(numbers) if shape.weights == "int4" else numbers
+            if shape.weights == "int8":
+                found[f"{name}_scale_behind"] = quantized.scales_behind(found[f"{name}_scale"])
+            continue
+        if name in seeds:
+            models.fill(each.data, seeds[name])
+        found[name] = each.data
+    return found
 
 
 def import_tensorrt() -> Any:

@@ -1,11 +1,11 @@
 """Writes what a GPU machine without PyTorch's exporter needs to build the programs there: everything but the weights.
 
-    python benchmarks/gpu/decoder/heads.py FOLDER --shape 8b [--layers 32]
+    python benchmarks/gpu/decoder/heads.py FOLDER --shape 8b [--layers 32] [--weights int8]
 
 Needs the extras export and rtx; no GPU, and for 16 GB of weights some 5 GB of memory: the weights are a file that
 is all holes. For each batch it writes the ONNX models of the engines as torchtrt_ws exports them and as one plain
 engine, and of the program all bytes that are not zero. `assemble.py` builds the plans from that and puts them into the
-holes.
+holes. Quantized weights (int8, int4) are torchao's, which has to be installed then.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import model as models
+import quantized
 import torch
 
 MARK = b"the table begins"  # first bytes of the table, which is found by it in the program
@@ -31,26 +32,42 @@ BATCHES = (1, 8)
 EXPORTS = ("streaming", "plain")
 
 
-def hollow(shape: models.Shape, folder: Path) -> models.Decoder:
-    """The module, its matrices in a file without data: as large as they are, and of no size."""
+def hollow(shape: models.Shape, folder: Path) -> tuple[models.Decoder, dict[int, str]]:
+    """The module, its matrices in a file without data: as large as they are, and of no size. And the names of weights,
+    as `assemble.weights` has them, by their addresses."""
     from torchtrt_ws.export.sources.onnx_weights import LEFT_OUT
 
     module = models.build(shape, filled=False)
     named = models.matrices(module)
-    if small := [name for name, each in named if each.nbytes < LEFT_OUT]:
-        raise SystemExit(f"{small[0]}: under {LEFT_OUT} bytes, which stay in the model: they would be zeros")
+    shares = {"int8": 2, "int4": 4}
+    for name, each in named:
+        size = each.nbytes // (shares[shape.weights] if models.is_quantized(shape, name) else 1)
+        if size < LEFT_OUT:
+            raise SystemExit(f"{name}: under {LEFT_OUT} bytes, which stay in the model: they would be zeros")
     path = folder / "weights"
     with open(path, "wb") as file:
         file.truncate(sum(-(-each.nbytes // 4096) * 4096 for _, each in named))
     offset = 0
-    for _, each in named:
+    names: dict[int, str] = {}
+    for seed, (name, each) in enumerate(named):
         # A mapping of its own for each: offsets of whole pages.
         stored = torch.from_file(str(path), shared=True, size=(offset + each.nbytes) // 2, dtype=torch.float16)
-        each.data = stored[offset // 2 :].view(each.shape)
+        data = stored[offset // 2 :]
         offset += -(-each.nbytes // 4096) * 4096
+        if models.is_quantized(shape, name):
+            rows, columns = each.shape
+            numbers = data.view(torch.int8)[: rows * columns].view(rows, columns)
+            scale = quantized.scales((rows, columns), shape.weights, seed, models.DEVIATION)
+            owner = module.get_submodule(name.rpartition(".")[0])
+            weight = quantized.as_torchao(numbers, scale, shape.weights)
+            owner.weight = torch.nn.Parameter(weight, requires_grad=False)
+            names |= {numbers.data_ptr(): f"{name}_quantized", scale.data_ptr(): f"{name}_scale"}
+        else:
+            each.data = data.view(each.shape)
+            names[data.data_ptr()] = name
     mark = torch.frombuffer(bytearray(MARK), dtype=torch.float16)
     module.table.weight.data.view(-1)[: mark.numel()] = mark
-    return module
+    return module, names
 
 
 def write(
@@ -66,20 +83,26 @@ def write(
         there = json.loads(path.read_text())
         facts = there if there["shape"] == facts["shape"] else facts
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        module = hollow(shape, Path(scratch))
+        module, names = hollow(shape, Path(scratch))
         for batch in batches:
             for export in exports:
                 name = f"{export}-{batch}"
                 if name in facts["programs"]:
                     continue
                 chosen = streaming if export == "streaming" else False
-                facts["programs"][name] = _program(folder, Path(scratch), name, module, batch, chosen)
+                facts["programs"][name] = _program(folder, Path(scratch), name, module, names, batch, chosen)
                 path.write_text(json.dumps(facts, indent=1) + "\n")
                 print(name, flush=True)
 
 
 def _program(
-    folder: Path, scratch: Path, name: str, module: models.Decoder, batch: int, streaming: Any
+    folder: Path,
+    scratch: Path,
+    name: str,
+    module: models.Decoder,
+    names: dict[int, str],
+    batch: int,
+    streaming: Any,
 ) -> dict[str, Any]:
     import torchtrt_ws
     from torchtrt_ws.digests import Digests
@@ -87,7 +110,6 @@ def _program(
     from torchtrt_ws.export.sources import tensorrt_rtx
     from torchtrt_ws.export.sources.onnx_weights import address
 
-    names = {each.data_ptr(): key for key, each in module.named_parameters()}
     engines: dict[str, Any] = {}
 
     def left_out(engine: str, model: Any, interface: Any, _: Any, profiles: Any, *rest: Any) -> FilePayload:
@@ -102,7 +124,8 @@ def _program(
         digests = Digests(f"{number:08x}", f"{number:064x}")
         engines[engine] = {
             "model": f"{name}-{engine}.onnx",
-            "weights": {key: names[address(each)] for key, each in model.weights.items()},
+            # Integers of four bits were packed, so their address is not known; they have the name of their weight.
+            "weights": {key: names.get(address(each), key) for key, each in model.weights.items()},
             "weight_bytes": model.weight_bytes,
             "profiles": [[[each.name, each.min, each.opt, each.max] for each in profile] for profile in profiles],
         }
@@ -167,10 +190,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shape", choices=models.SHAPES, default="8b")
     parser.add_argument("--layers", type=int, help="instead of the shape's")
+    parser.add_argument("--weights", choices=models.WEIGHTS, default="float16", help="of all matrices but the table")
     parser.add_argument("--batches", type=int, nargs="*", default=BATCHES)
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
-    write(given.folder, models.read_shape(given.shape, given.layers), given.batches)
+    write(given.folder, models.read_shape(given.shape, given.layers, given.weights), given.batches)
 
 
 if __name__ == "__main__":

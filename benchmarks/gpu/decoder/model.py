@@ -1,6 +1,7 @@
 """A decoder of Llama's architecture, its shapes, and random weights of a seed: what every rival runs.
 
-Keys and values lie in buffers, so that the same module is exported with a cache and run by PyTorch.
+Keys and values lie in buffers, so that the same module is exported with a cache and run by PyTorch. Weights are
+float16, or what integers of quantized.py stand for.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import quantized
 import torch
 from torch.nn import functional
 
 PERIOD = 1_048_583  # elements of a weight after which they come again: drawing all of 16 GB would take minutes
+DEVIATION = 0.02  # of weights
 
 
 @dataclass(frozen=True)
 class Shape:
-    """With the defaults Llama 3 8B's: 16.06 GB in float16. `rows`: of a cache; `prompt`: tokens of a prefill."""
+    """With the defaults Llama 3 8B's: 16.06 GB in float16. `rows`: of a cache; `prompt`: tokens of a prefill;
+    `weights`: of all matrices but the table, one of WEIGHTS."""
 
     layers: int = 32
     width: int = 4096
@@ -27,8 +31,10 @@ class Shape:
     vocabulary: int = 128256
     rows: int = 512
     prompt: int = 256
+    weights: str = "float16"
 
 
+WEIGHTS = ("float16", *quantized.KINDS)
 SHAPES = {
     "8b": Shape(),
     "1b": Shape(layers=16, width=2048, hidden=8192),
@@ -36,9 +42,10 @@ SHAPES = {
 }
 
 
-def read_shape(name: str, layers: int | None = None) -> Shape:
-    """One of SHAPES, with another number of layers where one is given."""
-    return SHAPES[name] if layers is None else replace(SHAPES[name], layers=layers)
+def read_shape(name: str, layers: int | None = None, weights: str = "float16") -> Shape:
+    """One of SHAPES, with another number of layers where one is given, and with these weights."""
+    shape = replace(SHAPES[name], weights=weights)
+    return shape if layers is None else replace(shape, layers=layers)
 
 
 class Linear(torch.nn.Module):
@@ -159,8 +166,11 @@ def build(shape: Shape, dtype: torch.dtype = torch.float16, filled: bool = True)
     finally:
         torch.set_default_dtype(before)
     if filled:
-        for index, (_, parameter) in enumerate(matrices(model)):
-            fill(parameter.data, index)
+        for index, (name, parameter) in enumerate(matrices(model)):
+            if is_quantized(shape, name):
+                parameter.data.copy_(quantized.dequantized(*numbers(parameter, shape.weights, index)))
+            else:
+                fill(parameter.data, index)
     return model
 
 
@@ -169,10 +179,29 @@ def matrices(model: Decoder) -> list[tuple[str, torch.nn.Parameter]]:
     return [(name, each) for name, each in model.named_parameters() if each.dim() == 2]
 
 
+def is_quantized(shape: Shape, name: str) -> bool:
+    """Whether that matrix is: rows of a table are looked up, which TensorRT does with floats."""
+    return shape.weights != "float16" and not name.startswith("table.")
+
+
 def fill(weight: torch.Tensor, seed: int) -> None:
     """Random numbers of a seed, which come again after PERIOD."""
-    drawn = torch.randn(min(PERIOD, weight.numel()), generator=torch.Generator().manual_seed(seed)) * 0.02
-    flat, piece = weight.view(-1), drawn.to(weight.dtype)
+    _repeat((_drawn(weight, seed) * DEVIATION).to(weight.dtype), weight)
+
+
+def numbers(like: torch.Tensor, kind: str, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A matrix of the shape of `like`, quantized: int8 [rows, columns] that come again as in `fill`; and its scales."""
+    made = torch.empty(like.shape, dtype=torch.int8)
+    _repeat(quantized.integers(_drawn(like, seed), kind), made)
+    return made, quantized.scales((like.shape[0], like.shape[1]), kind, seed, DEVIATION)
+
+
+def _drawn(like: torch.Tensor, seed: int) -> torch.Tensor:
+    return torch.randn(min(PERIOD, like.numel()), generator=torch.Generator().manual_seed(seed))
+
+
+def _repeat(piece: torch.Tensor, into: torch.Tensor) -> None:
+    flat = into.view(-1)
     for start in range(0, flat.numel(), PERIOD):
         part = flat[start : start + PERIOD]
         part.copy_(piece[: part.numel()])

@@ -67,7 +67,9 @@ def markdown(results: dict[str, Any], shape: Any, title: str) -> str:
     machine = results.get("machine", {})
     build = results.get("build-1", {})
     lines = [f"# {title}", "", "`python benchmarks/gpu/decoder/measure.py`, " + said(machine) + "."]
-    lines += ["", f"Shape: {said(asdict(shape))}; float16, random weights of a seed."]
+    lines += ["", f"Shape: {said(asdict(shape))}; computed in float16, random weights of a seed."]
+    if "note" in results:
+        lines += ["", results["note"]]
     speed = results.get("link", {}).get("bytes_per_second")
     if speed and not math.isnan(speed):
         limit = (

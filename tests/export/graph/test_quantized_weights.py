@@ -35,7 +35,18 @@ FLOATS: dict[str, Callable[[], Any]] = {
         weight_dtype=INT4, granularity=PerGroup(32), mapping_type=MappingType.ASYMMETRIC
     ),
 }
-GROUPS = {"intx int8 in groups": 16, "intx int4 in groups": 32, "int8 in groups": 32, "int8 of one scale": PER_TENSOR}
+# How many bits integers have, and which of them have a scale, in layers with rows of 64 and 96; None: they are floats.
+Form = tuple[int, list[int]] | None
+HALF: dict[str, Form] = {
+    "intx int8": (8, [PER_ROW, PER_ROW]),
+    "intx int8 in groups": None,
+    "intx int4": (4, [64, 32]),
+    "intx int4 in groups": (4, [32, 32]),
+    "int8": (8, [PER_ROW, PER_ROW]),
+    "int8 of one scale": (8, [PER_TENSOR, PER_TENSOR]),
+    "int8 in groups": None,
+}
+SINGLE: dict[str, Form] = {**HALF, "intx int4": (8, [PER_ROW, PER_ROW]), "intx int4 in groups": None}
 
 
 def quantized(config: Callable[[], Any], dtype: torch.dtype = torch.float32) -> torch.nn.Module:
@@ -61,17 +72,22 @@ def test_integers_stay_integers(config: str, decomposed: bool, dtype: torch.dtyp
     before = str(program.graph)
     made, facts = for_tensorrt(program)
     assert str(program.graph) == before
-    assert (len(facts.kept), facts.folded) == (2, ())
-    assert [node.args[2] for node in calls(made)] == [GROUPS.get(config, PER_ROW)] * 2
-    # Nothing else is left of the weights: integers, their scales, and a bias.
-    bits = 4 if "int4" in config else 8
+    form = (SINGLE if dtype == torch.float32 else HALF)[config]
     used = {node.name for node in made.graph.nodes if node.op == "placeholder" and node.users}
     names = made.graph_signature.inputs_to_parameters
     sizes = {name: made.state_dict[name].nbytes for node, name in names.items() if node in used}
-    integers = [size for name, size in sizes.items() if name.endswith("_quantized")]
-    assert sorted(integers) == [96 * 32 * bits // 8, 64 * 96 * bits // 8]
-    assert sum(sizes.values()) - 96 * dtype.itemsize == facts.kept_bytes
-    assert len(sizes) == 5
+    if form is None:
+        assert (facts.kept, len(facts.folded)) == ((), 2) and not calls(made)
+        assert sum(sizes.values()) - 96 * dtype.itemsize == 96 * (64 + 32) * dtype.itemsize
+    else:
+        bits, groups = form
+        assert (len(facts.kept), facts.folded) == (2, ())
+        assert sorted(int(str(node.args[2])) for node in calls(made)) == sorted(groups)
+        # Nothing else is left of the weights: integers, their scales, and a bias.
+        integers = [size for name, size in sizes.items() if name.endswith("_quantized")]
+        assert sorted(integers) == [96 * 32 * bits // 8, 64 * 96 * bits // 8]
+        assert sum(sizes.values()) - 96 * dtype.itemsize == facts.kept_bytes
+        assert len(sizes) == 5
     # torchao multiplies its int8 products with the scales: where that is done before, float16 rounds elsewhere.
     tolerance = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}[dtype]
     torch.testing.assert_close(made.module()(x), module(x), atol=tolerance, rtol=tolerance)

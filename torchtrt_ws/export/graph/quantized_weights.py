@@ -1,10 +1,8 @@
 """Quantized weights as TensorRT has them: small in the plan and on the link, or as floats where it has no such product.
 
 Source:
-    TensorRT-RTX 1.6.1, seen in its plans: int8 weights with a scale for each row, and int4 weights with one for each
-    group of a row, stay as they are and become floats in the kernel of the product; with other scales they do so in a
-    kernel before it. float8 weights are float16 in a plan. Zero points have to be 0, and a weight of int8 must be the
-    input of a DequantizeLinear.
+    TensorRT-RTX 1.6.1, seen in its plans: float8 weights are float16 there. Zero points have to be 0, and a weight of
+    int8 must be the input of a DequantizeLinear. quantized_forms.py has what scales may be.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from torchtrt_ws.export.graph import dequantize
+from torchtrt_ws.export.graph.quantized_forms import in_a_form_of_tensorrt
 from torchtrt_ws.export.graph.quantized_matrix import CASTS, INTEGERS, QuantizedMatrix, matrix_of, with_scale_behind
 from torchtrt_ws.export.graph.replaced_weights import ReplacedWeights
 from torchtrt_ws.export.graph.weight_values import WeightValues, is_check, is_floating, schema
@@ -88,11 +87,8 @@ def for_tensorrt(program: ExportedProgram, keep: bool = True) -> tuple[ExportedP
         return program, Quantized()
     made = _Made(program, values)
     for root in roots:
-        kept = matrix_of(root, values) if keep and _is_for_products(root, values) else None
-        if kept is None:
+        if not (keep and _is_for_products(root, values) and made.keep(root)):
             made.fold(root)
-        else:
-            made.keep(root, kept)
     return made.weights.finish(), made.quantized
 
 
@@ -118,9 +114,16 @@ class _Made:
             quantized_bytes=self.quantized.quantized_bytes + inner.nbytes,
         )
 
-    def keep(self, root: Node, matrix: QuantizedMatrix) -> None:
+    def keep(self, root: Node) -> bool:
+        """Whether it can be."""
+        found = matrix_of(root, self._values)
+        if found is None:
+            return False
+        scaled, behind = with_scale_behind(root, found, self._values)
+        matrix = in_a_form_of_tensorrt(scaled)
+        if matrix is None:
+            return False
         graph, copies = self.weights.graph, self.weights.copies
-        matrix, behind = with_scale_behind(root, matrix, self._values)
         node = self._dequantized(root, matrix)
         if matrix.transposed:
             with graph.inserting_after(node):
@@ -128,8 +131,9 @@ class _Made:
             turned.meta["val"] = torch.ops.aten.t.default(node.meta["val"])
             node = turned
         copies[root].replace_all_uses_with(node)
-        for product, scaled in behind:
-            self.weights.leave_out(scaled, product)
+        for product, of_scales in behind:
+            self.weights.leave_out(of_scales, product)
+        return True
 
     def _dequantized(self, root: Node, matrix: QuantizedMatrix) -> Node:
         integers, scale, group = matrix.integers, matrix.scale, matrix.group

@@ -22,6 +22,7 @@ from torchtrt_ws.export.sources.onnx_attention import in_parts
 from torchtrt_ws.export.sources.onnx_optimizer import optimize
 from torchtrt_ws.export.sources.onnx_origin import lines_of, node_origin
 from torchtrt_ws.export.sources.onnx_quantized import FIRST_WITH_GROUPS, dequantize_linear, with_four_bits
+from torchtrt_ws.export.sources.onnx_scales import scale_behind
 from torchtrt_ws.export.sources.onnx_weights import Stored, leave_out
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def write_onnx(
             with_four_bits(onnx_program.model.graph)
             optimize(onnx_program.model)
             _rename(onnx_program.model.graph, interface)
+            scale_behind(onnx_program.model.graph)
             weight_bytes, weights = leave_out(onnx_program.model.graph)
             products = sum_in_float32(onnx_program.model.graph) if use_fp32_acc else 0
             onnx_ir.save(onnx_program.model, str(path))  # not its own save: that counts what was left out

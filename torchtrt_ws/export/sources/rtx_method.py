@@ -195,11 +195,13 @@ def _quantized(name: str, program: ExportedProgram, keep: bool) -> ExportedProgr
         text = "method %r: %d weights of integers stay quantized in the engine: %d bytes"
         _LOG.info(text, name, len(facts.kept), facts.kept_bytes)
     if facts.folded:
-        why = (
-            "which keeps int8 and int4 weights of matrix products without zero points" if keep else "with these options"
-        )
         text = "method %r: %d quantized weights are floats in the engine, such as %r: %d bytes instead of %d; "
-        text += "TensorRT-RTX has no products with them as they are, " + why
+        text += (
+            "what stays as it is are weights of matrix products without zero points: int8 with a scale for each row "
+            "and, in models of float16 or bfloat16, int4 with one for each row or for each group of it"
+            if keep
+            else "with these options TensorRT-RTX has no products with them as they are"
+        )
         _LOG.warning(text, name, len(facts.folded), facts.folded[0], facts.folded_bytes, facts.quantized_bytes)
     return made
 
