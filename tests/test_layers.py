@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "torchtrt_ws"
 # What everything else stands on comes first. A line is one layer; its modules and folders may import each other.
 LAYERS = (
     ("errors", "facts"),
-    ("identifiers", "names", "dtypes", "platforms", "atomic", "digests", "copying", "logs", "plan_header", "versions"),
+    ("identifiers", "names", "dtypes", "platforms", "gpus", "plan_header", "versions"),
+    ("atomic", "digests", "copying", "logs"),
     ("budget",),
     ("blob",),
     ("pte",),

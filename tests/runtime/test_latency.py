@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,34 @@ def test_a_total_goes_where_it_saves_the_most(measured: Path) -> None:
     check(program)
     proportional = torchtrt_ws.load(measured, weight_streaming_budget=total, split="proportional")
     assert budgets(proportional)["middle"] > 0
+
+
+@pytest.mark.parametrize(
+    ("here", "measured_on", "warns"),
+    [
+        ("NVIDIA H100", "NVIDIA H200", True),
+        ("NVIDIA H200", "NVIDIA H200", False),
+        ("", "NVIDIA H200", False),  # no driver tells
+        ("NVIDIA H200", "", False),  # an old profile does not
+    ],
+)
+def test_times_of_another_gpu_are_said(
+    here: str,
+    measured_on: str,
+    warns: bool,
+    three: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("torchtrt_ws.runtime.spending.gpu_name", lambda device: here)
+    made = made_up(three)
+    profile = replace(made, engines=tuple(replace(each, gpu=measured_on) for each in made.engines))
+    program = torchtrt_ws.load(three, weight_streaming_budget="50%", split="latency", profile=profile)
+    program.set_weight_streaming_budget("70%")
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(said) == warns
+    if warns:
+        assert "another GPU: profile was measured on NVIDIA H200, and this is NVIDIA H100; run" in said[0]
 
 
 def test_a_change_does_what_a_load_does(measured: Path) -> None:

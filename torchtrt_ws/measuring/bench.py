@@ -11,12 +11,13 @@ from torchtrt_ws import budget as budgets_of
 from torchtrt_ws import pte
 from torchtrt_ws.budget.latency import split_by_latency
 from torchtrt_ws.errors import CapacityError, ProgramError
+from torchtrt_ws.gpus import gpu_name
 from torchtrt_ws.measuring.clock import Clock, Progress
 from torchtrt_ws.measuring.group_sweep import GroupSweep
 from torchtrt_ws.measuring.inputs import call_inputs
 from torchtrt_ws.measuring.report import BenchReport, MeasuredEngine, Measurement, Unfit
 from torchtrt_ws.measuring.subject import Group, Samples, Subject
-from torchtrt_ws.measuring.surroundings import gpu_name, library_name, machine_name
+from torchtrt_ws.measuring.surroundings import library_name, machine_name
 from torchtrt_ws.pte import ProgramInfo
 from torchtrt_ws.runtime import Engine, Program, load
 from torchtrt_ws.trust.keys import Key

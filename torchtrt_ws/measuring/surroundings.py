@@ -1,4 +1,4 @@
-"""Where something is measured, in words for people: the machine, its GPU, the library; and the process's memory."""
+"""Where something is measured, in words for people: the machine, the library; and the process's memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torchtrt_ws.identifiers import HOST
 
-__all__ = ["gpu_name", "library_name", "machine_name", "resident_bytes"]
+__all__ = ["library_name", "machine_name", "resident_bytes"]
 
 _LIBRARY = re.compile(r"/lib(?:nvinfer|tensorrt_rtx)\.so[.0-9]*$")
 
@@ -19,22 +19,6 @@ def machine_name() -> str:
     model = _first(r"^model name\s*:\s*(.+)$", "/proc/cpuinfo") or os.uname().machine
     cores = len(os.sched_getaffinity(0))
     return f"{model}, {cores} core{'' if cores == 1 else 's'}"
-
-
-def gpu_name(device: str) -> str:
-    """The name of a GPU, as its driver says it.
-
-    Args:
-        device: "cuda:0", or "cpu".
-
-    Returns:
-        "NVIDIA H200"; "" for a processor, where no driver tells, and where GPUs differ: the driver counts them in
-        another order than CUDA.
-    """
-    if not device.startswith("cuda"):
-        return ""
-    names = {_first(r"^Model:\s*(.+)$", path) for path in Path("/proc/driver/nvidia/gpus").glob("*/information")}
-    return names.pop() or "" if len(names) == 1 else ""
 
 
 def library_name(kind: str) -> str:

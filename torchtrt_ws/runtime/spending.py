@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from torchtrt_ws.budget import spend as spends
 from torchtrt_ws.budget.latency import worth_using
 from torchtrt_ws.budget.profile import EngineFacts, EngineProfile, Point, Profile
 from torchtrt_ws.errors import BudgetError, CapacityError, ProgramError
+from torchtrt_ws.gpus import gpu_name
 from torchtrt_ws.pte import ProgramInfo
 from torchtrt_ws.runtime.contexts import Contexts
 from torchtrt_ws.runtime.native import _native, translated
@@ -173,6 +174,7 @@ class Spending:
                 raise BudgetError(asked, f"no file {subject!r}", f"the profile of {self._file}", next_step)
             found = Profile.read(given)
         measured = found.of(list(self._facts.values()), subject)
+        self._compare_gpus(measured.values(), subject)
         return {name: engine for name, engine in measured.items() if engine.streamable_bytes > 0}
 
     def _beside_if_it_is_good(self) -> dict[str, EngineProfile] | None:
@@ -185,6 +187,14 @@ class Spending:
         except ProgramError as error:
             self._tell(_LOG.warning, "the profile beside it is not used: %s", error)
             return None
+
+    def _compare_gpus(self, engines: Iterable[EngineProfile], subject: str) -> None:
+        """Says it of times that are another GPU's: the budgets still fit, but others may be faster."""
+        here = gpu_name("cuda")
+        others = sorted({each.gpu for each in engines if here and each.gpu not in ("", here)})
+        if others:
+            text = f"{subject} was measured on {', '.join(others)}, and this is {here}; run torchtrt-ws bench here"
+            self._tell(_LOG.warning, "budgets go by the times of another GPU: %s", text)
 
     def _tell(self, log: Callable[..., None], message: str, what: object) -> None:
         """Once for each kind of message: a loop that changes budgets is no news each time."""
