@@ -13,8 +13,8 @@ inline constexpr size_t kLeastDirect = size_t{4} << 20;
 
 /// A copy between pinned and device memory that a run begins or ends with. Nothing crosses where nbytes is 0.
 ///
-/// Kernels could write small outputs into pinned memory themselves: that took 69 us where this took 78 (an H200, bare, a
-/// plan of 8 layers). But an output may be what a later layer reads, and it would read that across the bus.
+/// Kernels could write small outputs into pinned memory themselves: that took 69 us where this took 78 (an H200, bare,
+/// a plan of 8 layers). But an output may be what a later layer reads, and it would read that across the bus.
 struct Crossing {
   void* to = nullptr;
   const void* from = nullptr;
