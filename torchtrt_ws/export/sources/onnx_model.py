@@ -19,6 +19,7 @@ from torchtrt_ws.export.collection import no_collection
 from torchtrt_ws.export.graph import cache_update, dequantize
 from torchtrt_ws.export.sources.onnx_accumulation import sum_in_float32
 from torchtrt_ws.export.sources.onnx_attention import in_parts
+from torchtrt_ws.export.sources.onnx_flat_products import unflatten
 from torchtrt_ws.export.sources.onnx_optimizer import optimize
 from torchtrt_ws.export.sources.onnx_origin import lines_of, node_origin
 from torchtrt_ws.export.sources.onnx_quantized import FIRST_WITH_GROUPS, dequantize_linear, with_four_bits
@@ -92,8 +93,9 @@ def write_onnx(
             assert onnx_program is not None, "it is with dynamo=True"
             with_four_bits(onnx_program.model.graph)
             optimize(onnx_program.model)
+            unflatten(onnx_program.model)
             _rename(onnx_program.model.graph, interface)
-            scale_behind(onnx_program.model.graph)
+            scale_behind(onnx_program.model)
             weight_bytes, weights = leave_out(onnx_program.model.graph)
             products = sum_in_float32(onnx_program.model.graph) if use_fp32_acc else 0
             onnx_ir.save(onnx_program.model, str(path))  # not its own save: that counts what was left out

@@ -20,22 +20,21 @@ from torchtrt_ws.export.sources.onnx_edit import add_bias_behind, cast, free_nam
 __all__ = ["scale_behind"]
 
 
-def scale_behind(graph: Any) -> int:
+def scale_behind(model: Any) -> None:
     """Has products of one row with int8 weights multiplied with the scales behind them.
 
     Args:
-        graph: An `onnx_ir.Graph` with what `dequantize_linear` wrote; changed in place. No weight is copied.
-
-    Returns:
-        How many products there were.
+        model: An `onnx_ir.Model` with what `dequantize_linear` wrote; changed in place. No weight is copied.
     """
+    from onnx_ir.passes import common
+
+    graph = model.graph
     names = names_of(graph)
     found = [(node, dequantize) for node in graph if (dequantize := _scaled_by_rows(node)) is not None]
     for node, dequantize in found:
         _rewrite(graph, node, dequantize, names)
-    for dequantize in dict.fromkeys(each for _, each in found):
-        _remove_unused(graph, dequantize)
-    return len(found)
+    if found:
+        common.RemoveUnusedNodesPass()(model)
 
 
 def _scaled_by_rows(node: Any) -> Any:
@@ -128,16 +127,3 @@ def _initializer(graph: Any, array: np.ndarray[Any, Any], name: str) -> Any:
     )
     graph.initializers.add(value)
     return value
-
-
-def _remove_unused(graph: Any, dequantize: Any) -> None:
-    """Takes a DequantizeLinear out, with the Transposes of it and its scales, as far as nothing uses them."""
-    (weight,), scale = dequantize.outputs, dequantize.inputs[1]
-    for user, _ in list(weight.uses()):
-        if user.op_type == "Transpose" and not user.outputs[0].uses():
-            graph.remove(user, safe=True)
-    if weight.uses():
-        return
-    graph.remove(dequantize, safe=True)
-    if not scale.uses():
-        del graph.initializers[scale.name]

@@ -1,0 +1,120 @@
+"""Products that torchao flattens rows for are those that it does not flatten them for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from onnx.reference import ReferenceEvaluator
+
+from torchtrt_ws.export.graph.interface import read_interface
+from torchtrt_ws.export.graph.quantized_weights import for_tensorrt
+from torchtrt_ws.export.sources.onnx_model import write_onnx
+
+pytest.importorskip("torchao")
+
+from torchao import quantization
+
+BATCH, COUNT = torch.export.Dim("batch", min=1, max=64), torch.export.Dim("count", min=1, max=64)
+
+
+class Block(torch.nn.Module):
+    """Two layers, one with a bias, and what goes around them; `last`: the last product is the output."""
+
+    def __init__(self, last: bool = False) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.up, self.down, self.last = torch.nn.Linear(64, 96), torch.nn.Linear(96, 64, bias=False), last
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.down(torch.relu(self.up(x)))
+        return y if self.last else x + y
+
+
+def written(module: torch.nn.Module, x: torch.Tensor, folder: Path, shapes: Any = None) -> onnx.ModelProto:
+    folder.mkdir(exist_ok=True)
+    program = torch.export.export(module, (x,), dynamic_shapes=(shapes,) if shapes else None)
+    made, _ = for_tensorrt(program)
+    interface = read_interface("forward", made)
+    model = onnx.load(write_onnx("forward", made, interface, folder).path)
+    onnx.checker.check_model(model, full_check=True)
+    assert [each.name for each in model.graph.output] == [each.name for each in interface.outputs]
+    return model
+
+
+def quantized(module: torch.nn.Module, config: Callable[[], Any]) -> torch.nn.Module:
+    quantization.quantize_(module.eval(), config())
+    return module
+
+
+def operators(model: onnx.ModelProto) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph.node)
+
+
+def answer(model: onnx.ModelProto, x: torch.Tensor) -> torch.Tensor:
+    (name,) = [each.name for each in model.graph.input]
+    return torch.from_numpy(ReferenceEvaluator(model).run(None, {name: x.numpy()})[0])
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "dynamic"),
+    [((3, 64), None), ((3, 64), {0: BATCH}), ((2, 8, 64), {1: COUNT}), ((2, 8, 64), {0: BATCH, 1: COUNT})],
+)
+def test_both_configurations_are_one_model(shape: tuple[int, ...], dynamic: Any, last: bool, tmp_path: Path) -> None:
+    x = torch.randn(shape)
+    flattening = quantized(Block(last), quantization.Int8WeightOnlyConfig)
+    model = written(flattening, x, tmp_path / "a", dynamic)
+    other = written(quantized(Block(last), quantization.IntxWeightOnlyConfig), x, tmp_path / "b", dynamic)
+    found, wanted = operators(model), operators(other)
+    for each in (found, wanted):  # a Gemm is a product with the weight turned
+        each["MatMul"] += (gemms := each.pop("Gemm", 0))
+        each["Transpose"] += gemms
+        each.pop("Add", None)  # it may have the bias inside
+    assert found == wanted and "Reshape" not in found
+    torch.testing.assert_close(answer(model, x), flattening(x), atol=1e-5, rtol=1e-5)
+    if dynamic:
+        for sizes in ((1, *shape[1:]), (1, 5, 64))[: len(shape) - 1]:
+            if 0 in dynamic or sizes[0] == shape[0]:
+                x = torch.randn(sizes)
+                torch.testing.assert_close(answer(model, x), flattening(x), atol=1e-5, rtol=1e-5)
+
+
+class Reshaping(torch.nn.Module):
+    """A product whose rows are flattened for good, and one that is seen flat, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(6)
+        self.weight = torch.nn.Parameter(torch.randint(-100, 100, (32, 64), dtype=torch.int8), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        weight = self.weight.float().t() * 0.01
+        flat = x.reshape(-1, 64) @ weight
+        again = (x + 1).reshape(-1, 64) @ weight
+        return flat.relu(), again.reshape(x.shape[0], x.shape[1], 32).exp().sum() + again
+
+
+def test_reshapes_that_do_something_stay(tmp_path: Path) -> None:
+    module, x = Reshaping(), torch.randn(2, 8, 64) / 8
+    model = written(module, x, tmp_path, {1: COUNT})
+    assert operators(model)["Reshape"] >= 2
+    for count in (8, 3):
+        x = torch.randn(2, count, 64) / 8
+        found = ReferenceEvaluator(model).run(None, {model.graph.input[0].name: x.numpy()})
+        for one, other in zip(found, module(x), strict=True):
+            torch.testing.assert_close(torch.from_numpy(one), other, atol=1e-4, rtol=1e-5)
+
+
+def test_a_model_without_quantized_weights_is_left_alone(tmp_path: Path) -> None:
+    class Same(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.reshape(-1, 4).exp().reshape(x.shape)
+
+    model = written(Same(), torch.randn(2, 8, 64), tmp_path, {1: COUNT})
+    assert operators(model)["Reshape"] == 2
