@@ -10,6 +10,7 @@ from types import FrameType, TracebackType
 
 import ray
 from ray import serve
+from ray.exceptions import RayActorError
 from ray.serve.schema import LoggingConfig
 
 from torchtrt_ws import pte
@@ -47,6 +48,8 @@ class Server:
         if self._ends_ray:
             processors = sum(model.num_replicas * model.num_cpus for model in settings.models.values())
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else Ray tells its makers
+            # A busy machine takes longer than Ray's 5 seconds to start a proxy, which is killed then (seen).
+            os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
             ray.init(
                 address="local",  # whatever RAY_ADDRESS says
                 num_cpus=max(1, int(processors + 0.999)),  # of this server alone: nobody else schedules here
@@ -104,6 +107,9 @@ class Server:
 
 def _why(error: BaseException) -> EngineError | None:
     """What Ray's own words leave out: the exception in the replica that did not start."""
+    if isinstance(error, RayActorError):
+        found = f"a process of Ray Serve that ended while it started: {first_line(error)}"
+        return EngineError("serve", found, "one that goes on", "Try again when the machine has more time for it.")
     if not isinstance(error, RuntimeError):
         return None
     application = serve.status().applications.get(_NAME)
