@@ -99,6 +99,61 @@ def test_a_weight_that_others_have_too(config: Callable[[], Any], tmp_path: Path
     torch.testing.assert_close(answer(model, x), module(x), atol=1e-5, rtol=1e-5)
 
 
+PRODUCTS: dict[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "linear": torch.nn.functional.linear,
+    "addmm": lambda x, weight, bias: torch.addmm(bias, x, weight.t()),
+    "mm": lambda x, weight, bias: torch.mm(x, weight.t()) + bias,
+    "mm of what is turned first": lambda x, weight, bias: x @ weight.t().contiguous() + bias,
+}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_products_that_modules_write_themselves(product: str, tmp_path: Path) -> None:
+    class ByHand(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(7)
+            integers = torch.randint(-128, 128, (64, 64), dtype=torch.int8)  # square: one that is not turned fits, too
+            self.weight = torch.nn.Parameter(integers, requires_grad=False)
+            self.scale, self.bias = (torch.nn.Parameter(torch.rand(shape) / 100) for shape in ((64, 1), (64,)))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return PRODUCTS[product](x, self.weight.float() * self.scale, self.bias)
+
+    module, x = ByHand(), torch.randn(1, 64)
+    model = written(module, x, tmp_path)
+    assert [each.shape for each in scales(model)] == [()]
+    torch.testing.assert_close(answer(model, x), module(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_gemm_of_a_transposed_weight(turned: bool) -> None:
+    """Which torch.onnx writes as a Gemm that turns it, or not."""
+    import onnx_ir
+    from onnx import TensorProto, helper
+
+    from torchtrt_ws.export.sources.onnx_scales import scale_behind
+
+    random = np.random.default_rng(8)
+    weight, scale = random.integers(-128, 128, (8, 8), dtype=np.int8), random.random(8, np.float32)
+    nodes = [helper.make_node("DequantizeLinear", ["w", "s"], ["d"], axis=0)]
+    if turned:
+        nodes.append(helper.make_node("Transpose", ["d"], ["t"], perm=[1, 0]))
+    nodes.append(helper.make_node("Gemm", ["x", "t" if turned else "d"], ["y"], transB=0 if turned else 1))
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 8))] for name in ("x", "y")]
+    tensors = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(scale, "s")]
+    proto = helper.make_model(
+        helper.make_graph(nodes, "g", *ends, tensors), opset_imports=[helper.make_opsetid("", 21)], ir_version=10
+    )
+    model = onnx_ir.passes.common.ShapeInferencePass()(onnx_ir.from_proto(proto)).model
+    scale_behind(model)
+    made = onnx_ir.to_proto(model)
+    assert [each.shape for each in scales(made)] == [()]
+    x = random.standard_normal((1, 8), np.float32)
+    (found,) = ReferenceEvaluator(made).run(None, {"x": x})
+    np.testing.assert_allclose(found, x @ (weight * scale[:, None]).T, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("scale", [0.0, 1e-6, 3.0])
 def test_any_scale(scale: float, tmp_path: Path) -> None:
     class Scaled(torch.nn.Module):

@@ -81,7 +81,7 @@ def _rewrite(graph: Any, node: Any, dequantize: Any, names: set[str]) -> None:
     (weight,) = made.outputs
     weight.name, weight.shape, weight.type = made.name, integers.shape, onnx_ir.TensorType(half)
     graph.insert_before(node, made)
-    if node.op_type == "MatMul":
+    if node.inputs[1].producer() is not dequantize:  # there is a Transpose between them
         name = free_name(f"{made.name}_turned", names)
         turn = onnx_ir.node("Transpose", [weight], {"perm": [1, 0]}, name=name)
         (turned,) = turn.outputs
