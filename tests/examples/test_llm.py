@@ -118,3 +118,33 @@ def test_tensorrt_rtx_takes_table_and_cache(tiny: tuple[Path, Any], tmp_path: Pa
         (f"b_{name}_{layer}", "float16", shape) for layer in range(2) for name in ("keys", "values")
     ]
     assert len(engine.optimization_profiles) == 1  # with two, TensorRT-RTX has most weights twice
+
+
+def test_matrices_are_integers(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="pip install torchtrt-ws[rtx]")
+    config, path = tmp_path / "config.json", tmp_path / "a.pte"
+    config.write_text(json.dumps(TINY))
+    options = ("--engine", "tensorrt_rtx", "--dtype", "float16", "--prompt", PIECE, "--quantize", "int4")
+    run("save.py", config, path, *options)
+    (engine,) = pte.read(path).engines
+    own = engine.metadata.own
+    assert own is not None and own.streaming is not None
+    found = {each.name: each.bytes for each in own.streaming.largest if each.name.endswith("_quantized")}
+    assert found["model.lm_head.weight_quantized"] == 300 * 64 // 2, own.streaming
+    data = path.read_bytes()
+    for layer in range(2):  # TensorRT's layers have the names of the module's
+        assert f"model.layers.{layer}.mlp.up_proj.weight_quantized".encode() in data
+    refused = python(LLM / "save.py", config, path, "--quantize", "int8", exports=True, timeout=300)
+    assert refused.returncode == 2 and "goes with --engine tensorrt_rtx" in refused.stderr
+
+
+def test_rows_without_a_group_are_refused() -> None:
+    pytest.importorskip("torchao")
+    from quantize import quantize
+
+    with pytest.raises(ValueError, match=r"0: found rows of 48 numbers; expected a multiple of 32"):
+        quantize(torch.nn.Sequential(torch.nn.Linear(48, 8)), "int4")
+    mixed = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.Linear(256, 8)).half()
+    quantize(mixed, "int4")
+    weights: list[Any] = [each.weight for each in mixed]
+    assert [each.block_size for each in weights] == [(1, 64), (1, 128)]
