@@ -284,6 +284,15 @@ def test_one_batch_bounds_the_others(profiled: Path) -> None:
     assert (found["milliseconds"], found["basis"]) == (45.0, "bound"), "the streaming alone"
 
 
+def test_whose_times_they_are(one: Path) -> None:
+    measured = profile_of(one)
+    (engine,) = measured.engines
+    replace(measured, engines=(replace(engine, gpu="NVIDIA H200"),)).write(beside(one))
+    for options in ((), ("--batch", 16)):
+        found = answer(one, "--memory", "69MiB", *options)
+        assert "The times are those of NVIDIA H200: another GPU has others." in found["notes"]
+
+
 def test_a_profile_elsewhere(one: Path, tmp_path: Path) -> None:
     profile_of(one).write(tmp_path / "p.json")
     assert answer(one, "--memory", "69MiB")["basis"] is None

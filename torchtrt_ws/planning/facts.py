@@ -27,6 +27,7 @@ class Measured:
         engines: Engine name to what was measured, as the profile has it. Empty without a profile.
         overhead_milliseconds: What a call of the program takes beyond its engines; 0 if not known.
         bandwidth_bytes_per_second: What streaming was seen to reach; None if not known.
+        gpus: Where, by name; empty for a processor, and where that was not recorded.
         notes: Why a profile that lies there is not used.
     """
 
@@ -34,6 +35,7 @@ class Measured:
     engines: dict[str, EngineProfile] | None = None
     overhead_milliseconds: float = 0.0
     bandwidth_bytes_per_second: float | None = None
+    gpus: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -109,7 +111,8 @@ def _measured(subject: str, profile: Profile, program: ProgramInfo) -> Measured:
         other = known.get(info.name)
         if info not in streaming and other is not None and other.sha256 == info.sha256:
             engines[info.name] = other
-    return Measured(subject, engines, profile.overhead_milliseconds or 0.0, profile.bandwidth_bytes_per_second)
+    gpus = tuple(sorted({each.gpu for each in engines.values()} - {""}))
+    return Measured(subject, engines, profile.overhead_milliseconds or 0.0, profile.bandwidth_bytes_per_second, gpus)
 
 
 def _facts(engine: EngineInfo) -> EngineFacts:

@@ -29,7 +29,7 @@ class ProgramModel:
         self.devices = groups_of(engines)
         self.groups = [group for groups in self.devices.values() for group in groups]
         self.overhead = measured.overhead_milliseconds
-        self.notes = measured.notes
+        self.notes, self.gpus = measured.notes, measured.gpus
         self.is_measured = measured.engines is not None
 
     def choose(self, memory: int) -> dict[str, int] | None:

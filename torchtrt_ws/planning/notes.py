@@ -33,6 +33,8 @@ def notes_of(model: ProgramModel, budgets: Mapping[str, int], time: Prediction |
         notes.append(f"The latency cannot be told: {why} is needed.")
     elif time.basis == BOUND:
         notes.append(_bound(model))
+    if time is not None and model.gpus:
+        notes.append(f"The times are those of {' and '.join(model.gpus)}: another GPU has others.")
     if model.is_measured and model.speed is not None:
         notes.append("The bandwidth is not used: the profile has measured times.")
     return notes
