@@ -131,6 +131,7 @@ def test_a_gemm_of_a_transposed_weight(turned: bool) -> None:
     """Which torch.onnx writes as a Gemm that turns it, or not."""
     import onnx_ir
     from onnx import TensorProto, helper
+    from onnx_ir.passes import common
 
     from torchtrt_ws.export.sources.onnx_scales import scale_behind
 
@@ -145,7 +146,7 @@ def test_a_gemm_of_a_transposed_weight(turned: bool) -> None:
     proto = helper.make_model(
         helper.make_graph(nodes, "g", *ends, tensors), opset_imports=[helper.make_opsetid("", 21)], ir_version=10
     )
-    model = onnx_ir.passes.common.ShapeInferencePass()(onnx_ir.from_proto(proto)).model
+    model = common.ShapeInferencePass()(onnx_ir.from_proto(proto)).model
     scale_behind(model)
     made = onnx_ir.to_proto(model)
     assert [each.shape for each in scales(made)] == [()]
