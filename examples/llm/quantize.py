@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 KINDS = ("int8", "int4")
@@ -26,7 +24,7 @@ def quantize(model: torch.nn.Module, kind: str) -> None:
     layers = {name: each for name, each in model.named_modules() if isinstance(each, torch.nn.Linear)}
     sizes = {name: _group(name, each.in_features) if kind == "int4" else 0 for name, each in layers.items()}
     for size in sorted(set(sizes.values())):
-        config: Any = quantization.Int8WeightOnlyConfig()
+        config = quantization.IntxWeightOnlyConfig()
         if size:
             four: torch.dtype = torch.int4  # type: ignore[attr-defined]  # torch's stubs lack it
             config = quantization.IntxWeightOnlyConfig(weight_dtype=four, granularity=PerGroup(size))

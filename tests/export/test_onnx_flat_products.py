@@ -85,6 +85,29 @@ def test_both_configurations_are_one_model(shape: tuple[int, ...], dynamic: Any,
                 torch.testing.assert_close(answer(model, x), flattening(x), atol=1e-5, rtol=1e-5)
 
 
+class Heads(torch.nn.Module):
+    """Three products of one flattened input, whose results are given other shapes at once: as attention has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(9)
+        self.q, self.k, self.v = (torch.nn.Linear(64, 64, bias=False) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = (each(x).view(*x.shape[:-1], 4, 16).transpose(1, 2) for each in (self.q, self.k, self.v))
+        return q @ k.transpose(-1, -2) @ v
+
+
+def test_products_that_share_what_was_flattened(tmp_path: Path) -> None:
+    module, x = quantized(Heads(), quantization.Int8WeightOnlyConfig), torch.randn(2, 8, 64)
+    model = written(module, x, tmp_path / "a", {1: COUNT})
+    other = written(quantized(Heads(), quantization.IntxWeightOnlyConfig), x, tmp_path / "b", {1: COUNT})
+    assert operators(model)["Reshape"] == operators(other)["Reshape"] == 3
+    for count in (8, 3):
+        x = torch.randn(2, count, 64)
+        torch.testing.assert_close(answer(model, x), module(x), atol=1e-4, rtol=1e-4)
+
+
 class Reshaping(torch.nn.Module):
     """A product whose rows are flattened for good, and one that is seen flat, too."""
 

@@ -51,15 +51,23 @@ def _take_what_was_flattened(node: Any) -> None:
         return
     shape = [*x[:-1], given[-1]]
     users = [user for user, _ in product.uses()]
-    behind = [user for user in users if user.op_type == "Reshape" and _sizes(user.outputs[0]) == shape]
-    if product.is_graph_output() or len(behind) < len(users):
+    if product.is_graph_output() or not all(map(_takes_any_rank, users)):
         return
     import onnx_ir
 
     node.replace_input_with(0, before.inputs[0])
     product.shape = onnx_ir.Shape(shape)
-    for user in behind:
-        _replace(user.outputs[0], product)
+    for user in users:
+        if _sizes(user.outputs[0]) == shape:
+            _replace(user.outputs[0], product)
+
+
+def _takes_any_rank(node: Any) -> bool:
+    """Whether it is a Reshape to a shape that says nothing of its input's: a 0 stands for a size of that."""
+    if node.op_type != "Reshape":
+        return False
+    shape = node.inputs[1].const_value
+    return shape is None or bool((shape.numpy() != 0).all())
 
 
 def _skip_if_it_does_nothing(node: Any) -> None:
