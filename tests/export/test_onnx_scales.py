@@ -45,7 +45,7 @@ def answer(model: onnx.ModelProto, x: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("use_fp32_acc", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
-@pytest.mark.parametrize("shape", [(1, 64), (1, 1, 64)])
+@pytest.mark.parametrize("shape", [(64,), (1, 64), (1, 1, 64)])
 @pytest.mark.parametrize("config", ["int8", "intx int8"])
 def test_one_row(config: str, shape: tuple[int, ...], dtype: torch.dtype, use_fp32_acc: bool, tmp_path: Path) -> None:
     module, x = quantized(CONFIGS[config], dtype), torch.randn(shape, dtype=dtype)

@@ -59,7 +59,7 @@ def _take_what_was_flattened(node: Any) -> None:
     product.shape = onnx_ir.Shape(shape)
     for user in users:
         if _sizes(user.outputs[0]) == shape:
-            _replace(user.outputs[0], product)
+            _replaces(user.outputs[0], product)
 
 
 def _takes_any_rank(node: Any) -> bool:
@@ -79,21 +79,19 @@ def _skip_if_it_does_nothing(node: Any) -> None:
     sources = [given, before.inputs[0]] if before is not None and before.op_type == "Reshape" else [given]
     shape = _sizes(made)
     for source in reversed(sources):
-        if shape and _sizes(source) == shape and not (made.is_graph_output() and _is_fixed(source)):
-            _replace(made, source)
+        if shape and _sizes(source) == shape and _replaces(made, source):
             return
 
 
-def _is_fixed(value: Any) -> bool:
-    """Whether it has to keep its name: it is an input, a weight or an output itself."""
-    return value.producer() is None or bool(value.is_graph_output())
-
-
-def _replace(value: Any, other: Any) -> None:
-    """As `replace_by`; an output of the model is known by its name."""
+def _replaces(value: Any, other: Any) -> bool:
+    """Puts another value in the place of one, if it can: whether it did. An output of the model is known by its name,
+    so what becomes one must be free of that: no input, no weight, and no output already."""
     if value.is_graph_output():
+        if other.producer() is None or other.is_graph_output():
+            return False
         value.name, other.name = other.name, value.name
     replace_by(value, other)
+    return True
 
 
 def _sizes(value: Any) -> list[int | str]:

@@ -61,7 +61,7 @@ def _scaled_by_rows(node: Any) -> Any:
 
 def _is_one_row(value: Any) -> bool:
     shape = value.shape
-    return shape is not None and len(shape) >= 2 and all(size == 1 for size in list(shape)[:-1])
+    return shape is not None and len(shape) >= 1 and all(size == 1 for size in list(shape)[:-1])
 
 
 def _rewrite(graph: Any, node: Any, dequantize: Any, names: set[str]) -> None:
